@@ -1,0 +1,40 @@
+"""Package metadata; `pip install -e .` or `bash scripts/quickstart.sh`."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = re.search(r'__version__ = "(.+)"', (here / "src/kidneyseg/__init__.py").read_text(encoding="utf-8")).group(1)
+
+setup(
+    name="kidneyseg",
+    version=version,
+    description="Kidney and kidney-tumour segmentation on CT with MindSpore",
+    long_description=(here / "README.md").read_text(encoding="utf-8") if (here / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    package_dir={"": "src"},
+    packages=find_packages("src"),
+    package_data={"kidneyseg": ["cpu/*.cc", "cpu/*.h"]},
+    python_requires=">=3.10,<3.12",  # MindSpore 2.10 has wheels for these; 3.12 is untested
+    install_requires=[
+        "mindspore>=2.9,<2.11",  # 2.10.0 is what the tests run on
+        "numpy<2",  # MindSpore's PyNative mode fails with numpy 2 ("Numpy init failed")
+        "scipy>=1.11",
+        "nibabel>=5.2",
+        "SimpleITK>=2.3",
+        "opencv-python-headless<4.12",  # 4.12 wants numpy 2; the headless build needs no libGL
+        "pyyaml>=6",
+        "pydantic>=2.6",
+        "connected-components-3d>=3.12",
+        "fill-voids>=2.0",
+        "matplotlib>=3.8",
+        "tensorboardX>=2.6",
+        "tqdm>=4.66",
+        "jinja2>=3.1",
+    ],
+    extras_require={"test": ["pytest>=8", "pytest-xdist>=3.5", "torch==2.13.0", "surface-distance==0.1"]},
+    entry_points={"console_scripts": ["kidneyseg = kidneyseg.cli:main"]},
+)

@@ -1,0 +1,20 @@
+"""The one exception that means "your input, not our bug"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class InputError(Exception):
+    """Bad input, said once and completely. The command line prints it as one line and exits with status 2.
+
+    Args:
+        subject: the file, folder, option or recipe key at fault.
+        expected: what would have been right.
+        found: what is there instead.
+        remedy: what the user can do about it, an imperative sentence.
+    """
+
+    def __init__(self, subject: str | Path, *, expected: str, found: str, remedy: str):
+        self.subject, self.expected, self.found, self.remedy = str(subject), expected, found, remedy
+        super().__init__(f"{subject}: expected {expected}, found {found}. {remedy.rstrip('.')}.")

@@ -1,0 +1,371 @@
+"""The recipe: everything that makes one segmentation system, as typed data.
+
+A recipe is an ordered list of stages and a final post-process. A stage takes a region of the scan, brings it to an
+intensity range and a grid, runs a network, and yields a mask on the scan's own grid. YAML in, validated on load,
+unknown keys refused; nothing is parsed at import. Axis order is (z, y, x), lengths are mm, intensities HU.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal, Sequence
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kidneyseg.errors import InputError
+
+Triple = tuple[float, float, float]
+Size3 = tuple[int, int, int]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Region(_Model):
+    """Where a stage looks: the whole scan, or the kidney ROIs of an earlier stage.
+
+    ROIs follow the CCF BDCI 2022 third-prize solution: per axis, the coordinates where the mask has any voxel are
+    split wherever neighbours are more than ``gap`` apart, and each piece keeps ``margin`` voxels on both sides; both
+    count voxels of the earlier stage's grid.
+    """
+
+    of: str | None = None
+    body: bool = Field(True, description="crop the black border around the patient (whole scan only)")
+    gap: int = Field(15, ge=1)
+    margin: int = Field(3, ge=0)
+
+
+class Intensity(_Model):
+    """HU clipped to ``clip`` and mapped linearly to uint8 0-255; networks see ``(uint8 - mean) / std``."""
+
+    clip: tuple[float, float] = (-79, 304)
+    mean: float = 119.84
+    std: float = Field(103.80, gt=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Intensity:
+        if self.clip[0] >= self.clip[1]:
+            raise ValueError("clip must be [low, high] with low < high")
+        return self
+
+
+class Volumes(_Model):
+    """A 3-D stage: resample to ``spacing`` mm, cut patches of ``patch`` voxels at every ``stride`` voxels."""
+
+    spacing: Triple = (3.22, 1.62, 1.62)
+    patch: Size3 = (80, 160, 160)
+    stride: Size3 = (48, 44, 44)
+
+    @model_validator(mode="after")
+    def _covering(self) -> Volumes:
+        if min(self.spacing) <= 0 or min(self.patch) < 1 or any(not 0 < s <= p for s, p in zip(self.stride, self.patch)):
+            raise ValueError("spacing and patch must be positive, and 0 < stride <= patch on every axis")
+        return self
+
+
+class Slices(_Model):
+    """A 2-D stage: every axial slice of the region, at the scan's own slice spacing, resized to ``size`` pixels (y, x)."""
+
+    size: tuple[int, int] = (256, 256)
+
+    @model_validator(mode="after")
+    def _positive(self) -> Slices:
+        if min(self.size) < 1:
+            raise ValueError("size must be positive")
+        return self
+
+
+class Network(_Model):
+    """``width``: channels of the first level; ``depth``: resolution levels. Names: ``kidneyseg.nets.NETWORKS``."""
+
+    name: str
+    width: int = Field(32, ge=1)
+    depth: int = Field(4, ge=2, le=7)
+    norm: Literal["batch", "instance"] = "batch"
+    deep_supervision: bool = False
+
+
+class Loss(_Model):
+    """``regions``: the class sets whose Dice counts (class k is the k-th of the stage's targets); default each class.
+
+    ``batch``: Dice of the whole batch instead of the mean over its samples. ``gamma`` belongs to Hybrid-Dice.
+    """
+
+    name: str
+    regions: tuple[tuple[int, ...], ...] | None = None
+    batch: bool = True
+    gamma: float = Field(1.0, gt=0)
+
+
+class Augment(_Model):
+    """Random changes of training samples; 0 turns one off. Geometry is shared by image and mask.
+
+    flip: probability per in-plane axis; rotate: degrees in plane; scale, brightness, contrast, gamma: relative
+    half-range (0.1 draws from 0.9-1.1; brightness in standard deviations); noise: standard deviations; blur: sigma
+    in voxels; shift: fraction of the in-plane size; probability: chance that each of them is applied to a sample.
+    """
+
+    flip: float = Field(0.5, ge=0, le=1)
+    rotate: float = Field(10, ge=0, le=180)
+    scale: float = Field(0.1, ge=0, lt=1)
+    shift: float = Field(0.05, ge=0, lt=1)
+    brightness: float = Field(0.1, ge=0)
+    contrast: float = Field(0.1, ge=0, lt=1)
+    gamma: float = Field(0.1, ge=0, lt=1)
+    noise: float = Field(0.05, ge=0)
+    blur: float = Field(0.0, ge=0)
+    probability: float = Field(0.5, ge=0, le=1)
+
+
+class Sampler(_Model):
+    """Which prepared samples an epoch holds.
+
+    foreground: share of an epoch's samples that contain a target; None takes the samples as they come.
+    per_epoch: samples in one epoch; None takes every sample once.
+    """
+
+    foreground: float | None = Field(None, ge=0, le=1)
+    per_epoch: int | None = Field(None, ge=1)
+
+
+class Schedule(_Model):
+    """Learning rate: linear ``start`` -> ``peak`` over ``warmup`` steps, then cosine to ``end`` at the last step."""
+
+    start: float = Field(3e-4, gt=0)
+    peak: float = Field(1e-3, gt=0)
+    end: float = Field(1e-5, ge=0)
+    warmup: int = Field(1500, ge=0)
+
+
+class Train(_Model):
+    """``batch_size`` is per device. ``validate_every`` counts epochs; ``checkpoint_every`` counts steps (0: epochs only)."""
+
+    epochs: int = Field(90, ge=1)
+    batch_size: int = Field(4, ge=1)
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Schedule = Schedule()
+    clip_norm: float = Field(1.0, ge=0)
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    sampler: Sampler = Sampler()
+    augment: Augment = Augment()
+    validate_every: int = Field(1, ge=1)
+    checkpoint_every: int = Field(200, ge=0)
+    seed: int = 2022
+
+
+class Inference(_Model):
+    """``overlap``: share of neighbouring sliding windows (3-D stages); ``batch_size``: windows or slices at a time."""
+
+    overlap: float = Field(0.5, ge=0, lt=1)
+    batch_size: int = Field(4, ge=1)
+
+
+class Component(_Model):
+    """A clean-up of the union of ``labels`` in a mask: fill its holes, drop small 26-connected components.
+
+    min_fraction: share of the largest component below which one is dropped; min_ml: volume below which it is.
+    Voxels gained by filling get the first label of ``labels``.
+    """
+
+    labels: tuple[int, ...]
+    fill_holes: bool = False
+    min_fraction: float = Field(0.0, ge=0, le=1)
+    min_ml: float = Field(0.0, ge=0)
+
+
+class Stage(_Model):
+    """One network and all around it. ``targets[k]`` are the labels that make class ``k + 1``; the rest is background.
+
+    ``outputs[k]`` is the label written for class ``k + 1``; default: the first label of ``targets[k]``.
+    """
+
+    name: str
+    region: Region = Region()
+    intensity: Intensity = Intensity()
+    sampling: Volumes | Slices
+    targets: tuple[tuple[int, ...], ...]
+    network: Network
+    loss: Loss
+    train: Train = Train()
+    inference: Inference = Inference()
+    components: tuple[Component, ...] = ()
+
+    @property
+    def classes(self) -> int:
+        return len(self.targets) + 1
+
+    @property
+    def dims(self) -> int:
+        """3 when the network sees volumes, 2 when it sees slices."""
+        return 3 if isinstance(self.sampling, Volumes) else 2
+
+
+class Recipe(_Model):
+    """A whole system. ``labels`` names the mask's labels; the last stage's mask, cleaned, is the result."""
+
+    name: str
+    description: str = ""
+    labels: dict[str, int] = {"kidney": 1, "tumour": 2}
+    stages: tuple[Stage, ...]
+    components: tuple[Component, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        known: list[str] = []
+        for stage in self.stages:
+            if stage.name in known:
+                raise ValueError(f"two stages are called {stage.name!r}")
+            if stage.region.of is not None and stage.region.of not in known:
+                raise ValueError(f"stage {stage.name!r} looks at ROIs of {stage.region.of!r}, which is not an earlier stage")
+            unknown = {label for group in stage.targets for label in group} - set(self.labels.values())
+            if unknown:
+                raise ValueError(f"stage {stage.name!r} targets labels {sorted(unknown)}, which `labels` does not name")
+            known.append(stage.name)
+        if not known:
+            raise ValueError("a recipe needs at least one stage")
+        return self
+
+    def stage(self, name: str) -> Stage:
+        """The stage called ``name``. Raises InputError naming the stages there are."""
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        names = [s.name for s in self.stages]
+        raise InputError(
+            f"stage {name!r}", expected=f"one of {', '.join(names)}", found=f"no such stage in recipe {self.name!r}",
+            remedy=_nearest(name, names) or "Name one of the recipe's stages",
+        )
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe from YAML and apply ``overrides`` such as ``stages.coarse.train.epochs=2``.
+
+    Raises:
+        InputError: no such file, not YAML, an unknown key (with the nearest valid name) or a value out of range.
+    """
+    path = Path(path)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            path, expected="a recipe (YAML)", found=error.strerror or str(error),
+            remedy="Give a file such as configs/mplab.yaml",
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(path, expected="valid YAML", found=" ".join(str(error).split()), remedy="Correct that line") from None
+    if not isinstance(data, dict):
+        raise InputError(
+            path, expected="a mapping of recipe keys", found=type(data).__name__, remedy="Start from configs/mplab.yaml",
+        )
+    for text in overrides:
+        _override(data, text)
+    return parse_recipe(data, path)
+
+
+def parse_recipe(data: dict, subject: str | Path = "recipe") -> Recipe:
+    """Validate ``data`` (the YAML's mapping) as a recipe; ``subject`` names its source in errors."""
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise _explain(error, subject) from None
+
+
+def save_recipe(recipe: Recipe, path: str | Path) -> None:
+    """Write ``recipe`` as YAML, atomically; :func:`load_recipe` reads it back equal."""
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    data = json.loads(recipe.model_dump_json(exclude_none=True))
+    partial.write_text(yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=110), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _override(data: dict, text: str) -> None:
+    """Set one dotted key; a list's items (the stages) are addressed by their ``name`` or index."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(
+            f"override {text!r}", expected="KEY=VALUE", found="no '='" if not equals else "no key",
+            remedy="Write for example stages.coarse.train.epochs=2",
+        )
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise InputError(f"override {text!r}", expected="a YAML value", found=value, remedy="Quote the value") from None
+    node: Any = data
+    parts = key.split(".")
+    for part in parts[:-1]:
+        if isinstance(node, list):
+            node = _item(node, part, text)
+        elif isinstance(node, dict):
+            node = node.setdefault(part, {})
+        else:
+            raise InputError(f"override {text!r}", expected="a recipe key", found=f"{part!r} below a plain value",
+                             remedy="Check the key's path in the recipe")
+    if isinstance(node, list):
+        node[node.index(_item(node, parts[-1], text))] = parsed
+    elif isinstance(node, dict):
+        node[parts[-1]] = parsed
+    else:
+        raise InputError(f"override {text!r}", expected="a recipe key", found=f"{parts[-1]!r} below a plain value",
+                         remedy="Check the key's path in the recipe")
+
+
+def _item(items: list, part: str, text: str) -> Any:
+    names = [item.get("name") if isinstance(item, dict) else None for item in items]
+    if part in names:
+        return items[names.index(part)]
+    if part.isdigit() and int(part) < len(items):
+        return items[int(part)]
+    known = [n for n in names if n]
+    raise InputError(
+        f"override {text!r}", expected=f"one of {', '.join(known) or f'0-{len(items) - 1}'}", found=repr(part),
+        remedy=_nearest(part, known) or "Name an item that the recipe has",
+    )
+
+
+def _explain(error: ValidationError, subject: str | Path) -> InputError:
+    """The first fault of a pydantic report, with the nearest valid name when a key is unknown."""
+    first = error.errors()[0]
+    where = ".".join(str(p) for p in first["loc"] if p not in ("Volumes", "Slices")) or "recipe"
+    if first["type"] == "extra_forbidden":
+        valid = _valid_keys(first["loc"])
+        key = str(first["loc"][-1])
+        return InputError(
+            f"{subject}: {where}", expected=f"one of the keys {', '.join(valid)}", found=f"the unknown key {key!r}",
+            remedy=_nearest(key, valid) or "Remove it",
+        )
+    given = "nothing" if first["type"] == "missing" else repr(first["input"])[:80]
+    return InputError(f"{subject}: {where}", expected=first["msg"].removeprefix("Value error, "), found=given,
+                      remedy="Correct the value; configs/mplab.yaml shows every key")
+
+
+def _valid_keys(location: tuple) -> list[str]:
+    """Names of the fields beside the unknown key at ``location``."""
+    model: Any = Recipe
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        options = [model.model_fields[part].annotation] if part in model.model_fields else [model]
+        found = list(_models_in(options[0]))
+        named = {"Volumes": Volumes, "Slices": Slices}.get(part)
+        model = named or (found[0] if found else model)
+    return list(model.model_fields)
+
+
+def _models_in(annotation: Any):
+    """Every recipe model that a type annotation mentions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _models_in(inner)
+
+
+def _nearest(word: str, words: Sequence[str]) -> str | None:
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    return f"Did you mean {close[0]!r}?" if close else None

@@ -1,0 +1,117 @@
+"""Every crop, resample and region of interest as one thing: an axis-aligned lattice laid over the scan.
+
+A :class:`Grid` says where its voxel centres lie in the voxel coordinates of the scan in canonical orientation, so a
+mask can be brought from any grid to any other, and back to the scan itself, with :func:`sample`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence
+
+import numpy as np
+from scipy import ndimage as ndi
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Voxel ``i`` of axis ``a`` is centred at ``origin[a] + i * step[a]``, in voxels of the scan; axes are (z, y, x).
+
+    Attributes:
+        shape: number of voxels.
+        origin: centre of the first voxel, in voxels of the scan (may be outside it).
+        step: distance of neighbouring voxels, in voxels of the scan, > 0.
+    """
+
+    shape: tuple[int, int, int]
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    step: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> Grid:
+        """The grid of the scan itself."""
+        return cls(tuple(int(n) for n in array.shape))
+
+    def crop(self, box: Sequence[slice]) -> Grid:
+        """The part inside ``box`` (three slices with start and stop in voxels of this grid; may reach outside it)."""
+        origin = tuple(o + b.start * s for o, s, b in zip(self.origin, self.step, box))
+        return Grid(tuple(b.stop - b.start for b in box), origin, self.step)
+
+    def resize(self, shape: Sequence[int]) -> Grid:
+        """The same extent with ``shape`` voxels: outer voxel faces, not centres, stay where they are."""
+        step = tuple(s * n / m for s, n, m in zip(self.step, self.shape, shape))
+        origin = tuple(o + (t - s) / 2 for o, s, t in zip(self.origin, self.step, step))
+        return Grid(tuple(int(n) for n in shape), origin, step)
+
+    def at_spacing(self, spacing: Sequence[float], scan_spacing: Sequence[float]) -> Grid:
+        """The same extent at about ``spacing`` mm (rounded to whole voxels) when the scan has ``scan_spacing`` mm."""
+        now = self.spacing(scan_spacing)
+        return self.resize([max(1, round(n * s / t)) for n, s, t in zip(self.shape, now, spacing)])
+
+    def spacing(self, scan_spacing: Sequence[float]) -> tuple[float, float, float]:
+        """Voxel size in mm, (z, y, x), when the scan has ``scan_spacing`` mm."""
+        return tuple(t * s for t, s in zip(self.step, scan_spacing))
+
+    def cover(self, box: Sequence[slice], other: Grid) -> tuple[slice, slice, slice]:
+        """The smallest box of ``other`` (clipped to it) that holds every voxel of ``box`` of this grid, faces included."""
+        out = []
+        for b, o, s, oo, os_, n in zip(box, self.origin, self.step, other.origin, other.step, other.shape):
+            low = (o + (b.start - 0.5) * s - oo) / os_ + 0.5
+            high = (o + (b.stop - 0.5) * s - oo) / os_ + 0.5
+            out.append(slice(max(0, int(np.floor(low + 1e-6))), min(n, int(np.ceil(high - 1e-6)))))
+        return tuple(out)
+
+    def to_dict(self) -> dict:
+        return {"shape": list(self.shape), "origin": list(self.origin), "step": list(self.step)}
+
+    @classmethod
+    def from_dict(cls, data: dict) -> Grid:
+        return cls(tuple(data["shape"]), tuple(data["origin"]), tuple(data["step"]))
+
+
+def sample(array: np.ndarray, source: Grid, target: Grid, order: int, fill: float = 0) -> np.ndarray:
+    """Values of ``array``, which lies on ``source``, at the voxel centres of ``target``.
+
+    Args:
+        array: (z, y, x), shape of ``source``.
+        order: 0 nearest neighbour (masks), 1 linear (images, probabilities).
+        fill: value where ``target`` reaches outside the faces of ``source``; within half a voxel of them the
+            edge value is kept, so that a resized image has no dark rim.
+
+    Returns:
+        (z, y, x) of ``target.shape``, dtype of ``array``. Between grids of equal step and whole-voxel offset this
+        is a copy: nothing is interpolated, so a crop comes back exactly.
+    """
+    if tuple(array.shape) != tuple(source.shape):
+        raise ValueError(f"array of shape {array.shape} does not lie on a grid of shape {source.shape}")
+    scale = np.array([t / s for s, t in zip(source.step, target.step)])
+    offset = np.array([(t - s) / w for s, t, w in zip(source.origin, target.origin, source.step)])
+    inside = tuple(_inside(o, k, n, m) for o, k, n, m in zip(offset, scale, source.shape, target.shape))
+    out = np.full(target.shape, fill, array.dtype)
+    if any(i.start >= i.stop for i in inside):
+        return out
+    start = offset + scale * [i.start for i in inside]
+    size = [i.stop - i.start for i in inside]
+    if np.allclose(scale, 1) and np.allclose(start, np.rint(start), atol=1e-6):
+        first = np.rint(start).astype(int)
+        out[inside] = array[tuple(slice(f, f + n) for f, n in zip(first, size))]
+    elif order == 0:
+        index = [
+            np.clip(np.rint(f + k * np.arange(n)).astype(int), 0, m - 1)
+            for f, k, n, m in zip(start, scale, size, source.shape)
+        ]
+        out[inside] = array[np.ix_(*index)]
+    else:
+        values = ndi.affine_transform(
+            array, scale, start, output_shape=tuple(size), order=order, mode="nearest",
+            output=np.float32 if np.issubdtype(array.dtype, np.integer) else array.dtype,
+        )
+        out[inside] = np.rint(values) if np.issubdtype(array.dtype, np.integer) else values
+    return out
+
+
+def _inside(offset: float, scale: float, source: int, target: int) -> slice:
+    """The indices of ``target`` whose centres lie between the outer faces of ``source`` along one axis."""
+    first = int(np.ceil((-0.5 - offset) / scale - 1e-6))
+    last = int(np.floor((source - 0.5 - offset) / scale + 1e-6))
+    return slice(min(max(first, 0), target), max(min(last + 1, target), 0))

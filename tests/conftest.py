@@ -1,0 +1,3 @@
+"""Set before anything imports MindSpore: see kidneyseg/__init__.py."""
+
+import kidneyseg  # noqa: F401
