@@ -1,0 +1,106 @@
+"""The blocks that networks are made of, for 2-D (N, C, y, x) and 3-D (N, C, z, y, x) tensors alike.
+
+Everything that does work is a cell held as an attribute, so that the kernels of `kidneyseg.cpu` can take its place.
+"""
+from __future__ import annotations
+
+import math
+
+import mindspore as ms
+from mindspore import nn, ops
+from mindspore.common.initializer import HeNormal, Normal
+
+from kidneyseg.nets.norm import make_norm
+
+CONV = {2: nn.Conv2d, 3: nn.Conv3d}
+CONV_TRANSPOSE = {2: nn.Conv2dTranspose, 3: nn.Conv3dTranspose}
+MAX_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+LINEAR = {2: "bilinear", 3: "trilinear"}
+LEAKY_SLOPE = 0.01
+
+
+def make_act(name: str | None, channels: int) -> nn.Cell:
+    """Returns the activation "relu", "leaky_relu" (slope 0.01) or "prelu" (one slope per channel); None: identity."""
+    if name is None:
+        return nn.Identity()
+    if name == "relu":
+        return nn.ReLU()
+    if name == "leaky_relu":
+        return nn.LeakyReLU(LEAKY_SLOPE)
+    if name == "prelu":
+        return nn.PReLU(channels)
+    raise ValueError(f"act must be 'relu', 'leaky_relu', 'prelu' or None, but is {name!r}")
+
+
+def conv(dims: int, in_ch: int, out_ch: int, kernel: int = 3, stride: int = 1, dilation: int = 1,
+         bias: bool = True) -> nn.Cell:
+    """Returns a convolution with He-normal weights; an odd kernel at stride 1 keeps the size of its input."""
+    return CONV[dims](in_ch, out_ch, kernel, stride, pad_mode="pad", padding=dilation * (kernel - 1) // 2,
+                      dilation=dilation, has_bias=bias, weight_init=HeNormal(), bias_init="zeros")
+
+
+def up_conv(dims: int, in_ch: int, out_ch: int) -> nn.Cell:
+    """Returns the transposed convolution (kernel 2, stride 2) that doubles every spatial size.
+
+    Kernel equals stride, so each output voxel sees `in_ch` products: weights of variance 1 / in_ch keep the variance.
+    """
+    return CONV_TRANSPOSE[dims](in_ch, out_ch, 2, 2, pad_mode="valid", has_bias=True,
+                                weight_init=Normal(math.sqrt(1 / in_ch)), bias_init="zeros")
+
+
+def max_pool(dims: int, factor: int = 2) -> nn.Cell:
+    """Returns max pooling over windows of `factor` voxels along every axis."""
+    return MAX_POOL[dims](factor, factor)
+
+
+class ConvNormAct(nn.Cell):
+    """Convolution, normalisation, activation: (N, in_ch, *S) -> (N, out_ch, *S / stride).
+
+    The convolution has a bias only where no normalisation follows to take it away again.
+    """
+
+    def __init__(self, dims: int, in_ch: int, out_ch: int, kernel: int = 3, stride: int = 1, dilation: int = 1,
+                 norm: str | None = "batch", act: str | None = "relu") -> None:
+        super().__init__()
+        self.conv = conv(dims, in_ch, out_ch, kernel, stride, dilation, bias=norm is None)
+        self.norm = make_norm(norm, out_ch)
+        self.act = make_act(act, out_ch)
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        return self.act(self.norm(self.conv(x)))
+
+
+def double_conv(dims: int, in_ch: int, mid_ch: int, out_ch: int, norm: str | None) -> nn.SequentialCell:
+    """Returns two 3 x 3 (x 3) ConvNormAct in a row, in_ch -> mid_ch -> out_ch: one level of the U-Net family."""
+    return nn.SequentialCell(ConvNormAct(dims, in_ch, mid_ch, norm=norm), ConvNormAct(dims, mid_ch, out_ch, norm=norm))
+
+
+class Upsample(nn.Cell):
+    """Linear interpolation to `factor` times the size along every spatial axis.
+
+    Sample points are voxel centres (`align_corners=False`), as in torch's `interpolate`.
+    """
+
+    def __init__(self, dims: int, factor: int = 2) -> None:
+        super().__init__()
+        self.factor = factor
+        self.mode = LINEAR[dims]
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        size = tuple([length * self.factor for length in x.shape[2:]])
+        return ops.interpolate(x, size=size, mode=self.mode, align_corners=False)
+
+
+class Concat(nn.Cell):
+    """Joins tensors (N, C_i, *S) along the channels: (N, sum of C_i, *S)."""
+
+    def construct(self, tensors: tuple[ms.Tensor, ...]) -> ms.Tensor:
+        return ops.concat(tensors, axis=1)
+
+
+def check_size(network: str, size: tuple[int, ...], factor: int) -> None:
+    """Raises ValueError unless every spatial length is a multiple of `factor`: halving must not lose voxels."""
+    for length in size:
+        if length % factor != 0:
+            raise ValueError(f"{network} halves its input until it is {factor} times smaller: every spatial length "
+                             f"must be a multiple of {factor}, but the input has {size}")
