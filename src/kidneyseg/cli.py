@@ -1,0 +1,55 @@
+"""The `kidneyseg` command: one table of sub-commands, each imported only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import Sequence
+
+from kidneyseg import __version__
+from kidneyseg.errors import InputError
+
+COMMANDS = {
+    "demo": "phantom cohort -> train -> score -> predict -> report, in minutes on two cores",
+    "cohort": "look at a data set before trusting it: check, fingerprint, split",
+    "simulate": "CT from label volumes (SimKiTS) or from nothing (phantom)",
+    "prepare": "volumes -> MindRecord",
+    "train": "train one stage, or all, of a recipe on one fold",
+    "eval": "fold scores of a trained recipe, or scores of anybody's masks",
+    "predict": "segment one scan, many, or a folder",
+    "export": "MindIR of every stage with what inference needs beside it",
+    "benchmark": "speed beside the peers, in one run",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one sub-command; returns the exit status (2: bad input, said in one line on stderr)."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="kidneyseg", description="Kidney and kidney-tumour segmentation on CT with MindSpore.",
+        epilog="`kidneyseg COMMAND --help` explains each. Start with `kidneyseg demo`.",
+    )
+    parser.add_argument("--version", action="version", version=f"kidneyseg {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in argv if not word.startswith("-")), None)
+    for name, line in COMMANDS.items():
+        sub = commands.add_parser(name, help=line, formatter_class=argparse.RawDescriptionHelpFormatter, description=line)
+        if name == chosen:
+            module = importlib.import_module(f"kidneyseg.commands.{name}")
+            sub.description = module.__doc__
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    args = parser.parse_args(argv)
+    try:
+        return args.run(args)
+    except InputError as error:
+        print(f"kidneyseg {args.command}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"kidneyseg {args.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""Options that several sub-commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from kidneyseg.recipe import Recipe, load_recipe
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+
+
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """`-c RECIPE` and `KEY=VALUE ...`."""
+    parser.add_argument("-c", "--recipe", required=True, metavar="RECIPE",
+                        help="recipe: a YAML file, or the bare name of one in configs/ (mplab, mplab_small)")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE",
+                        help="recipe keys to change, for example stages.coarse.train.epochs=2")
+
+
+def recipe_from(args: argparse.Namespace) -> Recipe:
+    """The validated recipe that ``args`` names, overrides applied. Raises InputError."""
+    path = Path(args.recipe)
+    named = CONFIGS / f"{args.recipe}.yaml"
+    return load_recipe(named if not path.exists() and named.exists() else path, args.overrides)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """`--device`."""
+    parser.add_argument("--device", choices=["auto", "CPU", "GPU", "Ascend"], default="auto",
+                        help="where to compute (default: auto, the first of Ascend, GPU, CPU that is there)")
