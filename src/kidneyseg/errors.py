@@ -17,4 +17,5 @@ class InputError(Exception):
 
     def __init__(self, subject: str | Path, *, expected: str, found: str, remedy: str):
         self.subject, self.expected, self.found, self.remedy = str(subject), expected, found, remedy
-        super().__init__(f"{subject}: expected {expected}, found {found}. {remedy.rstrip('.')}.")
+        end = "" if remedy.endswith(("?", ".")) else "."
+        super().__init__(f"{subject}: expected {expected}, found {found}. {remedy}{end}")

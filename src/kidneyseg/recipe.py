@@ -11,10 +11,10 @@ import difflib
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal, Sequence
+from typing import Annotated, Any, Literal, Sequence
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from kidneyseg.errors import InputError
 
@@ -78,6 +78,14 @@ class Slices(_Model):
         if min(self.size) < 1:
             raise ValueError("size must be positive")
         return self
+
+
+def _kind(value: Any) -> str:
+    """Slices have a `size`; whatever else is written is meant as volumes."""
+    return "Slices" if isinstance(value, Slices) or isinstance(value, dict) and "size" in value else "Volumes"
+
+
+Sampling = Annotated[Annotated[Volumes, Tag("Volumes")] | Annotated[Slices, Tag("Slices")], Discriminator(_kind)]
 
 
 class Network(_Model):
@@ -188,7 +196,7 @@ class Stage(_Model):
     name: str
     region: Region = Region()
     intensity: Intensity = Intensity()
-    sampling: Volumes | Slices
+    sampling: Sampling
     targets: tuple[tuple[int, ...], ...]
     network: Network
     loss: Loss
@@ -340,8 +348,12 @@ def _explain(error: ValidationError, subject: str | Path) -> InputError:
             f"{subject}: {where}", expected=f"one of the keys {', '.join(valid)}", found=f"the unknown key {key!r}",
             remedy=_nearest(key, valid) or "Remove it",
         )
-    given = "nothing" if first["type"] == "missing" else repr(first["input"])[:80]
-    return InputError(f"{subject}: {where}", expected=first["msg"].removeprefix("Value error, "), found=given,
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if first["type"] == "value_error":
+        expected, found = "settings that fit together", message
+    else:
+        expected, found = message, "nothing" if first["type"] == "missing" else repr(first["input"])[:80]
+    return InputError(f"{subject}: {where}", expected=expected, found=found,
                       remedy="Correct the value; configs/mplab.yaml shows every key")
 
 

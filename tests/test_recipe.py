@@ -1,0 +1,86 @@
+"""Recipes: every shipped one loads, round-trips, and bad ones are refused with the nearest valid name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kidneyseg.errors import InputError
+from kidneyseg.recipe import Slices, Volumes, load_recipe, save_recipe
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+MPLAB = Path(__file__).parents[1] / "configs/mplab.yaml"
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_shipped_recipes_load_and_round_trip(path, tmp_path):
+    recipe = load_recipe(path)
+    save_recipe(recipe, tmp_path / "again.yaml")
+    assert load_recipe(tmp_path / "again.yaml") == recipe
+    assert list(tmp_path.iterdir()) == [tmp_path / "again.yaml"]
+
+
+def test_mplab_is_the_published_system():
+    recipe = load_recipe(MPLAB)
+    coarse, fine = recipe.stages
+    assert coarse.sampling == Volumes(spacing=(3.22, 1.62, 1.62), patch=(80, 160, 160), stride=(48, 44, 44))
+    assert (coarse.intensity.clip, coarse.intensity.mean, coarse.intensity.std) == ((-79, 304), 119.84, 103.80)
+    assert (coarse.network.name, coarse.loss.name, coarse.train.batch_size, coarse.classes) == ("unet3d", "dice_ce", 4, 2)
+    assert fine.sampling == Slices(size=(256, 256))
+    assert (fine.region.of, fine.region.gap, fine.region.margin) == ("coarse", 15, 3)
+    assert (fine.network.name, fine.loss.name, fine.train.batch_size, fine.classes) == ("unet3plus", "hybrid_dice", 8, 3)
+    for stage in recipe.stages:
+        plan = stage.train.schedule
+        assert (plan.start, plan.peak, plan.end, plan.warmup, stage.train.epochs) == (3e-4, 1e-3, 1e-5, 1500, 90)
+    assert [c.min_fraction for c in recipe.components] == [0.2, 0.2]
+
+
+def test_overrides_address_stages_by_name_or_index():
+    recipe = load_recipe(MPLAB, ["stages.fine.train.epochs=2", "stages.0.network.width=8", "name=mine"])
+    assert (recipe.stage("fine").train.epochs, recipe.stage("coarse").network.width, recipe.name) == (2, 8, "mine")
+
+
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ("stages.coarse.train.epochz=2", ["epochz", "'epochs'"]),
+        ("stages.coarse.sampling.patchh=3", ["patchh", "'patch'"]),
+        ("stages.fine.sampling.sise=3", ["sise", "'size'"]),
+        ("nme=3", ["nme", "'name'"]),
+        ("stages.corse.train.epochs=3", ["corse", "'coarse'"]),
+        ("stages.coarse.train.augment.flipp=1", ["flipp", "'flip'"]),
+        ("components.0.labelz=1", ["labelz", "'labels'"]),
+        ("stages.coarse.train.epochs=0", ["epochs", "greater than or equal to 1"]),
+        ("stages.coarse.network.depth=x", ["depth", "integer", "'x'"]),
+        ("stages.coarse.intensity.clip=[3,1]", ["clip", "low < high"]),
+        ("stages.coarse.sampling.stride=[99,1,1]", ["stride <= patch"]),
+        ("stages.fine.region.of=nobody", ["nobody", "earlier stage"]),
+        ("stages.fine.targets=[[7]]", ["[7]", "labels"]),
+        ("stages.1.name=coarse", ["two stages"]),
+        ("name.x=3", ["below a plain value"]),
+        ("nothing", ["KEY=VALUE"]),
+    ],
+)
+def test_bad_overrides_are_refused(override, words):
+    with pytest.raises(InputError) as caught:
+        load_recipe(MPLAB, [override])
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("text, words", [(None, ["No such file"]), ("a: [", ["valid YAML"]), ("- 1", ["mapping"]), ("{}", ["name"])])
+def test_bad_files_are_refused(tmp_path, text, words):
+    path = tmp_path / "r.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_recipe(path)
+    assert str(path) in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_unknown_stage_names_the_known_ones():
+    with pytest.raises(InputError, match="coarse, fine.*Did you mean 'fine'"):
+        load_recipe(MPLAB).stage("fin")
