@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
+from typing import Sequence
 
 
 class InputError(Exception):
@@ -19,3 +21,9 @@ class InputError(Exception):
         self.subject, self.expected, self.found, self.remedy = str(subject), expected, found, remedy
         end = "" if remedy.endswith(("?", ".")) else "."
         super().__init__(f"{subject}: expected {expected}, found {found}. {remedy}{end}")
+
+
+def nearest(word: str, words: Sequence[str]) -> str | None:
+    """Ask whether a close word of ``words`` was meant by a misspelt ``word``; None when none is close."""
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    return f"Did you mean {close[0]!r}?" if close else None

@@ -1,22 +1,17 @@
 """The recipe: everything that makes one segmentation system, as typed data.
 
 A recipe is an ordered list of stages and a final post-process. A stage takes a region of the scan, brings it to an
-intensity range and a grid, runs a network, and yields a mask on the scan's own grid. YAML in, validated on load,
-unknown keys refused; nothing is parsed at import. Axis order is (z, y, x), lengths are mm, intensities HU.
+intensity range and a grid, runs a network, and yields a mask on the scan's own grid. Validated on load,
+unknown keys refused. Axis order is (z, y, x), lengths are mm, intensities HU.
 """
 
 from __future__ import annotations
 
-import difflib
-import json
-import os
-from pathlib import Path
-from typing import Annotated, Any, Literal, Sequence
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from kidneyseg.errors import InputError
+from kidneyseg.errors import InputError, nearest
 
 Triple = tuple[float, float, float]
 Size3 = tuple[int, int, int]
@@ -247,137 +242,5 @@ class Recipe(_Model):
         names = [s.name for s in self.stages]
         raise InputError(
             f"stage {name!r}", expected=f"one of {', '.join(names)}", found=f"no such stage in recipe {self.name!r}",
-            remedy=_nearest(name, names) or "Name one of the recipe's stages",
+            remedy=nearest(name, names) or "Name one of the recipe's stages",
         )
-
-
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe from YAML and apply ``overrides`` such as ``stages.coarse.train.epochs=2``.
-
-    Raises:
-        InputError: no such file, not YAML, an unknown key (with the nearest valid name) or a value out of range.
-    """
-    path = Path(path)
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            path, expected="a recipe (YAML)", found=error.strerror or str(error),
-            remedy="Give a file such as configs/mplab.yaml",
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(path, expected="valid YAML", found=" ".join(str(error).split()), remedy="Correct that line") from None
-    if not isinstance(data, dict):
-        raise InputError(
-            path, expected="a mapping of recipe keys", found=type(data).__name__, remedy="Start from configs/mplab.yaml",
-        )
-    for text in overrides:
-        _override(data, text)
-    return parse_recipe(data, path)
-
-
-def parse_recipe(data: dict, subject: str | Path = "recipe") -> Recipe:
-    """Validate ``data`` (the YAML's mapping) as a recipe; ``subject`` names its source in errors."""
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as error:
-        raise _explain(error, subject) from None
-
-
-def save_recipe(recipe: Recipe, path: str | Path) -> None:
-    """Write ``recipe`` as YAML, atomically; :func:`load_recipe` reads it back equal."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    data = json.loads(recipe.model_dump_json(exclude_none=True))
-    partial.write_text(yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=110), encoding="utf-8")
-    os.replace(partial, path)
-
-
-def _override(data: dict, text: str) -> None:
-    """Set one dotted key; a list's items (the stages) are addressed by their ``name`` or index."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise InputError(
-            f"override {text!r}", expected="KEY=VALUE", found="no '='" if not equals else "no key",
-            remedy="Write for example stages.coarse.train.epochs=2",
-        )
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise InputError(f"override {text!r}", expected="a YAML value", found=value, remedy="Quote the value") from None
-    node: Any = data
-    parts = key.split(".")
-    for part in parts[:-1]:
-        if isinstance(node, list):
-            node = _item(node, part, text)
-        elif isinstance(node, dict):
-            node = node.setdefault(part, {})
-        else:
-            raise InputError(f"override {text!r}", expected="a recipe key", found=f"{part!r} below a plain value",
-                             remedy="Check the key's path in the recipe")
-    if isinstance(node, list):
-        node[node.index(_item(node, parts[-1], text))] = parsed
-    elif isinstance(node, dict):
-        node[parts[-1]] = parsed
-    else:
-        raise InputError(f"override {text!r}", expected="a recipe key", found=f"{parts[-1]!r} below a plain value",
-                         remedy="Check the key's path in the recipe")
-
-
-def _item(items: list, part: str, text: str) -> Any:
-    names = [item.get("name") if isinstance(item, dict) else None for item in items]
-    if part in names:
-        return items[names.index(part)]
-    if part.isdigit() and int(part) < len(items):
-        return items[int(part)]
-    known = [n for n in names if n]
-    raise InputError(
-        f"override {text!r}", expected=f"one of {', '.join(known) or f'0-{len(items) - 1}'}", found=repr(part),
-        remedy=_nearest(part, known) or "Name an item that the recipe has",
-    )
-
-
-def _explain(error: ValidationError, subject: str | Path) -> InputError:
-    """The first fault of a pydantic report, with the nearest valid name when a key is unknown."""
-    first = error.errors()[0]
-    where = ".".join(str(p) for p in first["loc"] if p not in ("Volumes", "Slices")) or "recipe"
-    if first["type"] == "extra_forbidden":
-        valid = _valid_keys(first["loc"])
-        key = str(first["loc"][-1])
-        return InputError(
-            f"{subject}: {where}", expected=f"one of the keys {', '.join(valid)}", found=f"the unknown key {key!r}",
-            remedy=_nearest(key, valid) or "Remove it",
-        )
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if first["type"] == "value_error":
-        expected, found = "settings that fit together", message
-    else:
-        expected, found = message, "nothing" if first["type"] == "missing" else repr(first["input"])[:80]
-    return InputError(f"{subject}: {where}", expected=expected, found=found,
-                      remedy="Correct the value; configs/mplab.yaml shows every key")
-
-
-def _valid_keys(location: tuple) -> list[str]:
-    """Names of the fields beside the unknown key at ``location``."""
-    model: Any = Recipe
-    for part in location[:-1]:
-        if isinstance(part, int):
-            continue
-        options = [model.model_fields[part].annotation] if part in model.model_fields else [model]
-        found = list(_models_in(options[0]))
-        named = {"Volumes": Volumes, "Slices": Slices}.get(part)
-        model = named or (found[0] if found else model)
-    return list(model.model_fields)
-
-
-def _models_in(annotation: Any):
-    """Every recipe model that a type annotation mentions."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in getattr(annotation, "__args__", ()):
-        yield from _models_in(inner)
-
-
-def _nearest(word: str, words: Sequence[str]) -> str | None:
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    return f"Did you mean {close[0]!r}?" if close else None
