@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Usage: bash scripts/run_tests.sh [PYTEST ARGUMENTS]
+# Sets up .venv with the test extra and runs the tests.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+set +u
+source scripts/setup_env.sh test
+set -u
+exec python -m pytest "$@"
