@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "train one stage, or all, of a recipe on one fold",
     "eval": "fold scores of a trained recipe, or scores of anybody's masks",
     "predict": "segment one scan, many, or a folder",
+    "report": "one HTML page: scores, curves and pictures of a trained fold",
     "export": "MindIR of every stage with what inference needs beside it",
     "benchmark": "speed beside the peers, in one run",
 }
