@@ -1,0 +1,48 @@
+"""The command line: every command's help teaches, and nothing heavy is imported to say it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from kidneyseg import __version__
+from kidneyseg.cli import COMMANDS, main
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "example" in text.lower(), f"`kidneyseg {name} --help` shows no example"
+
+
+def test_help_imports_neither_mindspore_nor_matplotlib():
+    code = (
+        "import sys\nfrom kidneyseg.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print([m for m in ('mindspore', 'matplotlib') if m in sys.modules])"
+    )
+    for name in COMMANDS:
+        out = subprocess.run([sys.executable, "-c", code, name, "--help"], capture_output=True, text=True, check=True)
+        assert out.stdout.splitlines()[-1] == "[]", f"{name} imports {out.stdout.splitlines()[-1]}"
+
+
+def test_version_and_wrong_command(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0 and __version__ in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        main(["trian"])
+    assert stop.value.code == 2 and "trian" in capsys.readouterr().err
