@@ -1,0 +1,70 @@
+"""The grids a stage works on: one place for training data and inference, so that they cannot differ."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import numpy as np
+
+from kidneyseg.errors import InputError
+from kidneyseg.recipe import Recipe, Slices, Stage, Volumes
+from kidneyseg.volume.body import body_box
+from kidneyseg.volume.grid import Grid
+from kidneyseg.volume.roi import Box
+
+
+def check_regions(recipe: Recipe) -> None:
+    """Refuse a recipe whose stages combine region and sampling in a way that nothing here can cut.
+
+    Raises:
+        InputError: a 2-D stage without ROIs, a 3-D stage with them, or ROIs of a 2-D stage.
+    """
+    for stage in recipe.stages:
+        if isinstance(stage.sampling, Slices) != (stage.region.of is not None):
+            raise InputError(
+                f"recipe {recipe.name!r}, stage {stage.name!r}",
+                expected="volumes (spacing, patch, stride) of the whole scan or slices (size) of an earlier stage's ROIs",
+                found="slices of the whole scan" if stage.region.of is None else "volumes of ROIs",
+                remedy="Give a slice stage region.of, and a volume stage none",
+            )
+        if stage.region.of and not isinstance(recipe.stage(stage.region.of).sampling, Volumes):
+            raise InputError(
+                f"recipe {recipe.name!r}, stage {stage.name!r}", expected="region.of to name a volume stage",
+                found=f"{stage.region.of!r}, a slice stage", remedy="Take the ROIs of a volume stage",
+            )
+
+
+def volume_grid(hu: np.ndarray, scan_spacing: Sequence[float], stage: Stage) -> Grid:
+    """The grid of a 3-D stage: the scan's body (``stage.region.body``) or all of it, at ``stage.sampling.spacing``.
+
+    Args:
+        hu: the scan in canonical orientation, (z, y, x), HU.
+        scan_spacing: its voxel size in mm, (z, y, x).
+    """
+    grid = Grid.of(hu)
+    if stage.region.body:
+        grid = grid.crop(body_box(hu))
+    return grid.at_spacing(stage.sampling.spacing, scan_spacing)
+
+
+def slice_grids(
+    boxes: Sequence[Box], stage_grid: Grid, scan_grid: Grid, size: Sequence[int]
+) -> list[tuple[Grid, Grid]]:
+    """The grids of a 2-D stage: for each ROI its voxels in the scan, and its slices as the network sees them.
+
+    Args:
+        boxes: ROIs in voxels of ``stage_grid``, the grid of the earlier stage they come from.
+        scan_grid: the grid of the scan itself.
+        size: (y, x) pixels of the network's slices; the number of slices stays the scan's own.
+
+    Returns:
+        (ROI grid, slice grid) per box: the ROI grid is the smallest crop of the scan that holds the box. Boxes that
+        lie outside the scan are left out.
+    """
+    grids = []
+    for box in boxes:
+        crop = stage_grid.cover(box, scan_grid)
+        if all(part.start < part.stop for part in crop):
+            roi = scan_grid.crop(crop)
+            grids.append((roi, roi.resize((roi.shape[0], *size))))
+    return grids

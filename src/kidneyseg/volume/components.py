@@ -1,0 +1,46 @@
+"""Clean-up of masks: fill holes, drop small components."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Sequence
+
+import cc3d
+import fill_voids
+import numpy as np
+from scipy import ndimage as ndi
+
+if TYPE_CHECKING:
+    from kidneyseg.recipe import Component
+
+
+def clean(mask: np.ndarray, components: Sequence[Component], voxel_ml: float) -> np.ndarray:
+    """``mask`` after each of ``components`` in turn; the mask given is left as it is.
+
+    Args:
+        mask: (z, y, x) uint8 labels.
+        components: what to do to the union of which labels, see :class:`kidneyseg.recipe.Component`. Holes are
+            those of the 3-D union (not connected to the outside through faces); components are 26-connected.
+            A component is dropped when it is below either of the two limits; its voxels become background.
+        voxel_ml: volume of one voxel in ml.
+    """
+    mask = mask.copy()
+    for component in components:
+        union = np.isin(mask, component.labels)
+        found = ndi.find_objects(union.view(np.uint8))
+        if found:  # the work is done inside the box around the labels: a scan is mostly something else
+            _clean_box(mask[found[0]], union[found[0]], component, voxel_ml)
+    return mask
+
+
+def _clean_box(mask: np.ndarray, union: np.ndarray, component: Component, voxel_ml: float) -> None:
+    """Apply ``component`` to ``mask`` in place; ``union`` says where its labels are."""
+    if component.fill_holes:
+        filled = fill_voids.fill(union)
+        mask[filled & ~union] = component.labels[0]
+        union = filled
+    if component.min_fraction > 0 or component.min_ml > 0:
+        numbered, count = cc3d.connected_components(union, connectivity=26, return_N=True)
+        voxels = np.bincount(numbered.ravel(), minlength=count + 1)
+        small = (voxels < component.min_fraction * voxels[1:].max()) | (voxels * voxel_ml < component.min_ml)
+        small[0] = False
+        mask[small[numbered]] = 0

@@ -1,0 +1,25 @@
+"""Where to cut patches so that they cover a volume."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Sequence
+
+
+def window_starts(shape: Sequence[int], patch: Sequence[int], stride: Sequence[int]) -> list[tuple[int, ...]]:
+    """First corners of windows of ``patch`` voxels that cover a volume of ``shape`` voxels.
+
+    Along each axis windows start at every multiple of ``stride``; the last one is moved back to end with the volume.
+    An axis shorter than the patch has one window, at 0, which reaches outside: the caller pads.
+
+    Args:
+        shape, patch, stride: voxels, (z, y, x) or any other number of axes; ``0 < stride <= patch``.
+
+    Returns:
+        Starts in z-major order, without repeats.
+    """
+    axes = []
+    for n, p, s in zip(shape, patch, stride):
+        last = max(n - p, 0)
+        axes.append([*range(0, last, s), last])
+    return list(product(*axes))
