@@ -39,12 +39,12 @@ def conv(dims: int, in_ch: int, out_ch: int, kernel: int = 3, stride: int = 1, d
                       dilation=dilation, has_bias=bias, weight_init=HeNormal(), bias_init="zeros")
 
 
-def up_conv(dims: int, in_ch: int, out_ch: int) -> nn.Cell:
+def up_conv(dims: int, in_ch: int, out_ch: int, bias: bool = True) -> nn.Cell:
     """Returns the transposed convolution (kernel 2, stride 2) that doubles every spatial size.
 
     Kernel equals stride, so each output voxel sees `in_ch` products: weights of variance 1 / in_ch keep the variance.
     """
-    return CONV_TRANSPOSE[dims](in_ch, out_ch, 2, 2, pad_mode="valid", has_bias=True,
+    return CONV_TRANSPOSE[dims](in_ch, out_ch, 2, 2, pad_mode="valid", has_bias=bias,
                                 weight_init=Normal(math.sqrt(1 / in_ch)), bias_init="zeros")
 
 
@@ -98,9 +98,9 @@ class Concat(nn.Cell):
         return ops.concat(tensors, axis=1)
 
 
-def check_size(network: str, size: tuple[int, ...], factor: int) -> None:
+def check_size(size: tuple[int, ...], factor: int) -> None:
     """Raises ValueError unless every spatial length is a multiple of `factor`: halving must not lose voxels."""
     for length in size:
         if length % factor != 0:
-            raise ValueError(f"{network} halves its input until it is {factor} times smaller: every spatial length "
+            raise ValueError(f"the network halves its input until it is {factor} times smaller: every spatial length "
                              f"must be a multiple of {factor}, but the input has {size}")

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 import mindspore as ms
 from mindspore import nn, ops
-from mindspore.communication import GlobalComm, get_group_size
+
+from kidneyseg.ranks import SumOverRanks
 
 EPSILON = 1e-5
-
-
-def ranks() -> int:
-    """Number of processes that train together: 1 unless `mindspore.communication.init()` was called."""
-    return get_group_size() if GlobalComm.INITED else 1
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -30,9 +26,8 @@ class BatchNorm(nn.BatchNorm2d):
 
     def __init__(self, channels: int, momentum: float = 0.9) -> None:
         super().__init__(channels, eps=EPSILON, momentum=momentum)
-        self.ranks = ranks()
-        if self.ranks > 1:
-            self.sum_over_ranks = ops.AllReduce()
+        self.sum_over_ranks = SumOverRanks()
+        self.ranks = self.sum_over_ranks.ranks
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         if self.training and self.ranks > 1:

@@ -1,0 +1,51 @@
+"""Soft Dice of regions: unions of classes such as kidney with tumour."""
+from __future__ import annotations
+
+import mindspore as ms
+from mindspore import nn, ops
+
+from kidneyseg.ranks import SumOverRanks
+
+SMOOTHING = 1.0  # voxels; an empty region predicted as empty has Dice 1
+
+
+class SoftDice(nn.Cell):
+    """Dice of each region between softmax probabilities p and a label map: (2 sum(p t) + 1) / (sum p + sum t + 1).
+
+    Args:
+        regions: class indices of each region, e.g. ((1, 2), (2,)) for kidney with tumour and tumour; a region's
+            probability is the sum of its classes'. None: every class but the background.
+        batch: sum over the batch, and over all ranks of a distributed run, before dividing: steadier where many
+            samples lack a region. Otherwise each sample has its own Dice.
+
+    (logits (N, C, *S) float, target (N, *S) int) -> Dice in (0, 1], float32, of shape (regions,), or (regions, N)
+    without `batch`. Raises ValueError if a region names a class that the logits lack.
+    """
+
+    def __init__(self, regions: tuple[tuple[int, ...], ...] | None = None, batch: bool = True) -> None:
+        super().__init__()
+        self.regions = regions
+        self.batch = batch
+        self.sum_over_ranks = SumOverRanks()
+
+    def construct(self, logits: ms.Tensor, target: ms.Tensor) -> ms.Tensor:
+        classes = logits.shape[1]
+        regions = self.regions if self.regions is not None else tuple([(index,) for index in range(1, classes)])
+        probabilities = ops.unstack(ops.softmax(logits.astype(ms.float32), axis=1), 1)
+        axes = tuple(range(0 if self.batch else 1, target.ndim))
+        overlaps, sizes = [], []
+        for region in regions:
+            if max(region) >= classes:
+                raise ValueError(f"a loss region names class {max(region)}, but there are only classes 0-{classes - 1}")
+            p = probabilities[region[0]]
+            t = target == region[0]
+            for index in region[1:]:
+                p = p + probabilities[index]
+                t = ops.logical_or(t, target == index)
+            t = t.astype(ms.float32)
+            overlaps.append((p * t).sum(axes))
+            sizes.append((p + t).sum(axes))
+        overlap, size = ops.stack(overlaps), ops.stack(sizes)
+        if self.batch:
+            overlap, size = self.sum_over_ranks(overlap), self.sum_over_ranks(size)
+        return (2 * overlap + SMOOTHING) / (size + SMOOTHING)

@@ -1,0 +1,33 @@
+"""Precision as a policy: one class per network, whatever it computes in."""
+from __future__ import annotations
+
+import mindspore as ms
+from mindspore import nn
+
+from kidneyseg.errors import InputError
+from kidneyseg.nets.norm import NORMS
+
+PRECISIONS = {"float32": ms.float32, "float16": ms.float16, "bfloat16": ms.bfloat16}
+HEADS = ("head", "heads")  # the attributes of a network whose outputs are logits
+
+
+def apply_precision(network: nn.Cell, precision: str) -> nn.Cell:
+    """Makes `network` compute in "float32", "float16" or "bfloat16" and returns it.
+
+    Weights stay float32, and so do normalisations (sums over many voxels) and the heads, so that logits are float32.
+
+    Raises InputError for another name, and for bfloat16 on CPU, where MindSpore has no such convolution.
+    """
+    if precision not in PRECISIONS:
+        raise InputError("train.precision", expected=f"one of {', '.join(PRECISIONS)}", found=repr(precision),
+                         remedy="Name a precision that exists")
+    if precision == "bfloat16" and ms.get_context("device_target") == "CPU":
+        raise InputError("train.precision", expected="float32 or float16 on CPU", found="bfloat16",
+                         remedy="Set train.precision=float32; MindSpore has no bfloat16 convolution for CPU")
+    if precision == "float32":
+        return network
+    network.to_float(PRECISIONS[precision])
+    for name, cell in network.cells_and_names():
+        if name.split(".")[0] in HEADS or isinstance(cell, tuple(NORMS.values())):
+            cell.to_float(ms.float32)
+    return network

@@ -1,0 +1,29 @@
+"""Sums over the processes (ranks) of a distributed run, for what must be known of the whole batch."""
+from __future__ import annotations
+
+import mindspore as ms
+from mindspore import nn, ops
+from mindspore.communication import GlobalComm, get_group_size
+
+
+def count_ranks() -> int:
+    """Number of processes that train together: 1 unless `mindspore.communication.init()` was called."""
+    return get_group_size() if GlobalComm.INITED else 1
+
+
+class SumOverRanks(nn.Cell):
+    """Tensor -> its sum over all ranks; the tensor itself where there is one rank. Read when the cell is built.
+
+    The gradient is summed over the ranks too: what a rank gets back is the gradient of the *sum* of all ranks'
+    losses. Once the training step has averaged the ranks' gradients this is the gradient of the mean loss, exactly
+    that of one process with the whole batch. No other factor is needed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ranks = count_ranks()
+        if self.ranks > 1:
+            self.all_reduce = ops.AllReduce()
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        return self.all_reduce(x) if self.ranks > 1 else x
