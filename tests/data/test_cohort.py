@@ -1,0 +1,62 @@
+"""Every layout found, nothing else mistaken for one."""
+
+from __future__ import annotations
+
+import pytest
+
+from kidneyseg.data.cohort import find_cases, require_labels
+from kidneyseg.errors import InputError
+
+
+def _touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("parent", ["", "data/", "dataset/"])
+def test_kits(tmp_path, parent):
+    _touch(tmp_path, *(f"{parent}case_0000{i}/{f}.nii.gz" for i in (1, 0) for f in ("imaging", "segmentation")),
+           f"{parent}case_00002/imaging.nii.gz", f"{parent}case_00003/segmentation.nii.gz", "kits.json", "README.md")
+    cases = find_cases(tmp_path)
+    assert [(c.name, c.label is not None) for c in cases] == [
+        ("case_00000", True), ("case_00001", True), ("case_00002", False)]
+    assert cases[1].image == tmp_path / parent / "case_00001/imaging.nii.gz"
+    assert cases[1].label == tmp_path / parent / "case_00001/segmentation.nii.gz"
+
+
+def test_nnunet_raw(tmp_path):
+    _touch(tmp_path, "dataset.json", "imagesTr/KiTS_0001_0000.nii.gz", "imagesTr/KiTS_0002_0000.nii.gz",
+           "labelsTr/KiTS_0001.nii.gz", "imagesTs/KiTS_0009_0000.nii.gz")
+    first, second = find_cases(tmp_path)
+    assert (first.name, first.label) == ("KiTS_0001", tmp_path / "labelsTr/KiTS_0001.nii.gz")
+    assert (second.name, second.label) == ("KiTS_0002", None)
+
+
+def test_two_folders(tmp_path):
+    _touch(tmp_path, "images/a.nii", "images/b.mha", "labels/a.nii.gz", "labels/b_seg.nii.gz")
+    assert [(c.name, c.label.name) for c in find_cases(tmp_path)] == [("a", "a.nii.gz"), ("b", "b_seg.nii.gz")]
+
+
+@pytest.mark.parametrize("ending", ["_seg", "_mask", "_label", "-label"])
+def test_flat_pairs(tmp_path, ending):
+    _touch(tmp_path, "p1.nii.gz", f"p1{ending}.nii.gz", "p2.nrrd", ".p3.nii.gz", "notes.txt")
+    cases = find_cases(tmp_path)
+    assert [(c.name, c.label and c.label.name) for c in cases] == [("p1", f"p1{ending}.nii.gz"), ("p2", None)]
+    with pytest.raises(InputError, match="1 of 2 without: p2"):
+        require_labels(cases, tmp_path)
+
+
+def test_nothing_found_says_what_is_understood_and_what_was_seen(tmp_path):
+    for prepare, words in [
+        (lambda: None, "an empty folder"),
+        (lambda: _touch(tmp_path, "scan.dcm", "sub/x.txt"), "scan.dcm, sub/"),
+        (lambda: _touch(tmp_path, "case_00000/segmentation.nii.gz"), "1 case folders have a segmentation but no imaging"),
+    ]:
+        prepare()
+        with pytest.raises(InputError, match="imagesTr") as caught:
+            find_cases(tmp_path)
+        assert words in str(caught.value)
+    with pytest.raises(InputError, match="no such folder"):
+        find_cases(tmp_path / "none")
