@@ -1,0 +1,84 @@
+"""One optimisation step, compiled: forward, backward, average over ranks, clip, update."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import mindspore as ms
+import numpy as np
+from mindspore import amp, nn, ops
+
+from kidneyseg.training.distributed import Ranks
+
+FIRST_SCALE = 2.0**16  # loss scale of float16; doubled after GROWTH_STEPS finite steps, halved at an overflow
+GROWTH_STEPS = 1000
+
+
+class Outcome(NamedTuple):
+    """What a step reports: the mean loss over all ranks, and whether the weights were updated."""
+
+    loss: float
+    updated: bool
+
+
+class TrainStep:
+    """Takes one step at a time: ``step(image, target, learning_rate) -> Outcome``.
+
+    The graph is compiled at the first call and again for every new input shape. Gradients are averaged over ranks and
+    brought to ``clip_norm`` at most (global L2 norm; 0: not clipped). In float16 the loss is scaled so that small
+    gradients survive; a step whose gradients overflow leaves the weights as they are and halves the scale.
+
+    Args:
+        network: (N, 1, *S) float32 -> logits, or a tuple of them with deep supervision.
+        loss: (logits, target (N, *S) int32) -> scalar.
+        precision: what the network computes in; only "float16" needs loss scaling.
+    """
+
+    def __init__(self, network: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, *, clip_norm: float, precision: str,
+                 ranks: Ranks) -> None:
+        scaled = precision == "float16"
+        self.network, self.optimizer = network, optimizer
+        self.scaler = amp.DynamicLossScaler(FIRST_SCALE if scaled else 1.0, 2, GROWTH_STEPS)
+        self._run = _compile(network, loss, optimizer, clip_norm, self.scaler if scaled else None, ranks)
+
+    def __call__(self, image: np.ndarray, target: np.ndarray, learning_rate: float) -> Outcome:
+        self.network.set_train(True)
+        ops.assign(self.optimizer.learning_rate, ms.Tensor(learning_rate, ms.float32))
+        loss, updated = self._run(ms.Tensor(image), ms.Tensor(target))
+        return Outcome(float(loss.asnumpy()), bool(updated.asnumpy()))
+
+    def stuck(self) -> bool:
+        """Whether a step without update cannot be cured by a smaller loss scale."""
+        return float(self.scaler.scale_value.asnumpy()) <= 1
+
+
+def _compile(network: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, clip_norm: float,
+             scaler: amp.DynamicLossScaler | None, ranks: Ranks):
+    weights = optimizer.parameters
+    mean_gradients = nn.DistributedGradReducer(weights, mean=True, degree=ranks.size) if ranks.size > 1 else None
+    sum_over_ranks = ops.AllReduce() if ranks.size > 1 else None
+
+    def forward(image: ms.Tensor, target: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
+        value = loss(network(image), target)
+        return (value if scaler is None else scaler.scale(value)), value
+
+    value_and_gradients = ms.value_and_grad(forward, None, weights, has_aux=True)
+
+    @ms.jit
+    def run(image: ms.Tensor, target: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
+        (_, value), gradients = value_and_gradients(image, target)
+        if mean_gradients is not None:
+            gradients = mean_gradients(gradients)
+            value = sum_over_ranks(value) / ranks.size
+        if scaler is not None:
+            gradients = scaler.unscale(gradients)
+        finite = amp.all_finite(gradients)
+        if scaler is not None:
+            scaler.adjust(finite)
+        if finite:
+            if clip_norm > 0:
+                gradients = ops.clip_by_global_norm(gradients, clip_norm)
+            optimizer(gradients)
+        return value, finite
+
+    return run

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+from mindspore import amp, ops, set_seed
+
+from kidneyseg import nets
+from kidneyseg.errors import InputError
+from kidneyseg.recipe import Network, Train
+from kidneyseg.training import checkpoint, optimizer
+from kidneyseg.training.checkpoint import Progress
+
+
+
+def tiny(width=2, seed=0):
+    set_seed(seed)
+    return nets.build(Network(name="unet2d", width=width, depth=2), classes=2)
+
+
+def values(parameters):
+    return {p.name: p.asnumpy().copy() for p in parameters}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "best.ckpt"
+    checkpoint.save_weights(path, tiny(seed=1), Progress(3, 5, 1.5, 2.5, 0.8, 2))
+    return path
+
+
+def test_weights_come_back(saved):
+    network = tiny(seed=2)
+    before = values(network.get_parameters())
+    assert checkpoint.load_weights(network, saved) == Progress(3, 5, 1.5, 2.5, 0.8, 2)
+    after, expected = values(network.get_parameters()), values(tiny(seed=1).get_parameters())
+    assert any((before[name] != expected[name]).any() for name in expected)
+    assert all((after[name] == expected[name]).all() for name in expected)
+
+
+def test_no_partial_file_and_writable_result(saved):
+    assert [path.name for path in saved.parent.iterdir()] == ["best.ckpt"]
+    assert saved.stat().st_mode & 0o600 == 0o600
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "sgd"])
+def test_optimizer_and_loss_scale_come_back(tmp_path, kind):
+    def parts(seed):
+        network = tiny(seed=seed)
+        return network, optimizer.build(Train(optimizer=kind), network), amp.DynamicLossScaler(2.0**10, 2, 3)
+
+    network, optim, scaler = parts(1)
+    for parameter in optim.get_parameters():
+        parameter.set_data((parameter + 3).astype(parameter.dtype))
+    ops.assign(scaler.scale_value, scaler.scale_value * 8)
+    checkpoint.save_training(tmp_path / "last.ckpt", network, optim, scaler, Progress(epoch=1))
+    again, fresh, rescaler = parts(2)
+    assert checkpoint.load_training(tmp_path / "last.ckpt", again, fresh, rescaler) == Progress(epoch=1)
+    for old, new in zip([*network.get_parameters(), *optim.get_parameters()],
+                        [*again.get_parameters(), *fresh.get_parameters()]):
+        np.testing.assert_array_equal(old.asnumpy(), new.asnumpy(), err_msg=old.name)
+    assert float(rescaler.scale_value.asnumpy()) == 2.0**13
+    network = tiny(seed=3)
+    checkpoint.load_weights(network, tmp_path / "last.ckpt")  # inference may use it as well
+    np.testing.assert_array_equal(network.trainable_params()[0].asnumpy(), again.trainable_params()[0].asnumpy())
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "flipped", "cut at half"])
+def test_damaged_file(saved, damage):
+    data = bytearray(saved.read_bytes())
+    if damage == "flipped":
+        data[len(data) // 2] ^= 0xFF
+    new = {"truncated": data[:-7], "empty": b"", "text": b"no checkpoint", "flipped": data,
+           "cut at half": data[: len(data) // 2]}
+    saved.write_bytes(bytes(new[damage]))
+    with pytest.raises(InputError, match="best.ckpt"):
+        checkpoint.load_weights(tiny(), saved)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        checkpoint.load_weights(tiny(), tmp_path / "best.ckpt")
+
+
+def test_wrong_network_is_named_and_left_alone(saved):
+    other = tiny(width=3)
+    before = values(other.get_parameters())
+    with pytest.raises(InputError, match=r"conv.weight is \(2, 4, 3, 3\), not \(3, 6, 3, 3\)"):
+        checkpoint.load_weights(other, saved)
+    assert all((before[name] == p).all() for name, p in values(other.get_parameters()).items())
+    with pytest.raises(InputError, match="missing|surplus"):
+        checkpoint.load_weights(nets.build(Network(name="unet2d", width=2, depth=3), classes=2), saved)
+
+
+def test_sweep_takes_only_leftovers(saved):
+    (saved.parent / ".last.partial.ckpt").write_bytes(b"half")
+    checkpoint.sweep(saved.parent)
+    assert [path.name for path in saved.parent.iterdir()] == ["best.ckpt"]
