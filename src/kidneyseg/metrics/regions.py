@@ -1,0 +1,37 @@
+"""The regions that KiTS scores: which labels make them, and how far apart two readers draw their surface.
+
+Labels are 1 kidney, 2 tumour, 3 cyst. KiTS19 has no 3 (its kidney label includes cysts), so one set of regions serves
+both: KiTS19's kidney (label > 0) is ``kidney_and_masses``, its tumour (label > 1) is ``tumour``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Region:
+    """A hierarchical evaluation class (HEC) of KiTS21/23.
+
+    Attributes:
+        name: as in the keys of the scores.
+        labels: the labels it unites; every other value counts as background.
+        tolerance: mm, for its surface Dice: the 95th percentile of the distance between readers (kits23,
+            ``configuration/labels.py``).
+    """
+
+    name: str
+    labels: tuple[int, ...]
+    tolerance: float
+
+    def of(self, mask: np.ndarray) -> np.ndarray:
+        """The region in a label mask of any shape, as bool of that shape."""
+        return np.isin(mask, self.labels)
+
+
+KIDNEY_AND_MASSES = Region("kidney_and_masses", (1, 2, 3), 1.0330772532390826)
+MASSES = Region("masses", (2, 3), 1.1328796488598762)
+TUMOUR = Region("tumour", (2,), 1.1498198361434828)
+REGIONS = (KIDNEY_AND_MASSES, MASSES, TUMOUR)
