@@ -1,0 +1,86 @@
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from kidneyseg.errors import InputError
+from kidneyseg.metrics.evaluate import score_folder
+
+AFFINE = np.array([[0, 0, -0.8, 100], [0, -0.8, 0, 90], [3, 0, 0, -50], [0, 0, 0, 1.0]])  # z first, as KiTS
+
+
+def scene(shift=0):
+    mask = np.zeros((12, 24, 24), np.uint8)
+    mask[2:10, 6 + shift:16 + shift, 5:15] = 1
+    mask[4:7, 8 + shift:12 + shift, 8:12] = 2
+    return mask
+
+
+def save(path, mask, affine=AFFINE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(mask, affine), path)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Truth of three cases; a perfect prediction, one that is shifted and stored x first, and none."""
+    for number in range(3):
+        save(tmp_path / f"truth/case_0000{number}/segmentation.nii.gz", scene())
+    save(tmp_path / "masks/prediction_00000.nii.gz", scene())
+    x_first = AFFINE[:, [2, 1, 0, 3]]
+    save(tmp_path / "masks/prediction_00001.nii.gz", scene(shift=1).transpose(2, 1, 0), x_first)
+    save(tmp_path / "masks/prediction_00042.nii.gz", scene())
+    return tmp_path / "masks", tmp_path / "truth"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_scores_a_folder(folders, workers):
+    scores = score_folder(*folders, workers=workers, progress=False)
+    perfect, shifted, absent = scores.cases
+    assert [case["case"] for case in scores.cases] == ["case_00000", "case_00001", "case_00002"]
+    assert perfect["kidney"] == perfect["tumour"] == perfect["surface_dice_masses"] == 1
+    assert shifted["kidney"] == pytest.approx(0.9) and shifted["tumour"] == pytest.approx(0.75)
+    assert shifted["hd95_kidney_and_masses"] == pytest.approx(0.8)
+    assert absent["kidney"] == absent["tumour"] == 0
+    assert scores.missing == ("case_00002",) and scores.without_truth == ("00042",)
+    assert scores.mean["kidney"] == pytest.approx((1 + 0.9 + 0) / 3)
+    assert scores.mean["hd95_kidney_and_masses"] == pytest.approx(0.4)
+    assert scores.undefined["hd95_tumour"] == ("case_00002",)
+
+
+def test_chosen_cases(folders):
+    scores = score_folder(*folders, cases=["case_00001"], progress=False)
+    assert [case["case"] for case in scores.cases] == ["case_00001"] and scores.missing == ()
+    with pytest.raises(InputError, match="Did you mean 'case_00001'"):
+        score_folder(*folders, cases=["case_0001"], progress=False)
+
+
+def test_progress_goes_to_stderr(folders, capsys):
+    score_folder(*folders)
+    captured = capsys.readouterr()
+    assert captured.out == "" and "3/3" in captured.err
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_other_geometry_is_refused(folders, workers):
+    predictions, truth = folders
+    moved = AFFINE.copy()
+    moved[2, 3] += 3
+    save(predictions / "prediction_00001.nii.gz", scene(), moved)
+    with pytest.raises(InputError, match="3.0 mm away") as caught:
+        score_folder(predictions, truth, workers=workers, progress=False)
+    assert "prediction_00001" in str(caught.value) and "case_00001" in str(caught.value)
+
+
+def test_other_shape_is_refused(folders):
+    predictions, truth = folders
+    save(predictions / "prediction_00000.nii.gz", scene()[:-1])
+    with pytest.raises(InputError, match=r"\(11, 24, 24\)"):
+        score_folder(predictions, truth, progress=False)
+
+
+def test_works_without_mindspore():
+    code = "import sys; import kidneyseg.metrics.evaluate; sys.exit('mindspore' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
