@@ -1,0 +1,139 @@
+"""What holds for every network: sizes, parameter counts, learning, precision, and refusals."""
+from __future__ import annotations
+
+import mindspore as ms
+import numpy as np
+import pytest
+
+from kidneyseg import losses, nets
+from kidneyseg.errors import InputError
+from kidneyseg.recipe import Loss, Network
+
+DIMS = {"unet2d": 2, "unetpp": 2, "unet3plus": 2, "unet3d": 3, "vnet3d": 3}
+SUPERVISED = ["unetpp", "unet3plus"]
+
+
+def tiny(name: str, **options) -> ms.nn.Cell:
+    ms.set_seed(0)
+    return nets.build(Network(**{"name": name, "width": 4, "depth": 3, **options}), classes=3)
+
+
+def images(name: str, length: int = 16, batch: int = 2) -> ms.Tensor:
+    shape = (batch, 1) + (length,) * DIMS[name]
+    return ms.Tensor(np.random.default_rng(0).normal(size=shape).astype(np.float32))
+
+
+def test_every_network_is_tested_here():
+    assert set(nets.NETWORKS) == set(DIMS)
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("name", DIMS)
+def test_logits_have_the_inputs_size_for_any_depth_and_odd_width(name, norm, depth):
+    network = tiny(name, width=3, depth=depth, norm=norm)
+    x = images(name)
+    for training in (True, False):
+        network.set_train(training)
+        assert network(x).shape == (2, 3, *x.shape[2:])
+
+
+@pytest.mark.parametrize("name", DIMS)
+def test_encoder_doubles_channels_and_halves_lengths_at_every_level(name):
+    network = tiny(name, width=4, depth=4)
+    seen = []
+    for cell in network.encoder:
+        cell.register_forward_hook(lambda cell, inputs, output: seen.append(output.shape))
+    network(images(name))
+    first = {"unet3d": 8}.get(name, 4)
+    assert seen == [(2, first * 2**level) + (16 // 2**level,) * DIMS[name] for level in range(4)]
+
+
+@pytest.mark.parametrize("name", DIMS)
+def test_size_that_cannot_be_halved_is_refused_while_tracing(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # MindSpore leaves a graph dump behind in the working folder
+    with pytest.raises(ValueError, match="multiple of 4"):
+        ms.jit(tiny(name))(images(name, length=18))
+
+
+@pytest.mark.parametrize("name", DIMS)
+def test_a_few_steps_in_graph_mode_lower_the_loss(name):
+    network = tiny(name, deep_supervision=name in SUPERVISED)
+    loss = losses.build(Loss(name="dice_ce"))
+    optimiser = ms.nn.Adam(network.trainable_params(), 1e-2)
+    x = images(name)
+    y = (x.squeeze(1) > 0.5).astype(ms.int32) + (x.squeeze(1) > 1.5).astype(ms.int32)
+    network.set_train()
+
+    def forward(x, y):
+        return loss(network(x), y)
+
+    gradients_of = ms.value_and_grad(forward, None, optimiser.parameters)
+
+    @ms.jit
+    def step(x, y):
+        value, gradients = gradients_of(x, y)
+        optimiser(gradients)
+        return value
+
+    before = network.trainable_params()[0].asnumpy().copy()
+    values = [float(step(x, y)) for _ in range(8)]
+    assert values[-1] < 0.9 * values[0], values
+    assert not np.array_equal(before, network.trainable_params()[0].asnumpy()), "the first layer must learn too"
+
+
+@pytest.mark.parametrize("name, outputs", [("unetpp", 2), ("unet3plus", 3)])
+def test_deep_supervision_gives_a_tuple_in_training_only(name, outputs):
+    x = images(name)
+    network = tiny(name, deep_supervision=True, norm="instance")
+    network.set_train()
+    logits = ms.jit(network)(x)
+    assert isinstance(logits, tuple) and [side.shape for side in logits] == [(2, 3, 16, 16)] * outputs
+    network.set_train(False)
+    # Instance norm computes the same in training, so the single tensor must be the tuple's first.
+    np.testing.assert_allclose(ms.jit(network)(x).asnumpy(), logits[0].asnumpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", DIMS)
+def test_float16_computes_in_half_precision_and_gives_float32_logits(name):
+    x = images(name)
+    supervised = name in SUPERVISED
+    full, half = tiny(name, deep_supervision=supervised), tiny(name, deep_supervision=supervised)
+    nets.apply_precision(half, "float16")
+    assert {p.dtype for p in half.get_parameters()} == {ms.float32}
+    full.set_train()
+    half.set_train()
+    exact, rounded = ms.jit(full)(x), ms.jit(half)(x)
+    for a, b in zip(exact, rounded) if supervised else [(exact, rounded)]:
+        assert b.dtype == ms.float32
+        difference = np.abs(a.asnumpy() - b.asnumpy()).max()
+        assert 1e-5 < difference < 0.1, "neither float32 arithmetic nor garbage"
+
+
+def test_float16_trains():
+    network = nets.apply_precision(tiny("unet3d"), "float16")
+    network.set_train()
+
+    def forward(x):
+        return network(x).square().mean()
+
+    gradients = ms.jit(ms.grad(forward, None, network.trainable_params()))(images("unet3d"))
+    assert all(np.isfinite(g.asnumpy()).all() and g.dtype == ms.float32 for g in gradients)
+
+
+def test_precision_refusals():
+    with pytest.raises(InputError, match="'float8'"):
+        nets.apply_precision(tiny("unet2d"), "float8")
+    with pytest.raises(InputError, match="bfloat16"):
+        nets.apply_precision(tiny("unet2d"), "bfloat16")
+
+
+def test_unknown_network_is_refused_with_the_names_there_are():
+    with pytest.raises(InputError, match="unet2d, unet3d, unet3plus, unetpp, vnet3d.*'unet4d'"):
+        tiny("unet4d")
+
+
+@pytest.mark.parametrize("name", sorted(set(DIMS) - set(SUPERVISED)))
+def test_deep_supervision_of_a_network_without_side_outputs_is_refused(name):
+    with pytest.raises(InputError, match=f"'{name}'.*no side outputs"):
+        tiny(name, deep_supervision=True)
