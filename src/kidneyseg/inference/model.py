@@ -1,0 +1,77 @@
+"""A trained recipe, ready to segment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Mapping, Protocol
+
+import numpy as np
+
+from kidneyseg.data.geometry import check_regions
+from kidneyseg.errors import InputError
+from kidneyseg.recipe import Recipe, load_recipe
+
+
+class Runtime(Protocol):
+    """(N, 1, *S) float32 normalised -> (N, classes, *S) float32 that sum to 1 over the classes."""
+
+    def __call__(self, images: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """A recipe and what runs the network of each of its stages, by the stage's name."""
+
+    recipe: Recipe
+    runtimes: Mapping[str, Runtime]
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "auto") -> Model:
+        """The model in ``folder``: ``recipe.yaml`` and ``<stage>/best.ckpt`` for every stage, as training leaves them.
+
+        Args:
+            folder: for example ``WORK/fold0`` or a folder of ``model_zoo/``.
+            device: auto, CPU, GPU or Ascend; on CPU the networks run on the project's own kernels.
+
+        Raises:
+            InputError: no such folder, no recipe, a stage without checkpoint, a checkpoint of another network, no
+                such device.
+        """
+        recipe = read_model_recipe(folder)
+        from kidneyseg import device as devices  # MindSpore takes seconds to import
+        from kidneyseg.inference.networks import load_network
+        from kidneyseg.inference.runtimes import MindSporeRuntime
+
+        target = devices.use(device)
+        return cls(recipe, {
+            stage.name: MindSporeRuntime(load_network(stage, checkpoint_path(folder, stage.name), target),
+                                         stage.inference.batch_size)
+            for stage in recipe.stages
+        })
+
+
+def read_model_recipe(folder: str | Path) -> Recipe:
+    """The recipe of the model in ``folder``, once it is sure that the folder holds a whole model.
+
+    Raises:
+        InputError: as :meth:`Model.load`, except for what only reading the checkpoints can tell.
+    """
+    folder = Path(folder)
+    if not (folder / "recipe.yaml").is_file():
+        found = "no recipe.yaml in it" if folder.is_dir() else "a file" if folder.exists() else "no such folder"
+        raise InputError(folder, expected="a model folder (recipe.yaml and STAGE/best.ckpt)", found=found,
+                         remedy="Give WORK/fold0 of a trained recipe, or a folder of model_zoo/")
+    recipe = load_recipe(folder / "recipe.yaml")
+    check_regions(recipe)
+    for stage in recipe.stages:
+        path = checkpoint_path(folder, stage.name)
+        if not path.is_file():
+            raise InputError(path, expected=f"the trained weights of stage {stage.name!r}", found="no such file",
+                             remedy=f"Run `kidneyseg train --stage {stage.name}`, or copy the checkpoint there")
+    return recipe
+
+
+def checkpoint_path(folder: str | Path, stage: str) -> Path:
+    """Where a model folder keeps the weights of ``stage``."""
+    return Path(folder) / stage / "best.ckpt"

@@ -1,0 +1,37 @@
+"""A stage's trained network, as a device runs it best."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mindspore import nn
+
+from kidneyseg import nets
+from kidneyseg.recipe import Stage
+from kidneyseg.training.checkpoint import load_weights
+from kidneyseg.training.stage import precision
+
+
+def load_network(stage: Stage, checkpoint: Path, device: str) -> nn.Cell:
+    """The network of ``stage`` with the weights of ``checkpoint``, for inference on ``device``.
+
+    On CPU it computes in float32 on the project's own kernels, elsewhere in the precision it was trained in.
+
+    Raises:
+        InputError: no such checkpoint, a damaged one, or one of another network.
+    """
+    network = stock_network(stage, checkpoint)
+    if device == "CPU":
+        try:
+            from kidneyseg.cpu import accelerate
+        except ImportError:
+            return network
+        return accelerate(network)
+    return nets.apply_precision(network, precision(stage, device))
+
+
+def stock_network(stage: Stage, checkpoint: Path) -> nn.Cell:
+    """The same of MindSpore's own cells, in float32: what can be exported. Raises InputError as :func:`load_network`."""
+    network = nets.build(stage.network, stage.classes)
+    load_weights(network, checkpoint)
+    return network.set_train(False)

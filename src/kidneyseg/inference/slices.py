@@ -1,0 +1,24 @@
+"""Running a 2-D network over the axial slices of a region."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import numpy as np
+
+from kidneyseg.inference.sliding import Slabs
+
+
+def slice_slabs(image: np.ndarray, network: Callable[[np.ndarray], np.ndarray], batch_size: int) -> Slabs:
+    """Probabilities of every axial slice, a batch at a time.
+
+    Args:
+        image: (z, y, x) uint8, its slices of the network's size.
+        network: (N, y, x) uint8, N <= batch_size -> probabilities (N, classes, y, x) float32.
+        batch_size: slices at a time.
+
+    Yields:
+        (first slice, probabilities (classes, slices, y, x)), each slice once, in order.
+    """
+    for z in range(0, len(image), batch_size):
+        yield z, np.swapaxes(network(image[z:z + batch_size]), 0, 1)

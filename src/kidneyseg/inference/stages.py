@@ -1,0 +1,128 @@
+"""Running one stage of a recipe: the image on the stage's grids, its network over it, and the mask it yields."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Callable, Sequence
+
+import numpy as np
+
+from kidneyseg.inference.model import Runtime
+from kidneyseg.inference.slabs import paint, resample_slabs
+from kidneyseg.inference.slices import slice_slabs
+from kidneyseg.inference.sliding import Slabs, sliding_slabs
+from kidneyseg.recipe import Intensity, Stage
+from kidneyseg.volume.grid import Grid, sample
+from kidneyseg.volume.intensity import normalise
+from kidneyseg.volume.roi import Box
+
+Progress = Callable[[str, int], None]
+"""Called with a stage's name and how many windows or slices its network has just done."""
+
+
+def ignore_progress(stage: str, done: int) -> None:
+    """Tell nobody."""
+
+
+def run_volumes(
+    image: np.ndarray, grid: Grid, target: Grid, stage: Stage, runtime: Runtime, progress: Progress = ignore_progress
+) -> np.ndarray:
+    """The mask of a 3-D stage.
+
+    Args:
+        image: the whole scan, (z, y, x) uint8 (see :func:`kidneyseg.volume.intensity.to_uint8`).
+        grid: where the network sees it, from :func:`kidneyseg.data.geometry.volume_grid`.
+        target: where the mask is wanted; probabilities are interpolated to it, so a mask on the scan is smooth.
+
+    Returns:
+        uint8 labels of ``target.shape``.
+    """
+    sampling, network = stage.sampling, partial(_probabilities, runtime, stage, progress)
+    volume = sample(image, Grid.of(image), grid, order=1)
+    slabs = sliding_slabs(
+        volume, sampling.patch, stage.inference.overlap, network, stage.classes, stage.inference.batch_size
+    )
+    mask = np.zeros(target.shape, np.uint8)
+    paint(mask, resample_slabs(slabs, grid, target), class_labels(stage))
+    return mask
+
+
+def run_slices(
+    image: np.ndarray, grids: Sequence[tuple[Grid, Grid]], stage: Stage, runtime: Runtime,
+    progress: Progress = ignore_progress,
+) -> np.ndarray:
+    """The mask of a 2-D stage, on the scan; background outside the ROIs.
+
+    Args:
+        image: the whole scan, (z, y, x) uint8.
+        grids: (ROI grid, slice grid) per ROI, from :func:`kidneyseg.data.geometry.slice_grids`. Where ROIs overlap
+            the mean of their probabilities decides.
+
+    Returns:
+        uint8 labels of ``image.shape``.
+    """
+    scan, network = Grid.of(image), partial(_probabilities, runtime, stage, progress)
+    mask = np.zeros(image.shape, np.uint8)
+
+    def roi_slabs(roi: Grid, slices: Grid) -> Slabs:
+        slabs = slice_slabs(sample(image, scan, slices, order=1), network, stage.inference.batch_size)
+        return resample_slabs(slabs, slices, roi)
+
+    for group in _overlapping([(_box(roi), roi, slices) for roi, slices in grids]):
+        hull = _hull([box for box, _, _ in group])
+        if len(group) == 1:
+            slabs = roi_slabs(*group[0][1:])
+        else:
+            slabs = _summed([(box, roi_slabs(roi, slices)) for box, roi, slices in group], hull, stage.classes)
+        paint(mask[hull], slabs, class_labels(stage))
+    return mask
+
+
+def class_labels(stage: Stage) -> tuple[int, ...]:
+    """The label written for each class, the background's first."""
+    return (0, *(target[0] for target in stage.targets))
+
+
+def _probabilities(runtime: Runtime, stage: Stage, progress: Progress, images: np.ndarray) -> np.ndarray:
+    """(N, *S) uint8 -> (N, classes, *S) float32."""
+    intensity: Intensity = stage.intensity
+    probabilities = runtime(normalise(images, intensity.mean, intensity.std)[:, None])
+    progress(stage.name, len(images))
+    return probabilities
+
+
+def _summed(parts: Sequence[tuple[Box, Slabs]], hull: Box, classes: int) -> Slabs:
+    """The probabilities of overlapping ROIs, added up over the box around them: as good as a mean for an argmax."""
+    sums = np.zeros((classes, *(b.stop - b.start for b in hull)), np.float32)
+    for box, slabs in parts:
+        z, y, x = (slice(b.start - h.start, b.stop - h.start) for b, h in zip(box, hull))
+        for first, slab in slabs:
+            start = z.start + first
+            sums[:, start:start + slab.shape[1], y, x] += slab
+    for plane in range(sums.shape[1]):
+        yield plane, sums[:, plane:plane + 1]
+
+
+def _overlapping(parts: list[tuple[Box, Grid, Grid]]) -> list[list[tuple[Box, Grid, Grid]]]:
+    """``parts`` in groups: the boxes around two groups share no voxel."""
+    groups: list[list[tuple[Box, Grid, Grid]]] = []
+    for part in parts:
+        group = [part]
+        while touched := [g for g in groups if _meet(_hull([b for b, *_ in g]), _hull([b for b, *_ in group]))]:
+            groups = [g for g in groups if g not in touched]
+            group = [member for g in touched for member in g] + group
+        groups.append(group)
+    return groups
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other))
+
+
+def _hull(boxes: Sequence[Box]) -> Box:
+    return tuple(slice(min(b.start for b in axis), max(b.stop for b in axis)) for axis in zip(*boxes))
+
+
+def _box(roi: Grid) -> Box:
+    """Where an ROI's grid, a crop of the scan, lies in the scan."""
+    return tuple(slice(round(o), round(o) + n) for o, n in zip(roi.origin, roi.shape))
