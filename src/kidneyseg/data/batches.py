@@ -1,0 +1,149 @@
+"""Batches of prepared samples, each a pure function of seed, epoch and step: resumable anywhere, on any number of ranks."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Iterator, Sequence
+
+import cv2
+import numpy as np
+
+from kidneyseg.data.augment import Augmentation
+from kidneyseg.data.prepared import PreparedCase, case_folder, record_file, stage_settings
+from kidneyseg.data.records import read_records
+from kidneyseg.data.sampler import epoch_order
+from kidneyseg.errors import InputError
+from kidneyseg.recipe import Stage, Volumes
+from kidneyseg.volume.intensity import normalise
+
+Batch = tuple[np.ndarray, np.ndarray, list[str]]
+AHEAD = 2  # batches made while the network computes
+
+
+class Batches:
+    """The prepared samples of ``cases`` for one stage.
+
+    In training, step k of an epoch takes the k-th global batch of ``ranks * batch_size`` samples, and this rank its
+    part of it; samples are shuffled, chosen as ``stage.train.sampler`` says and augmented. Otherwise every sample
+    comes once, in order and unchanged, on every rank.
+
+    Args:
+        work: the folder that ``kidneyseg prepare`` filled.
+        seed: of order and augmentation.
+        batch_size: samples per batch of one rank.
+
+    Raises:
+        InputError: a case is not prepared, was prepared with other settings, or no case has any sample.
+    """
+
+    def __init__(
+        self, work: str | Path, stage: Stage, cases: Sequence[str], *, train: bool, seed: int, batch_size: int,
+        rank: int = 0, ranks: int = 1,
+    ):
+        self.stage, self.train, self.seed, self.batch_size = stage, train, seed, batch_size
+        self.rank, self.ranks = (rank, ranks) if train else (0, 1)
+        self.paths: list[Path] = []
+        self.rows: list[tuple[str, int]] = []  # (case, index in its file) in the order in which the files are read
+        self.foreground = np.zeros(0, bool)
+        for case in cases:
+            self._add(Path(work), case)
+        if not self.rows:
+            raise InputError(Path(work) / "prepared", expected=f"samples of stage {stage.name!r} in cases {list(cases)}",
+                             found="none", remedy="Choose a fold whose cases have kidneys, or check the labels")
+        sampling = stage.sampling
+        self.shape = sampling.patch if isinstance(sampling, Volumes) else sampling.size
+        self.augmentation = Augmentation(stage.train.augment, stage.intensity)
+
+    def _add(self, work: Path, case: str) -> None:
+        folder = case_folder(work, case)
+        made = PreparedCase.read(folder)
+        if made.settings["stages"].get(self.stage.name) != stage_settings(self.stage):
+            raise InputError(
+                folder, expected=f"records made with the recipe's settings of stage {self.stage.name!r}",
+                found="others", remedy="Run kidneyseg prepare with this recipe",
+            )
+        flags = made.stages[self.stage.name].foreground
+        if flags:
+            self.paths.append(record_file(folder, case, self.stage.name))
+            self.rows += [(case, index) for index in range(len(flags))]
+            self.foreground = np.append(self.foreground, flags)
+
+    @property
+    def samples(self) -> int:
+        """Samples in one epoch, of all ranks."""
+        per_epoch = self.stage.train.sampler.per_epoch
+        return per_epoch if self.train and per_epoch else len(self.rows)
+
+    @property
+    def steps(self) -> int:
+        """Batches in one epoch: full global batches in training (at least one), all there are otherwise."""
+        if self.train:
+            return max(1, self.samples // (self.batch_size * self.ranks))
+        return -(-self.samples // self.batch_size)
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """The batches of ``epoch`` from ``first_step`` on.
+
+        Yields:
+            image: float32 (N, 1, \\*S) normalised; S is (z, y, x) of a patch or (y, x) of a slice.
+            target: int32 (N, \\*S) class indices.
+            names: the samples' cases.
+        """
+        positions = self._positions()[first_step:]
+        order = self._order(epoch)
+        wanted = [order[position] for batch in positions for position in batch]
+        if not wanted:
+            return
+        rows = read_records(self.paths, self.shape, wanted)
+        with ThreadPoolExecutor(1, "batches") as thread:  # one thread: batches are made in their order
+            pending: deque = deque()
+            try:
+                for batch in positions:
+                    pending.append(thread.submit(self._batch, rows, epoch, batch, order))
+                    if len(pending) > AHEAD:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                for future in pending:
+                    future.cancel()
+                thread.submit(rows.close)
+
+    def _positions(self) -> list[np.ndarray]:
+        """For each step, the positions in the epoch that this rank takes."""
+        if not self.train:
+            return np.array_split(np.arange(self.samples), range(self.batch_size, self.samples, self.batch_size))
+        blocks = np.arange(self.steps * self.ranks * self.batch_size).reshape(self.steps, self.ranks, self.batch_size)
+        return list(blocks[:, self.rank])
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """Row numbers by position in the epoch."""
+        if not self.train:
+            return np.arange(self.samples)
+        count = max(self.samples, self.ranks * self.batch_size)
+        rng = np.random.default_rng([self.seed, epoch])
+        return epoch_order(self.foreground, count, self.stage.train.sampler.foreground, rng)
+
+    def _batch(self, rows: Iterator[dict], epoch: int, positions: np.ndarray, order: np.ndarray) -> Batch:
+        cv2.setNumThreads(1)  # the cores are for the network
+        images, targets, names = [], [], []
+        for position in positions:
+            row = next(rows)
+            if (row["case"], row["index"]) != self.rows[order[position]]:
+                raise InputError(
+                    self.paths[0].parent.parent, expected=f"row {self.rows[order[position]]} of the records",
+                    found=f"{(row['case'], row['index'])}", remedy="Run kidneyseg prepare again; the records have changed",
+                )
+            image, label = self._sample(row["image"], row["label"], epoch, int(position))
+            images.append(image)
+            targets.append(label)
+            names.append(row["case"])
+        return np.stack(images)[:, None], np.stack(targets).astype(np.int32), names
+
+    def _sample(self, image: np.ndarray, label: np.ndarray, epoch: int, position: int) -> tuple[np.ndarray, np.ndarray]:
+        if not self.train:
+            return normalise(image, self.stage.intensity.mean, self.stage.intensity.std), label
+        rng = np.random.default_rng([self.seed, epoch, position])
+        return self.augmentation.apply(image, label, self.augmentation.draw(rng))

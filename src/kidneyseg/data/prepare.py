@@ -1,0 +1,226 @@
+"""A cohort to MindRecord: every case in a process of its own, within a memory budget, never half-written."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Iterator, Sequence
+
+import nibabel as nib
+import numpy as np
+from tqdm import tqdm
+
+from kidneyseg.data.cohort import Case
+from kidneyseg.data.geometry import check_regions
+from kidneyseg.data.memory_pool import run_within
+from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, recipe_settings, record_file
+from kidneyseg.data.samples import stage_samples
+from kidneyseg.errors import InputError
+from kidneyseg.recipe import Recipe
+from kidneyseg.volume.nifti import read_image, read_mask
+
+MEMORY_BUDGET = 5 << 30  # of all workers; with this process and the page cache's share of files below 6 GiB
+WORKER_BYTES = 500 << 20  # Python with MindSpore, before any scan
+VOXEL_BYTES = 8  # peak per voxel of the scan, measured: int16 scan twice while it is turned, label, 8-bit image
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What :func:`prepare` did.
+
+    Attributes:
+        prepared, rebuilt, skipped: names of cases that were new, were made with other settings or from changed files
+            and so were made again, and were there already.
+        samples: rows per stage, of all cases.
+        bytes: size of all record files.
+        seconds: wall-clock time.
+    """
+
+    prepared: list[str]
+    rebuilt: list[str]
+    skipped: list[str]
+    samples: dict[str, int]
+    bytes: int
+    seconds: float
+
+
+def prepare(
+    recipe: Recipe, cases: Sequence[Case], work: str | Path, *, workers: int = 2, memory: int = MEMORY_BUDGET,
+) -> Summary:
+    """Write the training samples of every stage of ``recipe`` for ``cases`` to ``work``/prepared/<case>/.
+
+    A case that is there, made with the same settings from the same files (size and time of change), is skipped. A
+    case's folder appears complete or not at all; what a killed run left behind is swept by the next.
+
+    Args:
+        workers: processes at a time; large scans run fewer at a time, to stay within ``memory`` bytes.
+
+    Raises:
+        InputError: cases failed (all of them are listed; the others are done), a case has no label, or another
+            process prepares the same folder.
+    """
+    check_regions(recipe)
+    if workers < 1:
+        raise InputError("--workers", expected="at least 1", found=str(workers), remedy="Give 1 or more")
+    _check_names(cases)
+    began = time.monotonic()
+    folder = Path(work) / "prepared"
+    with _only_one(folder):
+        _sweep(folder)
+        states = {case.name: _state(case, recipe, work) for case in cases}
+        todo = [case for case in cases if states[case.name] != "done"]
+        rebuilt = [case.name for case in todo if states[case.name] == "stale"]
+        if rebuilt:
+            tqdm.write(f"{len(rebuilt)} cases were prepared with other settings or from other files and are made again")
+        _prepare_all(recipe, todo, work, workers, memory)
+    done = [PreparedCase.read(case_folder(work, case.name)) for case in cases]
+    files = [file for case in done for file in case_folder(work, case.case).glob("*.mindrecord*")]
+    return Summary(
+        prepared=[case.name for case in todo if states[case.name] == "new"], rebuilt=rebuilt,
+        skipped=[case.name for case in cases if states[case.name] == "done"],
+        samples={stage.name: sum(len(case.stages[stage.name].foreground) for case in done) for stage in recipe.stages},
+        bytes=sum(file.stat().st_size for file in files), seconds=time.monotonic() - began,
+    )
+
+
+def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> None:
+    """Write the records of one case; its folder is replaced when all of them are there.
+
+    Raises:
+        InputError: scan or label cannot be read, do not belong together, or the label holds values without a name.
+    """
+    from kidneyseg.data.records import write_records  # imports MindSpore, which only workers need
+
+    target = case_folder(work, case.name)
+    partial_folder = target.with_name(f".{case.name}.{os.getpid()}")
+    partial_folder.mkdir(parents=True)
+    try:
+        sources = {"image": _source(case.image), "label": _source(case.label)}
+        scan, label = read_image(case.image), read_mask(case.label)
+        _check_pair(case, recipe, scan, label)
+        stages = {}
+        for stage in recipe.stages:
+            grids, samples = stage_samples(scan, label.array, recipe, stage)
+            foreground = write_records(record_file(partial_folder, case.name, stage.name), case.name, samples)
+            stages[stage.name] = PreparedStage(foreground, [grid.to_dict() for grid in grids])
+        PreparedCase(
+            case=case.name, **sources, shape=list(scan.array.shape), spacing=list(scan.spacing),
+            settings=recipe_settings(recipe), stages=stages,
+        ).write(partial_folder)
+        _publish(partial_folder, target)
+    finally:
+        shutil.rmtree(partial_folder, ignore_errors=True)
+
+
+def _prepare_all(recipe: Recipe, cases: Sequence[Case], work: str | Path, workers: int, memory: int) -> None:
+    """Prepare ``cases`` in processes; raise one InputError that lists all that failed."""
+    if not cases:
+        return
+    failures: dict[str, Exception] = {}
+    costs = [_memory(case, memory) for case in cases]
+    work_on = partial(prepare_case, recipe=recipe, work=work)
+    with tqdm(total=len(cases), desc="prepare", unit="case", disable=None) as bar:
+        for index, error in run_within(work_on, cases, costs, budget=memory, workers=min(workers, len(cases))):
+            bar.update()
+            if isinstance(error, Exception):
+                failures[cases[index].name] = error
+    if failures:
+        listed = "; ".join(f"{name}: {_said(failures[name])}" for name in sorted(failures))
+        raise InputError(
+            f"{len(failures)} of {len(cases)} cases", expected="cases that can be prepared", found=listed,
+            remedy="Correct or remove them and run the same command again; the other cases are done",
+        )
+
+
+def _check_names(cases: Sequence[Case]) -> None:
+    seen: dict[str, Case] = {}
+    for case in cases:
+        if case.name in seen:
+            raise InputError(case.image, expected="one scan per case name", found=f"{seen[case.name].image} is called {case.name!r} too",
+                             remedy="Rename one of them")
+        seen[case.name] = case
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+
+
+def _check_pair(case: Case, recipe: Recipe, scan, label) -> None:
+    if scan.array.shape != label.array.shape:
+        raise InputError(case.label, expected=f"the shape of its scan, (z, y, x) = {scan.array.shape}",
+                         found=f"{label.array.shape}", remedy="Give the mask that was drawn on this scan")
+    if np.abs(scan.affine - label.affine).max() > 0.5 * min(scan.spacing):
+        raise InputError(case.label, expected="the affine of its scan, within half a voxel", found="another",
+                         remedy="Give the mask that was drawn on this scan, or copy the scan's affine if you know it is right")
+    unknown = sorted(set(np.unique(label.array).tolist()) - {0, *recipe.labels.values()})
+    if unknown:
+        named = ", ".join(f"{name} {value}" for name, value in recipe.labels.items())
+        raise InputError(case.label, expected=f"the recipe's labels ({named})", found=f"also {unknown}",
+                         remedy="Name them in the recipe's `labels` and in its stages' `targets`")
+
+
+def _memory(case: Case, unknown: int) -> int:
+    """Bytes that preparing ``case`` may take, from its header; ``unknown`` when that cannot be read cheaply."""
+    try:
+        return WORKER_BYTES + VOXEL_BYTES * int(np.prod(nib.load(case.image).shape[:3]))
+    except Exception:  # whatever is wrong with the file, the worker that reads it says so
+        return unknown
+
+
+def _source(path: Path) -> dict:
+    stat = path.stat()
+    return {"path": str(path.resolve()), "bytes": stat.st_size, "modified": stat.st_mtime_ns}
+
+
+def _state(case: Case, recipe: Recipe, work: str | Path) -> str:
+    """"new", "done", or "stale" when settings or files have changed since."""
+    if case.label is None:
+        raise InputError(case.image, expected="a label beside the scan", found="none",
+                         remedy="Add its mask, or move the scan out of the data folder")
+    folder = case_folder(work, case.name)
+    if not folder.is_dir():
+        return "new"
+    try:
+        made = PreparedCase.read(folder)
+        same = (made.settings, made.image, made.label) == (
+            recipe_settings(recipe), _source(case.image), _source(case.label))
+    except (InputError, OSError):
+        return "stale"
+    return "done" if same else "stale"
+
+
+def _publish(partial_folder: Path, target: Path) -> None:
+    """Put a complete folder in its place; one that is there already is removed."""
+    if target.exists():
+        old = target.with_name(f".{target.name}.{os.getpid()}.old")
+        target.rename(old)
+        partial_folder.rename(target)
+        shutil.rmtree(old)
+    else:
+        partial_folder.rename(target)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed runs left unfinished: the hidden folders."""
+    for leftover in folder.glob(".*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Hold the lock of ``folder``, which is made; the system lets go of it when this process ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(folder, expected="no other prepare at work here", found="one that is running",
+                             remedy="Wait until it is done, or give another --work") from None
+        yield

@@ -1,0 +1,93 @@
+"""What ``kidneyseg prepare`` leaves in WORK/prepared: where it is, and what ``case.json`` says about a case."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kidneyseg.errors import InputError
+from kidneyseg.recipe import Recipe, Stage
+from kidneyseg.volume.grid import Grid
+
+FORMAT = 1  # raise it when the same recipe makes different records
+
+
+@dataclass(frozen=True)
+class PreparedStage:
+    """One stage's records of one case.
+
+    Attributes:
+        foreground: whether each row holds a target.
+        grids: of the ROIs that the rows' ``roi`` counts, as :meth:`Grid.to_dict`; :meth:`roi_grids` reads them.
+    """
+
+    foreground: list[bool]
+    grids: list[dict]
+
+    def roi_grids(self) -> list[Grid]:
+        return [Grid.from_dict(grid) for grid in self.grids]
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """Contents of ``case.json``.
+
+    Attributes:
+        case: its name.
+        image, label: where it came from: ``{"path", "bytes", "modified"}``; ``modified`` in ns since 1970.
+        shape: voxels of the scan in canonical orientation, (z, y, x).
+        spacing: mm, (z, y, x).
+        settings: :func:`recipe_settings` of the recipe it was prepared with.
+        stages: by the stage's name.
+    """
+
+    case: str
+    image: dict
+    label: dict
+    shape: list[int]
+    spacing: list[float]
+    settings: dict
+    stages: dict[str, PreparedStage]
+
+    def write(self, folder: Path) -> None:
+        (folder / "case.json").write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> PreparedCase:
+        """Raises InputError when there is no readable ``case.json``."""
+        path = folder / "case.json"
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            stages = {name: PreparedStage(**stage) for name, stage in data.pop("stages").items()}
+            return cls(**data, stages=stages)
+        except FileNotFoundError:
+            raise InputError(folder, expected="a prepared case", found="no case.json",
+                             remedy="Run kidneyseg prepare first") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(path, expected="what kidneyseg prepare wrote", found=f"{type(error).__name__}: {error}",
+                             remedy=f"Delete {folder} and run kidneyseg prepare again") from None
+
+
+def case_folder(work: Path, case: str) -> Path:
+    return Path(work) / "prepared" / case
+
+
+def record_file(folder: Path, case: str, stage: str) -> Path:
+    """The MindRecord file of one case and stage inside its folder; it is not there when the stage has no samples."""
+    return folder / f"{case}.{stage}.mindrecord"
+
+
+def stage_settings(stage: Stage) -> dict:
+    """Those of a stage's settings that its records depend on, as JSON types."""
+    return {
+        "region": stage.region.model_dump(mode="json"),
+        "clip": list(stage.intensity.clip),
+        "sampling": stage.sampling.model_dump(mode="json"),
+        "targets": [list(labels) for labels in stage.targets],
+    }
+
+
+def recipe_settings(recipe: Recipe) -> dict:
+    """All settings that a case's records depend on, as JSON types."""
+    return {"format": FORMAT, "stages": {stage.name: stage_settings(stage) for stage in recipe.stages}}

@@ -1,0 +1,115 @@
+"""Training samples in MindRecord files: one file per case and stage.
+
+A row holds ``image`` and ``label`` (bytes of uint8 arrays), ``case``, ``index`` (its number in the file),
+``foreground`` (1 when any target is in it), ``roi`` and ``start`` (where it was cut, see :class:`Sample`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterable, Iterator, Sequence
+
+import mindspore.dataset as ds
+import numpy as np
+from mindspore.mindrecord import FileWriter
+
+from kidneyseg.data.samples import Sample
+from kidneyseg.errors import InputError
+
+SCHEMA = {
+    "image": {"type": "bytes"},
+    "label": {"type": "bytes"},
+    "case": {"type": "string"},
+    "index": {"type": "int32"},
+    "foreground": {"type": "int32"},
+    "roi": {"type": "int32"},
+    "start": {"type": "int32", "shape": [3]},
+}
+HEADER_BYTES = 1 << 19  # the default of 16 MiB per file would outweigh small cases
+MIN_PAGE_BYTES = 1 << 20
+MAX_PAGE_BYTES = 1 << 28  # MindRecord's own limit
+
+
+def write_records(path: Path, case: str, samples: Iterable[Sample]) -> list[bool]:
+    """Write ``samples`` as MindRecord, ``path`` and ``path``.db, one at a time.
+
+    MindRecord keeps the file's own name inside: rename its folder, never the file.
+
+    Returns:
+        The samples' foreground flags, in the order of the rows. Without samples no file is written.
+    """
+    writer: FileWriter | None = None
+    foreground: list[bool] = []
+    for index, sample in enumerate(samples):
+        if writer is None:
+            writer = FileWriter(str(path), shard_num=1, overwrite=True)
+            writer.set_header_size(HEADER_BYTES)
+            writer.set_page_size(_page_bytes(2 * sample.image.size))
+            writer.add_schema(SCHEMA, "kidneyseg training samples")
+        foreground.append(sample.foreground)
+        writer.write_raw_data([{
+            "image": sample.image.tobytes(),
+            "label": sample.label.tobytes(),
+            "case": case,
+            "index": index,
+            "foreground": int(sample.foreground),
+            "roi": sample.roi,
+            "start": np.array(sample.start, np.int32),
+        }])
+    if writer is not None:
+        writer.commit()
+    return foreground
+
+
+def read_records(
+    paths: Sequence[Path], shape: Sequence[int], rows: Sequence[int] | None = None
+) -> Iterator[dict[str, np.ndarray | str | int]]:
+    """Rows of one or several files, read ahead by MindSpore's data engine.
+
+    Args:
+        paths: MindRecord files; their rows count through, in this order.
+        shape: of every image and label.
+        rows: which rows, in which order, repeats allowed; all of them in order when None.
+
+    Yields:
+        image, label: uint8 of ``shape``, read-only; case, index, foreground, roi, start as written.
+
+    Raises:
+        InputError: a file is missing or broken.
+    """
+    for path in paths:
+        if not path.is_file():
+            raise InputError(path, expected="prepared samples", found="no such file", remedy="Run kidneyseg prepare again")
+    order = ds.SequentialSampler() if rows is None else ds.SubsetSampler([int(row) for row in rows])
+    found = None
+    try:
+        data = ds.MindDataset([str(path) for path in paths], sampler=order, num_parallel_workers=1)
+        found = data.create_dict_iterator(num_epochs=1, output_numpy=True)
+        for row in found:
+            yield _row(row, shape)
+    except RuntimeError as error:
+        raise InputError(
+            paths[0].parent.parent, expected="readable MindRecord files", found=str(error).strip().splitlines()[0],
+            remedy="Delete the broken case's folder and run kidneyseg prepare again",
+        ) from error
+    finally:
+        if found is not None:
+            found.stop()
+
+
+def _row(row: dict[str, np.ndarray], shape: Sequence[int]) -> dict[str, np.ndarray | str | int]:
+    return {
+        "image": row["image"].view(np.uint8).reshape(shape),
+        "label": row["label"].view(np.uint8).reshape(shape),
+        "case": str(row["case"]),
+        "start": tuple(int(n) for n in row["start"]),
+        **{key: int(row[key]) for key in ("index", "foreground", "roi")},
+    }
+
+
+def _page_bytes(row_bytes: int) -> int:
+    """The page (a power of two) that holds at least two rows of ``row_bytes`` with little waste."""
+    page = MIN_PAGE_BYTES
+    while page < min(2 * row_bytes + (1 << 16), MAX_PAGE_BYTES):
+        page *= 2
+    return page
