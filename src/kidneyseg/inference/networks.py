@@ -9,7 +9,6 @@ from mindspore import nn
 from kidneyseg import nets
 from kidneyseg.recipe import Stage
 from kidneyseg.training.checkpoint import load_weights
-from kidneyseg.training.stage import precision
 
 
 def load_network(stage: Stage, checkpoint: Path, device: str) -> nn.Cell:
@@ -27,6 +26,8 @@ def load_network(stage: Stage, checkpoint: Path, device: str) -> nn.Cell:
         except ImportError:
             return network
         return accelerate(network)
+    from kidneyseg.training.stage import precision  # brings all of training along
+
     return nets.apply_precision(network, precision(stage, device))
 
 

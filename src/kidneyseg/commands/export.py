@@ -1,0 +1,58 @@
+"""MindIR of every stage of a trained model, for deployment, with a JSON of what inference needs beside each.
+
+Writes OUT/<stage>.mindir (fixed batch), OUT/<stage>.dynamic.mindir (any batch) and a .json beside each.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from kidneyseg.errors import InputError
+from kidneyseg.inference.model import read_model_recipe
+from kidneyseg.recipe import Stage
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = """examples:
+  kidneyseg export -m work/fold0 -o mindir
+  kidneyseg export -m model_zoo/mplab-small -o mindir --batch 16     fixed batch of 16 only"""
+    parser.add_argument("-m", "--model", type=Path, required=True, metavar="FOLDER",
+                        help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0")
+    parser.add_argument("--format", choices=["mindir"], default="mindir", help="file format (default: mindir)")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write to; it is made")
+    parser.add_argument("--batch", type=_batch, default="both", metavar="N|dynamic|both",
+                        help="images per call: a number, dynamic (any), or both, the recipe's inference.batch_size "
+                             "and dynamic (default: both)")
+
+
+def run(args: argparse.Namespace) -> int:
+    recipe = read_model_recipe(args.model)
+    if args.out.exists() and not args.out.is_dir():
+        raise InputError(args.out, expected="a folder to write to", found="a file", remedy="Give another -o")
+    from kidneyseg import device  # MindSpore takes seconds to import
+    from kidneyseg.export.metadata import write_metadata
+    from kidneyseg.export.mindir import export_mindir
+
+    device.use("CPU")  # writing a graph needs no accelerator, and the file suits them all
+    for stage in recipe.stages:
+        for batch in _batches(args.batch, stage):
+            path = args.out / f"{stage.name}{'.dynamic' if batch is None else ''}.mindir"
+            graph = export_mindir(stage, args.model, path, batch)
+            described = write_metadata(graph, recipe, stage, args.model)
+            shape = " x ".join("any" if n is None else str(n) for n in graph.input.shape)
+            print(f"{path}: input {shape}, {path.stat().st_size / 2**20:.1f} MiB; {described.name} beside it", flush=True)
+    return 0
+
+
+def _batch(text: str) -> int | str:
+    if text in ("dynamic", "both"):
+        return text
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a number from 1, dynamic or both, found {text!r}")
+
+
+def _batches(wanted: int | str, stage: Stage) -> list[int | None]:
+    """Batch sizes to export; None is any."""
+    return {"dynamic": [None], "both": [stage.inference.batch_size, None]}.get(wanted, [wanted])
