@@ -78,7 +78,8 @@ def test_volumes_in_ml():
 
 def test_empty_regions():
     empty, kidney = np.zeros((6, 6, 6), np.uint8), np.ones((6, 6, 6), np.uint8)
-    for prediction, truth, of_kidney in ((empty, empty, 1), (kidney, kidney, 1), (empty, kidney, 0), (kidney, empty, 0)):
+    for prediction, truth in ((empty, empty), (kidney, kidney), (empty, kidney), (kidney, empty)):
+        of_kidney = 1 if prediction is truth else 0
         scores = score_case(prediction, truth, SPACING)
         assert scores["kidney"] == scores["surface_dice_kidney_and_masses"] == of_kidney
         assert scores["tumour"] == scores["surface_dice_tumour"] == 1  # empty in both

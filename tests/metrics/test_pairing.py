@@ -35,7 +35,9 @@ def test_pairs_by_name(tmp_path):
     truth = find_masks(touch(tmp_path / "t", "case_1/segmentation.nii.gz", "case_2/segmentation.nii.gz"))
     predictions = find_masks(touch(tmp_path / "p", "case_2.nii.gz", "other_1.nii.gz"))
     pairs, left = pair_masks(predictions, truth)
-    assert [(p.case, p.prediction and p.prediction.name) for p in pairs] == [("case_1", None), ("case_2", "case_2.nii.gz")]
+    assert [(p.case, p.prediction and p.prediction.name) for p in pairs] == [
+        ("case_1", None), ("case_2", "case_2.nii.gz"),
+    ]
     assert left == ["other_1"]
 
 

@@ -26,9 +26,9 @@ class Pair:
 def find_masks(folder: str | Path) -> dict[str, Path]:
     """The masks of a folder by case name.
 
-    Found are ``CASE/segmentation.nii.gz`` (KiTS); else ``CASE.nii.gz``, also as ``prediction_CASE`` or
-    ``CASE_seg`` (``_mask``, ``_label``, ``-label``), where a plain ``CASE`` beside a ``CASE_seg`` is the scan. If there
-    are none, the same is looked for in ``labelsTr`` (nnU-Net), ``labels``, ``data`` and ``dataset`` (KiTS repositories).
+    Found are ``CASE/segmentation.nii.gz`` (KiTS); else ``CASE.nii.gz``, also as ``prediction_CASE`` or ``CASE_seg``
+    (``_mask``, ``_label``, ``-label``), where a plain ``CASE`` beside a ``CASE_seg`` is the scan. If there are none,
+    they are looked for in ``labelsTr`` (nnU-Net), ``labels``, ``data`` and ``dataset`` (KiTS repositories).
 
     Raises:
         InputError: no such folder, no mask in it, or two masks of one case.

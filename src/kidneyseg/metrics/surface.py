@@ -92,7 +92,7 @@ def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
 
 
 def _surfels(mask: np.ndarray, areas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The cells that the surface of ``mask`` passes through, (n, 3) int indices of cells, and the mm^2 in each, (n,)."""
+    """The cells that the surface of ``mask`` passes through, (n, 3) int, and the mm^2 in each, (n,)."""
     box = bounding_box(mask)
     padded = np.pad(mask[box], 1).view(np.uint8)
     size = [n - 1 for n in padded.shape]

@@ -1,0 +1,92 @@
+"""Training curves and score distributions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kidneyseg.metrics.fold import FoldScores
+from kidneyseg.report.atomic import atomic
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
+LINE_STYLES = ("-", "--", ":", "-.")
+
+
+def curves(logs: Mapping[str, str | Path], path: str | Path) -> Path:
+    """Draw loss, validation Dice and learning rate against the epoch, as PNG.
+
+    Args:
+        logs: ``log.jsonl`` by stage name; rows with ``"event": "epoch"`` (or without event) are read, a last line that
+            was cut off is left out.
+
+    Raises:
+        ValueError: no log, or a broken line before the last.
+    """
+    if not logs:
+        raise ValueError("no training log to draw")
+    figure = Figure(figsize=(13, 4), dpi=110, layout="constrained")
+    loss, dice, rate = figure.subplots(1, 3)
+    for (stage, log), colour in zip(logs.items(), COLOURS):
+        rows = _epochs(Path(log))
+        _line(loss, rows, lambda row: row.get("loss"), f"{stage}, training", colour, "-")
+        _line(loss, rows, lambda row: row.get("val_loss"), f"{stage}, validation", colour, "--")
+        regions = sorted({region for row in rows for region in row.get("val_dice", {})})
+        for region, style in zip(regions, LINE_STYLES):
+            _line(dice, rows, lambda row: row.get("val_dice", {}).get(region), f"{stage}, {region}", colour, style)
+        _line(rate, rows, lambda row: row.get("lr"), stage, colour, "-")
+    for ax, name in ((loss, "loss"), (dice, "validation Dice"), (rate, "learning rate")):
+        ax.set(title=name, xlabel="epoch")
+        ax.grid(alpha=0.3)
+        if ax.lines:
+            ax.legend(fontsize=8)
+    dice.set_ylim(0, 1)
+    return _save(figure, path)
+
+
+def boxplot(scores_by_name: Mapping[str, FoldScores], path: str | Path,
+            keys: Sequence[str] = ("kidney", "tumour", "composite")) -> Path:
+    """Draw the distribution over cases of each of ``keys``, side by side for every name, as PNG; one dot per case."""
+    if not scores_by_name:
+        raise ValueError("no scores to draw")
+    figure = Figure(figsize=(4 * len(keys), 4), dpi=110, layout="constrained")
+    jitter = np.random.default_rng(0)
+    for ax, key in zip(figure.subplots(1, len(keys), squeeze=False)[0], keys):
+        for position, (scores, colour) in enumerate(zip(scores_by_name.values(), COLOURS * len(scores_by_name))):
+            values = np.array([case[key] for case in scores.cases], float)
+            values = values[~np.isnan(values)]
+            ax.boxplot(values, positions=[position], widths=0.5, showfliers=False, medianprops={"color": "black"})
+            ax.plot(position + jitter.uniform(-0.15, 0.15, values.size), values, "o", color=colour, ms=4)
+        ax.set_xticks(range(len(scores_by_name)), list(scores_by_name))
+        ax.set_title(key)
+        ax.grid(axis="y", alpha=0.3)
+    return _save(figure, path)
+
+
+def _epochs(log: Path) -> list[dict]:
+    lines = log.read_text(encoding="utf-8").splitlines()
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            if number < len(lines):
+                raise ValueError(f"{log}, line {number}: {error}") from None
+    return [row for row in rows if row.get("event", "epoch") == "epoch"]
+
+
+def _line(ax: Axes, rows: list[dict], value, label: str, colour: str, style: str) -> None:
+    points = [(row["epoch"], value(row)) for row in rows if value(row) is not None]
+    if points:
+        marker = "." if len(points) < 30 else None
+        ax.plot(*zip(*points), style, color=colour, label=label, marker=marker)
+
+
+def _save(figure: Figure, path: str | Path) -> Path:
+    with atomic(path) as partial:
+        figure.savefig(partial, format="png")
+    return Path(path)
