@@ -5,7 +5,9 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from kidneyseg.nets.blocks import Concat, ConvNormAct, Upsample, check_size, conv, double_conv, make_act, max_pool, up_conv
+from kidneyseg.nets.blocks import (
+    Concat, ConvNormAct, Upsample, check_size, conv, double_conv, make_act, max_pool, up_conv,
+)
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -21,7 +23,7 @@ def random(shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 
 def assert_same(cell: ms.nn.Cell, reference, x: np.ndarray) -> None:
-    """`reference(x, parameters)` in torch must give the output of `cell`, and the same gradients of a random mix of it."""
+    """`reference(x, parameters)` in torch must give the output of `cell`, and the gradients of a random mix of it."""
     for seed, parameter in enumerate(cell.trainable_params()):
         parameter.set_data(ms.Tensor(random(parameter.shape, seed)))
     weights = cell.trainable_params()
@@ -66,7 +68,8 @@ def test_conv_norm_act_with_instance_norm_stride_and_dilation(dims):
         x = CONV[dims](x, p["conv.weight"], stride=2, padding=2, dilation=2)
         return F.relu(F.instance_norm(x, weight=p["norm.gamma"], bias=p["norm.beta"]))
 
-    assert_same(ConvNormAct(dims, 3, 5, stride=2, dilation=2, norm="instance"), reference, random((2, 3, *SIZE[dims]), 9))
+    cell = ConvNormAct(dims, 3, 5, stride=2, dilation=2, norm="instance")
+    assert_same(cell, reference, random((2, 3, *SIZE[dims]), 9))
 
 
 @pytest.mark.parametrize("dims", [2, 3])

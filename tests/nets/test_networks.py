@@ -58,7 +58,7 @@ def test_size_that_cannot_be_halved_is_refused_while_tracing(name, tmp_path, mon
 
 @pytest.mark.parametrize("name", DIMS)
 def test_a_few_steps_in_graph_mode_lower_the_loss(name):
-    network = tiny(name, deep_supervision=name in SUPERVISED)
+    network = tiny(name, depth=2, deep_supervision=name in SUPERVISED)
     loss = losses.build(Loss(name="dice_ce"))
     optimiser = ms.nn.Adam(network.trainable_params(), 1e-2)
     x = images(name)
@@ -119,6 +119,18 @@ def test_float16_trains():
 
     gradients = ms.jit(ms.grad(forward, None, network.trainable_params()))(images("unet3d"))
     assert all(np.isfinite(g.asnumpy()).all() and g.dtype == ms.float32 for g in gradients)
+
+
+@pytest.mark.parametrize("name, norm", [*[(name, "batch") for name in DIMS], ("unet3d", "instance")])
+def test_mindir_of_any_batch_gives_the_same_logits(name, norm, tmp_path):
+    network = tiny(name, norm=norm, deep_supervision=name in SUPERVISED)
+    network.set_train(False)
+    any_batch = ms.Tensor(shape=[None, 1] + [16] * DIMS[name], dtype=ms.float32)
+    ms.export(network, any_batch, file_name=str(tmp_path / name), file_format="MINDIR")
+    loaded = ms.nn.GraphCell(ms.load(str(tmp_path / f"{name}.mindir")))
+    for batch in (1, 3):
+        x = images(name, batch=batch)
+        np.testing.assert_allclose(loaded(x).asnumpy(), network(x).asnumpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_precision_refusals():

@@ -79,7 +79,8 @@ def test_instance_norm_is_torchs(shape, training):
 
 def test_parameters_have_the_same_names_whatever_the_dimensions():
     cell = ms.nn.SequentialCell(BatchNorm(4), InstanceNorm(4))
-    assert set(cell.parameters_dict()) == {"0.gamma", "0.beta", "0.moving_mean", "0.moving_variance", "1.gamma", "1.beta"}
+    assert set(cell.parameters_dict()) == {
+        "0.gamma", "0.beta", "0.moving_mean", "0.moving_variance", "1.gamma", "1.beta"}
     assert {p.shape for p in cell.get_parameters()} == {(4,)}
 
 

@@ -8,8 +8,8 @@ from kidneyseg.nets import NETWORKS
 # One row per layer: (input channels, output channels, kernel length, bias?); all kernels are squares or cubes.
 UP = 2
 UNET3D = [  # Cicek 2016, figure 2; three colour channels in, three classes out
-    (3, 32, 3, True), (32, 64, 3, True), (64, 64, 3, True), (64, 128, 3, True), (128, 128, 3, True), (128, 256, 3, True),
-    (256, 256, 3, True), (256, 512, 3, True),
+    (3, 32, 3, True), (32, 64, 3, True), (64, 64, 3, True), (64, 128, 3, True),
+    (128, 128, 3, True), (128, 256, 3, True), (256, 256, 3, True), (256, 512, 3, True),
     (512, 512, UP, False), (768, 256, 3, True), (256, 256, 3, True),
     (256, 256, UP, False), (384, 128, 3, True), (128, 128, 3, True),
     (128, 128, UP, False), (192, 64, 3, True), (64, 64, 3, True), (64, 3, 1, True),
@@ -29,13 +29,15 @@ VNET3D = [  # Milletari 2016, figure 2: convolutions, then the changes of scale
     (256, 128, UP, True), (256, 64, UP, True), (128, 32, UP, True), (64, 16, UP, True), (32, 2, 1, True),
 ]
 UNETPP = [  # Zhou 2020, figure 1: five encoder levels, ten nodes, one 1 x 1 head
-    (1, 32, 3, True), (32, 32, 3, True), (32, 64, 3, True), (64, 64, 3, True), (64, 128, 3, True), (128, 128, 3, True),
-    (128, 256, 3, True), (256, 256, 3, True), (256, 512, 3, True), (512, 512, 3, True),
+    (1, 32, 3, True), (32, 32, 3, True), (32, 64, 3, True), (64, 64, 3, True),
+    (64, 128, 3, True), (128, 128, 3, True), (128, 256, 3, True), (256, 256, 3, True),
+    (256, 512, 3, True), (512, 512, 3, True),
     *[(64, 32, UP, True), (128, 64, UP, True), (256, 128, UP, True), (512, 256, UP, True)],
     *[(64, 32, 3, True), (32, 32, 3, True), (128, 64, 3, True), (64, 64, 3, True)],
     *[(256, 128, 3, True), (128, 128, 3, True), (512, 256, 3, True), (256, 256, 3, True)],
     *[(64, 32, UP, True), (128, 64, UP, True), (256, 128, UP, True)],
-    *[(96, 32, 3, True), (32, 32, 3, True), (192, 64, 3, True), (64, 64, 3, True), (384, 128, 3, True), (128, 128, 3, True)],
+    *[(96, 32, 3, True), (32, 32, 3, True), (192, 64, 3, True), (64, 64, 3, True)],
+    *[(384, 128, 3, True), (128, 128, 3, True)],
     *[(64, 32, UP, True), (128, 64, UP, True)],
     *[(128, 32, 3, True), (32, 32, 3, True), (256, 64, 3, True), (64, 64, 3, True)],
     *[(64, 32, UP, True), (160, 32, 3, True), (32, 32, 3, True)],
@@ -72,7 +74,8 @@ def test_published_totals(name, table, dims, published):
 
 
 def test_vnet():
-    prelu = 16 + 2 * 32 + 3 * 64 + 3 * 128 + 3 * 256 + 3 * 256 + 3 * 128 + 2 * 64 + 32  # one slope per convolved channel
+    # One slope per channel of every convolution.
+    prelu = 16 + 2 * 32 + 3 * 64 + 3 * 128 + 3 * 256 + 3 * 256 + 3 * 128 + 2 * 64 + 32
     prelu_at_scale_changes = (32 + 64 + 128 + 256) + (128 + 64 + 32 + 16)
     assert count("vnet3d", 1, 2, norm=None) == total(VNET3D, 3) + prelu + prelu_at_scale_changes
 

@@ -15,7 +15,6 @@ from kidneyseg.nets.norm import make_norm
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 CONV_TRANSPOSE = {2: nn.Conv2dTranspose, 3: nn.Conv3dTranspose}
 MAX_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
-LINEAR = {2: "bilinear", 3: "trilinear"}
 LEAKY_SLOPE = 0.01
 
 
@@ -83,12 +82,15 @@ class Upsample(nn.Cell):
 
     def __init__(self, dims: int, factor: int = 2) -> None:
         super().__init__()
+        self.dims = dims
         self.factor = factor
-        self.mode = LINEAR[dims]
+        # The operators under `ops.interpolate`, which itself cannot be exported with a dynamic batch.
+        self.bilinear = ops.ResizeBilinearV2(align_corners=False, half_pixel_centers=True)
+        self.trilinear = ops.UpsampleTrilinear3D(align_corners=False)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         size = tuple([length * self.factor for length in x.shape[2:]])
-        return ops.interpolate(x, size=size, mode=self.mode, align_corners=False)
+        return self.bilinear(x, size) if self.dims == 2 else self.trilinear(x, size, None)
 
 
 class Concat(nn.Cell):

@@ -17,7 +17,8 @@ class UNet3D(UNet):
         out = [2 * width * 2**level for level in range(depth)]
         super().__init__(
             dims=3,
-            encoder=[double_conv(3, before, after // 2, after, norm) for before, after in zip([in_channels] + out, out)],
+            encoder=[double_conv(3, before, after // 2, after, norm)
+                     for before, after in zip([in_channels] + out, out)],
             up=[up_conv(3, deep, deep, bias=False) for deep in out[1:]],
             decoder=[double_conv(3, deep + skip, skip, skip, norm) for skip, deep in zip(out, out[1:])],
             head=conv(3, out[0], classes, kernel=1),

@@ -42,9 +42,10 @@ class UNetPP(nn.Cell):
             column.append(self.encoder[level](self.pool(column[level - 1])))
         dense = [(features,) for features in column]  # per level, all nodes so far
         for step in range(self.depth - 1):
-            column = [self.nodes[step][level](self.concat(dense[level] + (self.up[step][level](dense[level + 1][step]),)))
-                      for level in range(self.depth - 1 - step)]
-            dense = [dense[level] + (column[level],) for level in range(self.depth - 1 - step)]
+            levels = range(self.depth - 1 - step)
+            risen = [self.up[step][level](dense[level + 1][step]) for level in levels]
+            column = [self.nodes[step][level](self.concat(dense[level] + (risen[level],))) for level in levels]
+            dense = [dense[level] + (column[level],) for level in levels]
         logits = self.heads[0](dense[0][self.depth - 1])
         if not self.training or len(self.heads) == 1:
             return logits

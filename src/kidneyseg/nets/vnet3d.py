@@ -11,7 +11,7 @@ CONVOLUTIONS = 3  # level k (from 0) has k + 1 of them, but never more than thes
 
 
 class ResidualStage(nn.Cell):
-    """5 x 5 x 5 convolutions whose last output gets `shortcut` added before its PReLU: (N, in_ch, *S) -> (N, out_ch, *S)."""
+    """(N, in_ch, *S) -> (N, out_ch, *S) by 5 x 5 x 5 convolutions; `shortcut` is added before the last PReLU."""
 
     def __init__(self, in_ch: int, out_ch: int, convolutions: int, norm: str | None) -> None:
         super().__init__()
