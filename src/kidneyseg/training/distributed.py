@@ -9,7 +9,9 @@ import sys
 from dataclasses import dataclass
 
 import mindspore as ms
-from mindspore import communication
+from mindspore import communication, ops
+
+from kidneyseg import device as devices
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
@@ -26,23 +28,35 @@ class Ranks:
         return self.rank == 0
 
     def barrier(self) -> None:
-        """Wait until every rank is here."""
+        """Wait until every rank is here. A sum that all must add to: MindSpore's Barrier has no kernel for CPU."""
         if self.size > 1:
-            communication.comm_func.barrier()
+            ops.AllReduce()(ms.Tensor([1.0])).asnumpy()
 
 
-def join() -> Ranks:
-    """Join the ranks that `msrun` started, or be the only one when it did not start this process.
+def start(device: str) -> tuple[str, Ranks]:
+    """Choose the device and join the ranks that `msrun` started, or be the only one when it did not start this process.
 
-    Call it after the device is chosen and before any network or loss is built: those read the number of ranks. In
-    msrun's scheduler process it returns never: that one only waits for the ranks to end, and exits.
+    Call it before any network or loss is built: those read the number of ranks. Calling it again changes nothing once
+    ranks are joined. In msrun's scheduler process it never returns: that one waits for the ranks to end, and exits.
+
+    Args:
+        device: "auto", "CPU", "GPU" or "Ascend".
+
+    Returns:
+        The device's name, and who this process is.
+
+    Raises:
+        InputError: the device is not there.
     """
+    joined = communication.GlobalComm.INITED
+    chosen = ms.get_context("device_target") if joined else devices.use(device)
     if "MS_ROLE" not in os.environ:
-        return Ranks()
-    _die_with_parent()
-    communication.init()
-    ms.set_auto_parallel_context(parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True)
-    return Ranks(communication.get_rank(), communication.get_group_size())
+        return chosen, Ranks()
+    if not joined:
+        _die_with_parent()
+        communication.init()
+        ms.set_auto_parallel_context(parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True)
+    return chosen, Ranks(communication.get_rank(), communication.get_group_size())
 
 
 def _die_with_parent() -> None:

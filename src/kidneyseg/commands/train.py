@@ -1,0 +1,46 @@
+"""Train one stage of a recipe, or all, on one fold of the prepared data.
+
+Writes WORK/fold<K>/<stage>/{best.ckpt, last.ckpt, log.jsonl, tensorboard/}, and recipe.yaml and run.json beside them.
+Killed at any moment and called again with --resume, it ends with exactly the weights it would have had.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from kidneyseg.commands.common import add_device, add_recipe, recipe_from
+from kidneyseg.errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = """examples:
+  kidneyseg train -c mplab --work work --stage all --fold 0
+  kidneyseg train -c mplab stages.coarse.train.epochs=2 --work work --stage coarse --fold 0 --device CPU
+  kidneyseg train -c mplab --work work --stage fine --fold 0 --resume
+  bash scripts/run_distribute_train.sh Ascend 8 mplab work all 0     eight devices; batch_size is per device"""
+    add_recipe(parser)
+    parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder that `kidneyseg prepare` filled")
+    parser.add_argument("--stage", default="all", metavar="NAME", help="stage to train (default: all, one after another)")
+    parser.add_argument("--fold", type=int, default=0, metavar="K", help="fold held out for validation, from 0 (default: 0)")
+    earlier = parser.add_mutually_exclusive_group()
+    earlier.add_argument("--resume", action="store_true", help="go on from last.ckpt where there is one")
+    earlier.add_argument("--overwrite", action="store_true", help="train anew, forgetting an earlier run of the stage")
+    add_device(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    recipe = recipe_from(args)
+    names = [stage.name for stage in recipe.stages] if args.stage == "all" else [recipe.stage(args.stage).name]
+    if not (args.work / "splits.json").exists():
+        raise InputError(args.work, expected="prepared data (splits.json and prepared/)", found="none",
+                         remedy="Run `kidneyseg prepare` with this --work first")
+    from kidneyseg.training.stage import train_stage  # imports MindSpore
+
+    for name in names:
+        done = train_stage(recipe, name, args.work, args.fold, resume=args.resume, overwrite=args.overwrite, device=args.device)
+        if os.environ.get("RANK_ID", "0") == "0":
+            print(f"{name}: best mean Dice {done['best_dice']:.4f} in epoch {done['best_epoch'] + 1} of {done['epochs']}: "
+                  f"{done['checkpoint']}", flush=True)
+    return 0

@@ -1,0 +1,118 @@
+"""The one training loop: every stage of every recipe goes through it."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindspore import nn
+
+from kidneyseg.data.batches import Batches
+from kidneyseg.errors import InputError
+from kidneyseg.recipe import Train
+from kidneyseg.training import checkpoint
+from kidneyseg.training.checkpoint import Progress
+from kidneyseg.training.distributed import Ranks
+from kidneyseg.training.log import Log, Terminal
+from kidneyseg.training.schedule import learning_rate
+from kidneyseg.training.step import TrainStep
+from kidneyseg.training.validation import Validator
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+
+
+@dataclass
+class Loop:
+    """Trains one network from ``progress`` to the end of the last epoch.
+
+    ``folder`` gets ``best.ckpt`` (highest mean validation Dice), ``last.ckpt``, ``log.jsonl`` and ``tensorboard/``. At
+    the end of an epoch they are written in this order: best, log, last; so whatever a kill leaves behind is at or ahead
+    of ``last.ckpt``, and the repeated epoch writes the very same again.
+    """
+
+    stage: str
+    folder: Path
+    spec: Train
+    network: nn.Cell
+    step: TrainStep
+    validator: Validator
+    train: Batches
+    val: Batches
+    ranks: Ranks
+    progress: Progress
+
+    def run(self) -> Progress:
+        """Raises InputError when the loss or the gradients stop being finite; the last checkpoint stays as it was."""
+        log = Log(self.folder, self.progress.epoch) if self.ranks.first else None
+        terminal = Terminal(self.stage, self.spec.epochs, self.ranks.first)
+        try:
+            while self.progress.epoch < self.spec.epochs:
+                self._train_epoch(terminal)
+                self._finish_epoch(log, terminal)
+        finally:
+            if log:
+                log.close()
+        return self.progress
+
+    def _train_epoch(self, terminal: Terminal) -> None:
+        now = self.progress
+        started, before = time.perf_counter(), now.seconds
+        with terminal.steps(now.epoch, self.train.steps, now.step) as bar:
+            for image, target, _ in self.train.epoch(now.epoch, first_step=now.step):
+                now.loss_sum += self._take_step(image, target)
+                now.step += 1
+                now.seconds = before + time.perf_counter() - started
+                bar.set_postfix_str(f"loss {now.loss_sum / now.step:.4f}, {self._samples_per_second():.1f} samples/s",
+                                    refresh=False)
+                bar.update()
+                if self.spec.checkpoint_every and now.step % self.spec.checkpoint_every == 0 and now.step < self.train.steps:
+                    self._save_last()
+
+    def _take_step(self, image, target) -> float:
+        now = self.progress
+        total = self.spec.epochs * self.train.steps
+        number = now.epoch * self.train.steps + now.step
+        outcome = self.step(image, target, learning_rate(number, total, self.spec.schedule))
+        if not math.isfinite(outcome.loss) or not outcome.updated and self.step.stuck():
+            what = f"a loss of {outcome.loss}" if not math.isfinite(outcome.loss) else "gradients that are not"
+            raise InputError(
+                f"stage {self.stage!r}, epoch {now.epoch + 1}, step {number + 1} of {total}",
+                expected="a finite loss and finite gradients", found=what,
+                remedy="The last good checkpoint is kept. Lower train.schedule.peak, or set train.precision=float32, "
+                       "and train again with --overwrite",
+            )
+        return outcome.loss
+
+    def _finish_epoch(self, log: Log | None, terminal: Terminal) -> None:
+        now, started = self.progress, time.perf_counter()
+        number = (now.epoch + 1) * self.train.steps
+        row = {
+            "event": "epoch", "epoch": now.epoch, "step": number, "loss": now.loss_sum / now.step,
+            "lr": learning_rate(number - 1, self.spec.epochs * self.train.steps, self.spec.schedule),
+            "samples_per_s": self._samples_per_second(),
+        }
+        picture = None
+        if (now.epoch + 1) % self.spec.validate_every == 0 or now.epoch + 1 == self.spec.epochs:
+            validated = self.validator(self.val.epoch(0))
+            row |= {"val_loss": validated.loss, "val_dice": validated.dice}
+            picture = validated.picture
+            if now.best is None or validated.score > now.best:
+                now.best, now.best_epoch = validated.score, now.epoch
+                if self.ranks.first:
+                    checkpoint.save_weights(self.folder / BEST, self.network, now)
+        row["seconds"] = now.seconds + time.perf_counter() - started
+        if log:
+            log.epoch(row, picture)
+        now.epoch, now.step, now.loss_sum, now.seconds = now.epoch + 1, 0, 0.0, 0.0
+        self._save_last()
+        terminal.epoch(row, left=row["seconds"] * (self.spec.epochs - now.epoch))
+
+    def _save_last(self) -> None:
+        if self.ranks.first:
+            checkpoint.save_training(self.folder / LAST, self.network, self.step.optimizer, self.step.scaler, self.progress)
+
+    def _samples_per_second(self) -> float:
+        """Of this epoch, over all ranks."""
+        return self.progress.step * self.spec.batch_size * self.ranks.size / max(self.progress.seconds, 1e-9)

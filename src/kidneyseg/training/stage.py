@@ -1,0 +1,136 @@
+"""Training one stage of a recipe on one fold: from folders and a recipe to a loop that runs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import mindspore as ms
+from mindspore import nn
+
+from kidneyseg import losses, nets
+from kidneyseg.data.batches import Batches
+from kidneyseg.data.folds import load_splits
+from kidneyseg.errors import InputError
+from kidneyseg.recipe import Recipe, Stage, load_recipe
+from kidneyseg.training import checkpoint, distributed, optimizer, provenance
+from kidneyseg.training.checkpoint import Progress
+from kidneyseg.training.distributed import Ranks
+from kidneyseg.training.loop import BEST, LAST, Loop
+from kidneyseg.training.step import TrainStep
+from kidneyseg.training.validation import Validator, region_names
+
+
+def train_stage(
+    recipe: Recipe, stage_name: str, work: str | Path, fold: int, *,
+    resume: bool = False, overwrite: bool = False, device: str = "auto",
+) -> dict:
+    """Train a stage of ``recipe`` on the prepared data in ``work``; everything goes to ``WORK/fold<K>/<stage>/``.
+
+    Started by msrun, all ranks call this with the same arguments and share each step's batch.
+
+    Args:
+        fold: which of the folds of ``WORK/splits.json`` is held out for validation.
+        resume: go on from ``last.ckpt``, bit for bit as if never stopped; start where there is none yet.
+        overwrite: forget an earlier run of this stage.
+        device: "auto", "CPU", "GPU" or "Ascend".
+
+    Returns:
+        {"stage", "fold", "epochs", "best_dice" (mean over regions), "best_epoch", "checkpoint"}.
+
+    Raises:
+        InputError: no prepared data, no such stage or fold, an earlier run without ``resume`` or ``overwrite``, a
+            resumed run of another recipe or number of ranks, a damaged checkpoint, a loss that is not finite.
+    """
+    chosen, ranks = distributed.start(device)
+    stage = recipe.stage(stage_name)
+    cases = fold_cases(Path(work), fold)
+    folder = Path(work) / f"fold{fold}"
+    _check_earlier_run(folder, stage, resume, overwrite)
+    ranks.barrier()  # every rank has looked before the first one writes
+    if ranks.first:
+        _prepare_folder(folder, recipe, stage, overwrite)
+    loop = build_loop(recipe, stage, Path(work), folder / stage.name, cases, chosen, ranks)
+    if resume and (folder / stage.name / LAST).exists():
+        loop.progress = checkpoint.load_training(folder / stage.name / LAST, loop.network, loop.step.optimizer, loop.step.scaler)
+    if ranks.first:
+        provenance.record(folder, stage.name, {
+            "recipe": recipe.name, "seed": stage.train.seed, "device": chosen, "ranks": ranks.size,
+            "precision": precision(stage, chosen), "first_epoch": loop.progress.epoch, "first_step": loop.progress.step,
+            "cases": cases,
+        })
+    done = loop.run()
+    ranks.barrier()  # the files are there for every rank
+    return {"stage": stage.name, "fold": fold, "epochs": done.epoch, "best_dice": done.best, "best_epoch": done.best_epoch,
+            "checkpoint": str(folder / stage.name / BEST)}
+
+
+def fold_cases(work: Path, fold: int) -> dict[str, list[str]]:
+    """{"train": names, "val": names} of one fold. Raises InputError when data is not prepared or the fold not there."""
+    if not (work / "splits.json").exists():
+        raise InputError(work, expected="prepared data (splits.json and prepared/)", found="none",
+                         remedy="Run `kidneyseg prepare` with this --work first")
+    folds = load_splits(work / "splits.json")["folds"]
+    if not 0 <= fold < len(folds):
+        raise InputError(f"fold {fold}", expected=f"0 to {len(folds) - 1}", found=f"{len(folds)} folds in {work / 'splits.json'}",
+                         remedy="Name one of these folds")
+    return {part: list(folds[fold][part]) for part in ("train", "val")}
+
+
+def precision(stage: Stage, device: str) -> str:
+    """What the stage computes in: ``auto`` is float16 on Ascend and GPU, float32 on CPU."""
+    if stage.train.precision != "auto":
+        return stage.train.precision
+    return "float32" if device == "CPU" else "float16"
+
+
+def build_loop(recipe: Recipe, stage: Stage, work: Path, folder: Path, cases: dict[str, list[str]], device: str,
+               ranks: Ranks) -> Loop:
+    """Everything that trains ``stage``, at its start: all weights follow from the seed, the same on every rank."""
+    spec = stage.train
+    ms.set_seed(spec.seed)
+    network = nets.apply_precision(nets.build(stage.network, stage.classes), precision(stage, device))
+    if device == "CPU":
+        try:
+            from kidneyseg import cpu
+            cpu.accelerate(network)
+        except (ImportError, AttributeError):
+            pass
+    loss = losses.build(stage.loss)
+    step = TrainStep(network, loss, optimizer.build(spec, network), clip_norm=spec.clip_norm,
+                     precision=precision(stage, device), ranks=ranks)
+    options = {"seed": spec.seed, "batch_size": spec.batch_size}
+    return Loop(
+        stage=stage.name, folder=folder, spec=spec, network=network, step=step,
+        validator=Validator(network, loss, region_names(recipe, stage)),
+        train=Batches(work, stage, cases["train"], train=True, rank=ranks.rank, ranks=ranks.size, **options),
+        val=Batches(work, stage, cases["val"], train=False, **options), ranks=ranks, progress=Progress(),
+    )
+
+
+def _check_earlier_run(folder: Path, stage: Stage, resume: bool, overwrite: bool) -> None:
+    last = folder / stage.name / LAST
+    if overwrite or not last.exists():
+        return
+    if not resume:
+        raise InputError(last.parent, expected="no earlier run", found="one that began before",
+                         remedy="Give --resume to go on with it or --overwrite to train anew")
+    before = load_recipe(folder / "recipe.yaml").stage(stage.name)
+    kept = ("region", "intensity", "sampling", "targets", "network", "loss", "train")
+    changed = [key for key in kept if getattr(before, key) != getattr(stage, key)]
+    if changed:
+        raise InputError(f"{folder / 'recipe.yaml'}: {stage.name}", expected="the recipe that this run began with",
+                         found=f"another value of {', '.join(changed)}",
+                         remedy="Resume with the recipe and overrides of the first call, or give --overwrite")
+
+
+def _prepare_folder(folder: Path, recipe: Recipe, stage: Stage, overwrite: bool) -> None:
+    target = folder / stage.name
+    if overwrite:
+        provenance.forget(folder, stage.name)
+        for name in (BEST, LAST, "log.jsonl"):
+            (target / name).unlink(missing_ok=True)
+        shutil.rmtree(target / "tensorboard", ignore_errors=True)
+    target.mkdir(parents=True, exist_ok=True)
+    checkpoint.sweep(target)
+    provenance.save_fold_recipe(folder, recipe, stage.name)
