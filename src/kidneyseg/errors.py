@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import functools
 from pathlib import Path
 from typing import Sequence
 
@@ -26,11 +25,6 @@ class InputError(Exception):
     def __reduce__(self):
         """Pickled with its keyword arguments, so that it reaches the parent of a worker process whole."""
         return partial(InputError, self.subject, expected=self.expected, found=self.found, remedy=self.remedy), ()
-
-    def __reduce__(self):
-        """Pickle the arguments, not the message, so that a worker process can hand the error to its parent."""
-        parts = {"expected": self.expected, "found": self.found, "remedy": self.remedy}
-        return functools.partial(type(self), self.subject, **parts), ()
 
 
 def nearest(word: str, words: Sequence[str]) -> str | None:
