@@ -20,7 +20,7 @@ def box(shape, *ranges):
     return mask
 
 
-@pytest.mark.parametrize("seed, spacing", enumerate([(1, 1, 1), (3.22, 1.62, 1.62), (5, 0.7, 0.9), (0.5, 2, 1)]))
+@pytest.mark.parametrize("seed, spacing", list(enumerate([(1, 1, 1), (3.22, 1.62, 1.62), (5, 0.7, 0.9), (0.5, 2, 1)])))
 def test_equals_surface_distance(seed, spacing):
     official = pytest.importorskip("surface_distance")
     a, b = blobs(seed)
