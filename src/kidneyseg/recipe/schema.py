@@ -199,6 +199,18 @@ class Stage(_Model):
     inference: Inference = Inference()
     components: tuple[Component, ...] = ()
 
+    @model_validator(mode="after")
+    def _fitting(self) -> Stage:
+        for region in self.loss.regions or ():
+            if not region or min(region) < 1 or max(region) >= self.classes:
+                raise ValueError(f"loss.regions {list(region)} must name classes 1-{self.classes - 1}, one per target")
+        size = self.sampling.patch if self.dims == 3 else self.sampling.size
+        factor = 2 ** (self.network.depth - 1)
+        if any(n % factor for n in size):
+            raise ValueError(f"a network of depth {self.network.depth} halves its input {self.network.depth - 1} times: "
+                             f"patch or size {list(size)} must be multiples of {factor}")
+        return self
+
     @property
     def classes(self) -> int:
         return len(self.targets) + 1
