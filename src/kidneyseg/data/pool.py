@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from typing import Callable, Sequence, TypeVar
 
 from tqdm import tqdm
 
+from kidneyseg.data.memory_pool import run_within
 from kidneyseg.errors import InputError
 
 Item = TypeVar("Item")
@@ -33,38 +33,38 @@ def run_cases(
         workers: 1 computes in this process.
 
     Raises:
-        InputError: the first one a worker raised, or a worker that was killed, naming the cases it may have been at.
-        RuntimeError: any other failure, with the case's name; the worker's own error is its cause.
+        InputError: the first one that ``function`` raised, or a worker was killed.
+        RuntimeError: any other failure, with the case's name; the original error is its cause.
     """
     if workers < 1:
         raise InputError("--workers", expected="at least 1", found=str(workers), remedy="Give 1 or more")
-    if workers == 1 or len(items) < 2:
-        bar = tqdm(zip(items, names), title, total=len(items), unit="case", disable=None)
-        return [_named(name, lambda item=item: function(item)) for item, name in bar]
-    executor = ProcessPoolExecutor(min(workers, len(items)), mp_context=multiprocessing.get_context("spawn"))
-    try:
-        futures = {executor.submit(function, item): index for index, item in enumerate(items)}
-        results: dict[int, Result] = {}
-        for future in tqdm(as_completed(futures), title, total=len(items), unit="case", disable=None):
-            index = futures[future]
-            try:
-                results[index] = _named(names[index], future.result)
-            except BrokenProcessPool:
-                running = [names[i] for i in range(len(items)) if i not in results][: 2 * workers]
-                raise InputError(
-                    f"{title}: one of {', '.join(running)}", expected="worker processes that finish",
-                    found="one that was killed, probably for lack of memory", remedy="Use fewer --workers",
-                ) from None
-        return [results[index] for index in range(len(items))]
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+    workers = min(workers, len(items))
+    outcomes = _run_here(function, items) if workers <= 1 else run_within(
+        function, items, [1] * len(items), budget=workers, workers=workers)
+    results: dict[int, Result] = {}
+    with closing(outcomes), tqdm(total=len(items), desc=title, unit="case", disable=None) as bar:
+        for index, outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise _named(names[index], outcome) from outcome
+            results[index] = outcome
+            bar.update()
+    return [results[index] for index in range(len(items))]
 
 
-def _named(name: str, compute: Callable[[], Result]) -> Result:
-    """``compute()``; what it raises names the case."""
-    try:
-        return compute()
-    except (InputError, BrokenProcessPool, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        raise RuntimeError(f"{name}: {type(error).__name__}: {error}") from error
+def _run_here(function: Callable[[Item], Result], items: Sequence[Item]):
+    """As :func:`run_within`, in this process."""
+    for index, item in enumerate(items):
+        try:
+            yield index, function(item)
+        except Exception as error:
+            yield index, error
+
+
+def _named(name: str, error: Exception) -> Exception:
+    """The error to raise for a failed case: what the user must see, with the case's name."""
+    if isinstance(error, InputError):
+        return error
+    if isinstance(error, BrokenProcessPool):
+        return InputError(name, expected="a worker process that finishes",
+                          found="one that was killed, probably for lack of memory", remedy="Use fewer --workers")
+    return RuntimeError(f"{name}: {type(error).__name__}: {error}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import zlib
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import nibabel as nib
@@ -50,6 +51,21 @@ class Scan:
     def voxel_ml(self) -> float:
         """Volume of one voxel in millilitres."""
         return float(np.prod(self.spacing)) / 1000
+
+    def misplacement(self, scan: Scan) -> str | None:
+        """Why this mask does not lie on ``scan`` (another shape, or corners over half a voxel apart), or None."""
+        if self.array.shape != scan.array.shape:
+            return f"shape {self.array.shape} (z, y, x), not {scan.array.shape}"
+        corners = np.array(list(product(*[(0, n - 1) for n in scan.array.shape], [1])))
+        apart = np.linalg.norm(corners @ (self.affine - scan.affine).T, axis=1).max()
+        return f"corners up to {apart:.1f} mm away" if apart > min(scan.spacing) / 2 else None
+
+    def require_on(self, scan: Scan) -> None:
+        """Raise InputError unless this mask lies on ``scan``."""
+        found = self.misplacement(scan)
+        if found:
+            raise InputError(self.path, expected=f"the shape and affine of {scan.path}", found=found,
+                             remedy="Give the mask that was drawn on this scan, or copy the scan's affine if you know it is right")
 
 
 def read_image(path: str | Path) -> Scan:

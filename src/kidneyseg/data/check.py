@@ -1,0 +1,103 @@
+"""Every case of a cohort read, and all that is wrong with it, before hours are spent on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Sequence
+
+import numpy as np
+
+from kidneyseg.data.cohort import Case
+from kidneyseg.data.pool import run_cases
+from kidneyseg.errors import InputError
+from kidneyseg.volume.nifti import Scan, read_image, read_mask
+
+SPACING_MM = (0.1, 10.0)
+KIDNEY = 1
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with one file."""
+
+    case: str
+    file: str
+    expected: str
+    found: str
+    remedy: str
+
+
+def check_cohort(cases: Sequence[Case], labels: Sequence[int] = (1, 2), *, workers: int = 1) -> list[Fault]:
+    """All faults of all cases, in the order of ``cases``; an empty list means that the cohort can be used.
+
+    Looked for: files that cannot be read (truncated, not NIfTI, 4-D, without a usable affine), NaN and infinite
+    values, a missing mask, mask and scan of different shape or more than half a voxel apart, labels other than 0 and
+    ``labels``, no kidney (label 1), spacing outside 0.1-10 mm, two cases of one name.
+    """
+    found = run_cases(partial(check_case, labels=tuple(labels)), cases, [case.name for case in cases],
+                      workers=workers, title="check")
+    twice = Counter(case.name for case in cases)
+    return [
+        fault for case, faults in zip(cases, found)
+        for fault in (([_duplicate(case, twice[case.name])] if twice[case.name] > 1 else []) + faults)
+    ]
+
+
+def check_case(case: Case, labels: Sequence[int] = (1, 2)) -> list[Fault]:
+    """All faults of one case; both files are read even when the first is broken."""
+    faults: list[Fault] = []
+    scan = _read(read_image, case, case.image, faults)
+    mask = None
+    if case.label is None:
+        faults.append(Fault(case.name, str(case.image), "a mask beside the scan", "none", "Add the mask, or move the scan away"))
+    else:
+        mask = _read(read_mask, case, case.label, faults)
+    for volume in (scan, mask):
+        if volume is not None:
+            faults += _spacing_faults(case, volume)
+    if mask is not None:
+        faults += _label_faults(case, mask, labels)
+    if scan is not None and mask is not None:
+        found = mask.misplacement(scan)
+        if found:
+            faults.append(Fault(case.name, str(mask.path), "the scan's shape and affine", found,
+                                "Give the mask that was drawn on this scan, or copy the scan's affine if it is right"))
+    return faults
+
+
+def _read(read, case: Case, path: Path, faults: list[Fault]) -> Scan | None:
+    try:
+        return read(path)
+    except InputError as error:
+        faults.append(Fault(case.name, str(path), error.expected, error.found, error.remedy))
+        return None
+
+
+def _duplicate(case: Case, count: int) -> Fault:
+    return Fault(case.name, str(case.image), "one scan of this name", str(count), "Rename or remove the others")
+
+
+def _spacing_faults(case: Case, volume: Scan) -> list[Fault]:
+    low, high = SPACING_MM
+    if all(low <= s <= high for s in volume.spacing):
+        return []
+    found = " x ".join(f"{s:g}" for s in volume.spacing)
+    return [Fault(case.name, str(volume.path), f"spacing of {low:g}-{high:g} mm", f"{found} mm (z, y, x)",
+                  "Correct the affine; a factor of 1000 means metres or micrometres")]
+
+
+def _label_faults(case: Case, mask: Scan, labels: Sequence[int]) -> list[Fault]:
+    counts = np.bincount(mask.array.ravel(), minlength=256)
+    faults = []
+    unknown = [label for label in np.flatnonzero(counts).tolist() if label != 0 and label not in labels]
+    if unknown:
+        voxels = ", ".join(f"{label} ({counts[label]} voxels)" for label in unknown[:5])
+        faults.append(Fault(case.name, str(mask.path), f"labels 0 and {', '.join(map(str, labels))}", voxels,
+                            "Pass --labels if they are meant (KiTS21 and KiTS23 have 3, cyst), else correct the mask"))
+    if not counts[KIDNEY]:
+        faults.append(Fault(case.name, str(mask.path), f"kidney voxels (label {KIDNEY})", "none",
+                            "Leave the case out, or give its labels the numbers of KiTS"))
+    return faults

@@ -1,0 +1,104 @@
+"""Cross-validation folds, stratified by tumour volume."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+from pathlib import Path
+from typing import Mapping, Sequence
+
+import numpy as np
+
+from kidneyseg.data.cohort import Case
+from kidneyseg.data.pool import run_cases
+from kidneyseg.errors import InputError
+from kidneyseg.volume.nifti import read_mask
+
+TUMOUR = 2
+
+
+def make_splits(volumes: Mapping[str, float], folds: int = 5, seed: int = 2022) -> dict:
+    """k folds in which tumours of all sizes are evenly spread; the same arguments give the same folds.
+
+    Cases are sorted by volume, and each block of ``folds`` neighbours is dealt at random, one to every fold.
+
+    Args:
+        volumes: tumour volume of every case, any unit.
+
+    Returns:
+        {"seed": int, "folds": [{"train": [names], "val": [names]}, ...]}, names sorted; every case is in exactly one
+        "val", and fold sizes differ by at most one.
+
+    Raises:
+        InputError: fewer than 2 folds, or fewer cases than folds.
+    """
+    if folds < 2 or len(volumes) < folds:
+        raise InputError("folds", expected=f"2 to {len(volumes)} folds, the number of cases", found=str(folds),
+                         remedy="Give fewer folds or more cases" if folds >= 2 else "Give at least 2")
+    rng = np.random.default_rng(seed)
+    names = sorted(volumes, key=lambda name: (volumes[name], name))
+    held_out: list[list[str]] = [[] for _ in range(folds)]
+    for start in range(0, len(names), folds):
+        for fold, name in zip(rng.permutation(folds), names[start : start + folds]):
+            held_out[fold].append(name)
+    return {
+        "seed": seed,
+        "folds": [{"train": sorted(set(names) - set(val)), "val": sorted(val)} for val in held_out],
+    }
+
+
+def tumour_volumes(cases: Sequence[Case], label: int = TUMOUR, *, workers: int = 1) -> dict[str, float]:
+    """Volume of ``label`` in ml in every case's mask; all cases have one. Raises InputError if one is unreadable."""
+    volumes = run_cases(partial(_volume, label=label), cases, [case.name for case in cases], workers=workers,
+                        title="tumour volumes")
+    return dict(zip([case.name for case in cases], volumes))
+
+
+def save_splits(splits: dict, path: str | Path) -> None:
+    """Write ``splits`` as JSON, atomically; the folder is made."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial_file = path.with_name(f".{path.name}.{os.getpid()}")
+    partial_file.write_text(json.dumps(splits, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial_file, path)
+
+
+def load_splits(path: str | Path) -> dict:
+    """Read :func:`make_splits`' result, or one written by hand.
+
+    Raises:
+        InputError: no such file, not JSON of that form, or a case in both parts of a fold.
+    """
+    path = Path(path)
+    try:
+        splits = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(path, expected="the folds", found=error.strerror or str(error),
+                         remedy="Make them with `kidneyseg cohort split`") from None
+    except ValueError as error:
+        raise InputError(path, expected="JSON", found=str(error), remedy="Make it again with `kidneyseg cohort split`") from None
+    fault = _fault(splits)
+    if fault:
+        raise InputError(path, expected='{"folds": [{"train": [names], "val": [names]}, ...]}', found=fault,
+                         remedy="Make it again with `kidneyseg cohort split`")
+    return splits
+
+
+def _fault(splits: object) -> str | None:
+    folds = splits.get("folds") if isinstance(splits, dict) else None
+    if not isinstance(folds, list) or not folds:
+        return "no list of folds"
+    for number, fold in enumerate(folds):
+        parts = [fold.get(part) if isinstance(fold, dict) else None for part in ("train", "val")]
+        if not all(isinstance(part, list) and part and all(isinstance(name, str) for name in part) for part in parts):
+            return f"fold {number} without case names in train and val"
+        both = sorted(set(parts[0]) & set(parts[1]))
+        if both:
+            return f"{both[0]} in train and val of fold {number}"
+    return None
+
+
+def _volume(case: Case, label: int) -> float:
+    mask = read_mask(case.label)
+    return float(np.count_nonzero(mask.array == label) * mask.voxel_ml)
