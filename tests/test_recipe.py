@@ -56,7 +56,7 @@ def test_overrides_address_stages_by_name_or_index():
         ("stages.coarse.intensity.clip=[3,1]", ["clip", "low < high"]),
         ("stages.coarse.sampling.stride=[99,1,1]", ["stride <= patch"]),
         ("stages.fine.region.of=nobody", ["nobody", "earlier stage"]),
-        ("stages.fine.targets=[[7]]", ["[7]", "labels"]),
+        ("stages.fine.targets=[[1],[7]]", ["[7]", "labels"]),
         ("stages.fine.loss.regions=[[3]]", ["[3]", "classes 1-2"]),
         ("stages.coarse.sampling.patch=[84,160,160]", ["[84, 160, 160]", "multiples of 8"]),
         ("stages.1.name=coarse", ["two stages"]),
