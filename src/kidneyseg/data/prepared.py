@@ -82,7 +82,7 @@ def stage_settings(stage: Stage) -> dict:
     """Those of a stage's settings that its records depend on, as JSON types."""
     return {
         "region": stage.region.model_dump(mode="json"),
-        "clip": list(stage.intensity.clip),
+        "clip": [float(hu) for hu in stage.intensity.clip],
         "sampling": stage.sampling.model_dump(mode="json"),
         "targets": [list(labels) for labels in stage.targets],
     }

@@ -80,21 +80,27 @@ def read_records(
     for path in paths:
         if not path.is_file():
             raise InputError(path, expected="prepared samples", found="no such file", remedy="Run kidneyseg prepare again")
-    order = ds.SequentialSampler() if rows is None else ds.SubsetSampler([int(row) for row in rows])
-    found = None
+    names = [str(path) for path in paths]
     try:
-        data = ds.MindDataset([str(path) for path in paths], sampler=order, num_parallel_workers=1)
-        found = data.create_dict_iterator(num_epochs=1, output_numpy=True)
-        for row in found:
-            yield _row(row, shape)
+        count = ds.MindDataset(names, shuffle=False).get_dataset_size()
+        wanted = range(count) if rows is None else rows
+        for first in range(0, len(wanted), count):  # MindDataset cannot take more rows at a time than there are
+            for row in _read(names, wanted[first : first + count]):
+                yield _row(row, shape)
     except RuntimeError as error:
         raise InputError(
             paths[0].parent.parent, expected="readable MindRecord files", found=str(error).strip().splitlines()[0],
             remedy="Delete the broken case's folder and run kidneyseg prepare again",
         ) from error
+
+
+def _read(names: list[str], rows: Sequence[int]) -> Iterator[dict[str, np.ndarray]]:
+    sampler = ds.SubsetSampler([int(row) for row in rows])
+    found = ds.MindDataset(names, sampler=sampler, num_parallel_workers=1).create_dict_iterator(num_epochs=1, output_numpy=True)
+    try:
+        yield from found
     finally:
-        if found is not None:
-            found.stop()
+        found.stop()
 
 
 def _row(row: dict[str, np.ndarray], shape: Sequence[int]) -> dict[str, np.ndarray | str | int]:

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kidneyseg.data.batches import Batches
+from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, record_file, stage_settings
+from kidneyseg.data.records import write_records
+from kidneyseg.data.samples import Sample
+from kidneyseg.errors import InputError
+from kidneyseg.recipe import Stage
+from kidneyseg.volume.intensity import normalise
+
+CASES = ["case_b", "case_a", "case_none", "case_c"]
+
+
+def stage(**train) -> Stage:
+    return Stage.model_validate({
+        "name": "coarse", "sampling": {"patch": [4, 8, 8], "stride": [4, 8, 8]}, "targets": [[1, 2]],
+        "network": {"name": "unet3d"}, "loss": {"name": "dice_ce"}, "train": train,
+    })
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """Prepared records of four cases, one without samples; 19 samples, each with its own first voxels as a name."""
+    root, number = tmp_path_factory.mktemp("work"), 0
+    for case, count in zip(CASES, [5, 8, 0, 6]):
+        rng, rows = np.random.default_rng(count), []
+        for _ in range(count):
+            image = rng.integers(0, 256, (4, 8, 8), np.uint8)
+            image[0, 0, 0] = number
+            label = (image > 128).astype(np.uint8) * (number % 4 == 0)
+            rows.append(Sample(image, label.astype(np.uint8), 0, (number, 0, 0)))
+            number += 1
+        folder = case_folder(root, case)
+        folder.mkdir(parents=True)
+        foreground = write_records(record_file(folder, case, "coarse"), case, rows)
+        source = {"path": "ct.nii.gz", "bytes": 1, "modified": 2}
+        PreparedCase(case, source, source, [4, 8, 8], [1.0, 1.0, 1.0], {"stages": {"coarse": stage_settings(stage())}},
+                     {"coarse": PreparedStage(foreground, [])}).write(folder)
+    return root
+
+
+def batches(work, batch_size=4, train=True, cases=CASES, rank=0, ranks=1, seed=7, **settings) -> Batches:
+    return Batches(work, stage(**settings), cases, train=train, seed=seed, batch_size=batch_size, rank=rank, ranks=ranks)
+
+
+def assert_same(first, second):
+    first, second = list(first), list(second)
+    assert len(first) == len(second)
+    for (image, target, names), (image2, target2, names2) in zip(first, second):
+        np.testing.assert_array_equal(image, image2)
+        np.testing.assert_array_equal(target, target2)
+        assert names == names2
+
+
+PLAIN = {"augment": {"flip": 0, "probability": 0}}
+
+
+def numbers(found) -> list[int]:
+    """Which samples came, by the number in their first voxel (unaugmented batches)."""
+    return [int(round(v * 103.80 + 119.84)) for image, _, _ in found for v in image[:, 0, 0, 0, 0]]
+
+
+def test_validation_gives_every_sample_once_in_order_unchanged(work):
+    made = batches(work, train=False, rank=1, ranks=2)
+    found = list(made.epoch(0))
+    assert made.steps == len(found) == 5 and [len(names) for _, _, names in found] == [4, 4, 4, 4, 3]
+    assert numbers(found) == list(range(19))
+    assert [name for _, _, names in found for name in names] == ["case_b"] * 5 + ["case_a"] * 8 + ["case_c"] * 6
+    image, target, _ = found[0]
+    assert image.shape == (4, 1, 4, 8, 8) and image.dtype == np.float32
+    assert target.shape == (4, 4, 8, 8) and target.dtype == np.int32
+    raw = np.random.default_rng(5).integers(0, 256, (4, 8, 8), np.uint8)
+    raw[0, 0, 0] = 0
+    np.testing.assert_array_equal(image[0, 0], normalise(raw, 119.84, 103.80))
+    np.testing.assert_array_equal(target[0], raw > 128)
+
+
+def test_training_epoch_is_a_shuffle_in_full_batches(work):
+    made = batches(work, **PLAIN)
+    first, second = numbers(made.epoch(0)), numbers(made.epoch(1))
+    assert made.steps == 4 and len(first) == 16 == len(set(first))
+    assert first != second and first != sorted(first) and set(first + second) == set(range(19))
+
+
+def test_same_seed_same_epoch_other_seed_other(work):
+    assert_same(batches(work).epoch(2), batches(work).epoch(2))
+    assert numbers(batches(work, **PLAIN).epoch(2)) != numbers(batches(work, seed=8, **PLAIN).epoch(2))
+
+
+@pytest.mark.parametrize("first_step", [1, 3, 4])
+def test_an_epoch_resumed_goes_on_exactly(work, first_step):
+    made = batches(work)
+    assert_same(list(made.epoch(1))[first_step:], batches(work).epoch(1, first_step))
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_ranks_share_the_global_batch_of_one_process(work, ranks):
+    one = list(batches(work, batch_size=8).epoch(3))
+    parts = [list(batches(work, batch_size=8 // ranks, rank=rank, ranks=ranks).epoch(3)) for rank in range(ranks)]
+    together = [
+        (np.concatenate([p[0] for p in step]), np.concatenate([p[1] for p in step]), sum((p[2] for p in step), []))
+        for step in zip(*parts)
+    ]
+    assert_same(one, together)
+
+
+def test_ranks_see_disjoint_samples(work):
+    seen = [set(numbers(batches(work, rank=rank, ranks=2, **PLAIN).epoch(0))) for rank in range(2)]
+    assert len(seen[0]) == len(seen[1]) == 8 and not seen[0] & seen[1]
+
+
+def test_augmentation_changes_image_and_target_and_differs_between_epochs(work):
+    plain, changed = (next(batches(work, **s).epoch(0)) for s in (PLAIN, {"augment": {"flip": 1.0, "probability": 1.0}}))
+    assert plain[2] == changed[2]
+    assert (plain[0] != changed[0]).mean() > 0.9 and (plain[1] != changed[1]).any()
+
+
+def test_sampler_share_and_length(work):
+    made = batches(work, batch_size=8, sampler={"foreground": 0.5, "per_epoch": 40}, **PLAIN)
+    found = list(made.epoch(0))
+    assert made.steps == len(found) == 5 and made.samples == 40
+    assert sum(n % 4 == 0 for n in numbers(found)) == 20
+
+
+def test_fewer_samples_than_one_global_batch_still_make_a_step(work):
+    made = batches(work, batch_size=8, cases=["case_b"], **PLAIN)
+    [(image, _, names)] = made.epoch(0)
+    assert made.steps == 1 and len(image) == 8 and set(names) == {"case_b"}
+
+
+def test_an_epoch_may_be_left_early(work):
+    epoch = batches(work).epoch(0)
+    next(epoch)
+    epoch.close()
+    assert len(list(batches(work).epoch(0))) == 4
+
+
+def test_cases_that_are_not_prepared_are_refused(work):
+    with pytest.raises(InputError, match="case_x.*kidneyseg prepare"):
+        batches(work, cases=["case_a", "case_x"])
+
+
+def test_other_settings_are_refused(work):
+    other = stage().model_copy(update={"targets": ((1,), (2,))})
+    with pytest.raises(InputError, match="settings of stage 'coarse'"):
+        Batches(work, other, CASES, train=True, seed=0, batch_size=2)
+
+
+def test_cases_without_any_sample_are_refused(work):
+    with pytest.raises(InputError, match="samples of stage 'coarse'"):
+        batches(work, cases=["case_none"])

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kidneyseg.data.records import read_records, write_records
+from kidneyseg.data.samples import Sample
+from kidneyseg.errors import InputError
+
+
+def samples(count: int, shape=(4, 6, 8), seed=0) -> list[Sample]:
+    """Random samples; every third has no target, and the first is all zero (bytes that end in NUL)."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for i in range(count):
+        image = rng.integers(0, 256, shape, np.uint8) * (i > 0)
+        label = rng.integers(0, 3, shape, np.uint8) * (i % 3 > 0)
+        made.append(Sample(image.astype(np.uint8), label.astype(np.uint8), roi=i % 2, start=(i, 2 * i, 3 * i)))
+    return made
+
+
+def assert_row(row, case, index, sample):
+    assert (row["case"], row["index"], row["roi"], row["start"]) == (case, index, sample.roi, sample.start)
+    assert row["foreground"] == sample.foreground
+    assert row["image"].dtype == row["label"].dtype == np.uint8
+    np.testing.assert_array_equal(row["image"], sample.image)
+    np.testing.assert_array_equal(row["label"], sample.label)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """Three files in an order that is not that of their names."""
+    made = {}
+    for seed, name in enumerate(["case_b", "case c.1", "case_a"]):
+        path = tmp_path_factory.mktemp("records") / f"{name}.coarse.mindrecord"
+        rows = samples(3 + 2 * seed, seed=seed)
+        assert write_records(path, name, rows) == [s.foreground for s in rows]
+        made[path] = (name, rows)
+    return made
+
+
+def test_rows_come_back_in_the_order_of_files_and_rows(cohort):
+    rows = list(read_records(list(cohort), (4, 6, 8)))
+    expected = [(name, i, s) for name, made in cohort.values() for i, s in enumerate(made)]
+    assert len(rows) == len(expected) == 15
+    for row, (name, index, sample) in zip(rows, expected):
+        assert_row(row, name, index, sample)
+
+
+def test_any_order_with_repeats(cohort):
+    expected = [(name, i, s) for name, made in cohort.values() for i, s in enumerate(made)]
+    order = [14, 0, 3, 3, 7, 12, 1, 0] * 5  # more than there are rows
+    rows = list(read_records(list(cohort), (4, 6, 8), order))
+    assert len(rows) == len(order)
+    for row, number in zip(rows, order):
+        assert_row(row, *expected[number])
+
+
+def test_reading_may_stop_early(cohort):
+    rows = read_records(list(cohort), (4, 6, 8))
+    assert next(rows)["index"] == 0
+    rows.close()
+
+
+def test_slices_and_a_row_bigger_than_the_smallest_page(tmp_path):
+    path = tmp_path / "big.fine.mindrecord"
+    [big] = samples(2, shape=(1100, 1000))[1:]
+    write_records(path, "big", [big])
+    [row] = read_records([path], (1100, 1000))
+    assert_row(row, "big", 0, big)
+
+
+def test_nothing_to_write_makes_no_file(tmp_path):
+    assert write_records(tmp_path / "none.fine.mindrecord", "none", []) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_twice_gives_the_same_bytes(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write_records(tmp_path / folder / "x.coarse.mindrecord", "x", samples(5))
+    first, second = (sorted((tmp_path / folder).iterdir()) for folder in ("a", "b"))
+    assert [p.name for p in first] == ["x.coarse.mindrecord", "x.coarse.mindrecord.db"]
+    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+
+
+def test_missing_and_broken_files_are_named(tmp_path):
+    with pytest.raises(InputError, match="gone.mindrecord"):
+        list(read_records([tmp_path / "gone.mindrecord"], (4, 6, 8)))
+    path = tmp_path / "case" / "case.coarse.mindrecord"
+    path.parent.mkdir()
+    write_records(path, "case", samples(3))
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match="MindRecord"):
+        list(read_records([path], (4, 6, 8)))
