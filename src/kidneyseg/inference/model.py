@@ -27,18 +27,21 @@ class Model:
     runtimes: Mapping[str, Runtime]
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "auto") -> Model:
+    def load(cls, folder: str | Path, device: str = "auto", recipe: Recipe | None = None) -> Model:
         """The model in ``folder``: ``recipe.yaml`` and ``<stage>/best.ckpt`` for every stage, as training leaves them.
 
         Args:
             folder: for example ``WORK/fold0`` or a folder of ``model_zoo/``.
             device: auto, CPU, GPU or Ascend; on CPU the networks run on the project's own kernels.
+            recipe: used instead of the folder's own, for example with another overlap; its networks must be the same.
 
         Raises:
             InputError: no such folder, no recipe, a stage without checkpoint, a checkpoint of another network, no
                 such device.
         """
-        recipe = read_model_recipe(folder)
+        own = read_model_recipe(folder)
+        recipe = recipe or own
+        check_regions(recipe)
         from kidneyseg import device as devices  # MindSpore takes seconds to import
         from kidneyseg.inference.networks import load_network
         from kidneyseg.inference.runtimes import MindSporeRuntime

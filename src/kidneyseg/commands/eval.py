@@ -1,0 +1,116 @@
+"""Fold scores of a trained recipe, or scores of anybody's masks.
+
+With --work: predicts the fold's validation cases from raw CT with the whole cascade and scores them; then once more with
+ROIs from the true masks (oracle), which judges the last stage alone. Writes WORK/fold<K>/predictions/ and
+WORK/fold<K>/scores.{json,csv,md} (oracle: scores_oracle). With --pred and --truth: scores masks, whoever made them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from kidneyseg.commands.common import add_device, recipe_from
+from kidneyseg.errors import InputError
+from kidneyseg.metrics.evaluate import score_folder
+from kidneyseg.metrics.fold import FoldScores, score_fold
+from kidneyseg.recipe import Recipe, load_recipe
+from kidneyseg.report.tables import format_table, write_scores
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = """examples:
+  kidneyseg eval --work work --fold 0
+  kidneyseg eval -c mplab --work work --fold all --no-oracle
+  kidneyseg eval --pred masks --truth kits19/data --out masks/scores"""
+    trained = parser.add_argument_group("a trained recipe")
+    trained.add_argument("--work", type=Path, metavar="DIR", help="folder of `kidneyseg prepare` and `kidneyseg train`")
+    trained.add_argument("--fold", type=_fold, default=0, metavar="K", help="fold, from 0, or all (default: 0)")
+    trained.add_argument("-c", "--recipe", metavar="RECIPE",
+                         help="recipe, for other inference settings than the model's (default: the one it was trained with)")
+    trained.add_argument("overrides", nargs="*", metavar="KEY=VALUE",
+                         help="recipe keys to change, for example stages.coarse.inference.overlap=0.25")
+    trained.add_argument("-m", "--model", type=Path, metavar="FOLDER", help="model folder (default: WORK/fold<K>)")
+    trained.add_argument("--data", type=Path, metavar="DIR", help="cohort, if it has moved since it was prepared")
+    trained.add_argument("--no-oracle", action="store_true", help="leave out the scores with ROIs from the true masks")
+    add_device(parser)
+    masks = parser.add_argument_group("anybody's masks")
+    masks.add_argument("--pred", type=Path, metavar="DIR", help="folder of predicted masks")
+    masks.add_argument("--truth", type=Path, metavar="DIR", help="folder of true masks, or a cohort")
+    masks.add_argument("--out", metavar="STEM", help="also write STEM.json, STEM.csv and STEM.md")
+    masks.add_argument("--workers", type=int, default=1, metavar="N", help="processes, about 1 GiB each (default: 1)")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.pred and args.truth and not args.work:
+        return _score_masks(args)
+    if args.work and not (args.pred or args.truth):
+        return _score_folds(args)
+    raise InputError("options of eval", expected="--work DIR, or --pred DIR with --truth DIR",
+                     found=" and ".join(f"--{name}" for name in ("work", "pred", "truth") if getattr(args, name)) or "none",
+                     remedy="See `kidneyseg eval --help`")
+
+
+def _score_masks(args: argparse.Namespace) -> int:
+    scores = score_folder(args.pred, args.truth, workers=args.workers)
+    print(format_table(scores), end="")
+    _write(scores, args.out)
+    return 0
+
+
+def _score_folds(args: argparse.Namespace) -> int:
+    from kidneyseg.data.folds import load_splits
+    from kidneyseg.inference.fold import validation_cases
+    from kidneyseg.training.stage import fold_cases
+
+    fold_cases(args.work, 0)  # says what is missing when nothing is prepared
+    folds = list(range(len(load_splits(args.work / "splits.json")["folds"]))) if args.fold == "all" else [args.fold]
+    if args.model and len(folds) > 1:
+        raise InputError(f"--model {args.model}", expected="one fold", found="--fold all",
+                         remedy="Name the fold that the model has not seen")
+    cases = {fold: validation_cases(args.work, fold_cases(args.work, fold)["val"], args.data) for fold in folds}
+    of_folds = {fold: _score_fold(args, fold, cases[fold]) for fold in folds}
+    if len(folds) > 1:
+        over_folds = score_fold([{"case": f"fold {fold}", **scores.mean} for fold, scores in of_folds.items()])
+        print(f"\nMeans of {len(folds)} folds\n{format_table(over_folds)}", end="")
+        _write(over_folds, args.work / "scores")
+    return 0
+
+
+def _score_fold(args: argparse.Namespace, fold: int, cases: list) -> FoldScores:
+    """Predict, print, write; returns the honest scores."""
+    from kidneyseg.inference.fold import evaluate_cases
+    from kidneyseg.inference.model import Model
+    from kidneyseg.training import provenance
+
+    folder = args.work / f"fold{fold}"
+    source = args.model or folder
+    model = Model.load(source, args.device, _recipe(args, source))
+    result = evaluate_cases(model, cases, folder / "predictions", oracle=not args.no_oracle)
+    provenance.record(folder, "eval", {"model": str(source), "recipe": model.recipe.model_dump(mode="json"),
+                                       "cases": [case.name for case in cases], "seconds": result.seconds})
+    mean = sum(result.seconds.values()) / len(result.seconds)
+    print(f"\nFold {fold}: whole cascade on raw CT, {mean:.1f} s per case\n{format_table(result.scores)}", end="")
+    _write(result.scores, folder / "scores")
+    if result.oracle:
+        print(f"\nFold {fold}: oracle, ROIs cut from the true masks\n{format_table(result.oracle)}", end="")
+        _write(result.oracle, folder / "scores_oracle")
+    return result.scores
+
+
+def _recipe(args: argparse.Namespace, model: Path) -> Recipe | None:
+    """The recipe that is asked for in place of the model's own, if any."""
+    if args.recipe:
+        return recipe_from(args)
+    return load_recipe(model / "recipe.yaml", args.overrides) if args.overrides else None
+
+
+def _write(scores: FoldScores, stem: str | Path | None) -> None:
+    if stem:
+        print("written: " + ", ".join(str(path) for path in write_scores(scores, stem)))
+
+
+def _fold(text: str) -> int | str:
+    if text == "all" or text.isdecimal():
+        return text if text == "all" else int(text)
+    raise argparse.ArgumentTypeError(f"expected a number from 0 or all, found {text!r}")

@@ -1,0 +1,169 @@
+"""Segment one scan, many, or a folder: OUT/<case>.nii.gz per scan, uint8, in the scan's own shape, affine and orientation.
+
+Scans whose mask is already there are skipped. A scan that cannot be read does not stop the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+import kidneyseg
+from kidneyseg.commands.common import add_device
+from kidneyseg.data.cohort import Case, find_cases, stem
+from kidneyseg.errors import InputError
+from kidneyseg.inference.model import Model, read_model_recipe
+from kidneyseg.report.atomic import write_text
+from kidneyseg.volume.nifti import Scan, read_image, write_mask
+
+if TYPE_CHECKING:
+    from kidneyseg.inference.cascade import Result
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = """examples:
+  kidneyseg predict -m model_zoo/mplab-small -i ct.nii.gz -o masks --overlay
+  kidneyseg predict -m work/fold0 -i kits19/data -o masks --json masks/summary.json"""
+    parser.add_argument("-m", "--model", type=Path, required=True, metavar="FOLDER",
+                        help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0")
+    parser.add_argument("-i", "--input", type=Path, nargs="+", required=True, metavar="SCAN",
+                        help="NIfTI, MetaImage or NRRD files, or folders of them (KiTS, nnU-Net or flat; masks are ignored)")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the masks; it is made")
+    parser.add_argument("--overlay", action="store_true", help="also draw OUT/<case>.png, the contours on the CT")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write volumes in ml, times and failures to FILE")
+    parser.add_argument("--overwrite", action="store_true", help="also segment scans whose mask is already there")
+    add_device(parser)
+
+
+@dataclass
+class Summary:
+    """What came of all scans, JSON-ready."""
+
+    cases: list[dict] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    failed: list[dict] = field(default_factory=list)
+
+
+def run(args: argparse.Namespace) -> int:
+    scans = find_scans(args.input)
+    _check_out(args.out, scans)
+    recipe = read_model_recipe(args.model)
+    todo = [case for case in scans if args.overwrite or not _mask_path(args.out, case).exists()]
+    summary = Summary(skipped=[case.name for case in scans if case not in todo])
+    for name in summary.skipped:
+        print(f"{name}: mask is already there, skipped (--overwrite to segment it again)")
+    failures: list[InputError] = []
+    if todo:
+        model = Model.load(args.model, args.device)
+        with tqdm(todo, desc="predict", unit="scan", disable=None) as bar:
+            for case in bar:
+                try:
+                    summary.cases.append(_predict(case, model, args.out, args.overlay, bar))
+                except InputError as error:
+                    failures.append(error)
+                    summary.failed.append({"case": case.name, "image": str(case.image), "error": str(error)})
+                    tqdm.write(f"{case.name}: failed: {error}", file=sys.stderr)
+    if args.json:
+        facts = {"model": str(args.model), "recipe": recipe.name, "kidneyseg": kidneyseg.__version__}
+        write_text(args.json, json.dumps({**facts, **vars(summary)}, indent=2) + "\n")
+    if failures and len(scans) == 1:
+        raise failures[0]
+    if failures:
+        names = ", ".join(failed["case"] for failed in summary.failed)
+        raise InputError(f"{len(failures)} of {len(scans)} scans", expected="readable CTs", found=f"faults in {names}",
+                         remedy="See the lines above; the other scans are done")
+    return 0
+
+
+def find_scans(inputs: Sequence[Path]) -> list[Case]:
+    """The scans that files and folders name, in their order.
+
+    A file ``case_00000/imaging.nii.gz`` is called after its folder; nnU-Net's ``_0000`` is not part of a name.
+
+    Raises:
+        InputError: a folder without scans, or two scans of one name.
+    """
+    found: dict[str, Case] = {}
+    for path in inputs:
+        for case in _scans_of(path):
+            other = found.setdefault(case.name, case)
+            if other.image != case.image:
+                raise InputError(case.image, expected="scans of different names", found=f"{case.name!r} at {other.image} as well",
+                                 remedy="Predict them into different folders, one after the other")
+    return list(found.values())
+
+
+def _scans_of(path: Path) -> list[Case]:
+    if not path.is_dir():
+        name = (stem(path) or path.name).removesuffix("_0000")
+        return [Case(path.resolve().parent.name if name == "imaging" else name, path, None)]
+    own = [file for file in sorted(path.iterdir()) if stem(file) == "imaging"]  # the folder of one KiTS case
+    if own:
+        return [Case(path.resolve().name, own[0], None)]
+    return [Case(case.name.removesuffix("_0000"), case.image, None) for case in find_cases(path)]
+
+
+def _check_out(out: Path, scans: Sequence[Case]) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(out, expected="a folder for the masks", found="a file", remedy="Give another -o")
+    for case in scans:
+        if _mask_path(out, case).resolve() == case.image.resolve():
+            raise InputError(out, expected="a folder other than that of the scans", found=f"{case.image.name}, which is a scan",
+                             remedy="Give another -o: a mask would take the scan's place")
+
+
+def _mask_path(out: Path, case: Case) -> Path:
+    return out / f"{case.name}.nii.gz"
+
+
+def _predict(case: Case, model: Model, out: Path, overlay: bool, bar: tqdm) -> dict:
+    """Segment one scan, write what is asked for, say the volumes; returns the case's entry of the summary."""
+    from kidneyseg.inference.cascade import segment
+
+    done: dict[str, int] = {}
+
+    def progress(stage: str, count: int) -> None:
+        done[stage] = done.get(stage, 0) + count
+        bar.set_postfix_str(f"{case.name}, {stage} {done[stage]}")
+
+    scan = read_image(case.image)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = segment(scan, model, progress=progress)
+    write_mask(_mask_path(out, case), result.mask, scan)
+    entry = _entry(case, scan, result, model, out, [str(warning.message) for warning in caught])
+    if overlay:
+        entry["overlay"] = str(_draw(scan, result.mask, out / f"{case.name}.png", case.name))
+    volumes = ", ".join(f"{name} {ml:.1f} ml" for name, ml in entry["volumes_ml"].items())
+    tqdm.write(f"{case.name}: {volumes} ({sum(result.seconds.values()):.1f} s)")
+    for message in entry["warnings"]:
+        tqdm.write(f"warning: {message}", file=sys.stderr)
+    return entry
+
+
+def _entry(case: Case, scan: Scan, result: Result, model: Model, out: Path, messages: list[str]) -> dict:
+    return {
+        "case": case.name,
+        "image": str(case.image),
+        "mask": str(_mask_path(out, case)),
+        "volumes_ml": {
+            name: np.count_nonzero(result.mask == label) * scan.voxel_ml for name, label in model.recipe.labels.items()
+        },
+        "rois": {stage: len(rois) for stage, rois in result.rois.items()},
+        "seconds": {part: round(seconds, 3) for part, seconds in result.seconds.items()},
+        "warnings": messages,
+    }
+
+
+def _draw(scan: Scan, mask: np.ndarray, path: Path, title: str) -> Path:
+    from kidneyseg.report.overlay import overlay  # Matplotlib takes a second to import
+
+    return overlay(scan.array, {"prediction": mask}, scan.spacing, path, title=title)

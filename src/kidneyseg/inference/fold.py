@@ -1,0 +1,86 @@
+"""The honest scores of a trained recipe: whole cascade, from raw CT, on cases it has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Sequence
+
+from tqdm import tqdm
+
+from kidneyseg.data.cohort import Case, find_cases, require_labels
+from kidneyseg.data.prepared import PreparedCase, case_folder
+from kidneyseg.errors import InputError
+from kidneyseg.inference.cascade import segment
+from kidneyseg.inference.model import Model
+from kidneyseg.metrics.case import score_case
+from kidneyseg.metrics.evaluate import score_pair
+from kidneyseg.metrics.fold import FoldScores, score_fold
+from kidneyseg.metrics.pairing import Pair
+from kidneyseg.volume.nifti import read_image, read_mask, write_mask
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """Scores of a fold's validation cases.
+
+    Attributes:
+        scores: of the masks as they are predicted, ROIs from the earlier stage's mask.
+        oracle: the same with ROIs from the true mask, None if not asked for.
+        seconds: wall time per case of the honest prediction, by case.
+    """
+
+    scores: FoldScores
+    oracle: FoldScores | None
+    seconds: dict[str, float]
+
+
+def evaluate_cases(model: Model, cases: Sequence[Case], out: Path, *, oracle: bool = True) -> FoldResult:
+    """Segment ``cases``, write ``out/<case>.nii.gz`` and score those files against the cases' masks.
+
+    Args:
+        cases: scans with masks that training has not seen.
+        oracle: also score the stages with ROIs alone, on ROIs cut from the true mask.
+
+    Raises:
+        InputError: a scan or mask cannot be read, or they are not of one shape.
+    """
+    honest, ideal, seconds = [], [], {}
+    with tqdm(cases, desc="evaluate", unit="case", disable=None) as bar:
+        for case in bar:
+            bar.set_postfix_str(case.name)
+            scan, path = read_image(case.image), out / f"{case.name}.nii.gz"
+            result = segment(scan, model)
+            seconds[case.name] = sum(result.seconds.values())
+            write_mask(path, result.mask, scan)
+            honest.append(score_pair(Pair(case.name, path, case.label)))
+            if oracle:
+                truth = read_mask(case.label).array
+                best = segment(scan, model, oracle=truth).mask
+                ideal.append({"case": case.name, **score_case(best, truth, scan.spacing)})
+    return FoldResult(score_fold(honest), score_fold(ideal) if oracle else None, seconds)
+
+
+def validation_cases(work: Path, names: Sequence[str], data: Path | None = None) -> list[Case]:
+    """The scans and masks of ``names``: in ``data`` if it is given, else where they were when they were prepared.
+
+    Raises:
+        InputError: a case is not in ``data``, was not prepared, or its files have moved.
+    """
+    if data is not None:
+        found = {case.name: case for case in find_cases(data)}
+        absent = [name for name in names if name not in found]
+        if absent:
+            raise InputError(data, expected=f"the {len(names)} validation cases", found=f"no {', '.join(absent[:5])}",
+                             remedy="Give the folder that `kidneyseg prepare` read")
+        return require_labels([found[name] for name in names], data)
+    cases = []
+    for name in names:
+        prepared = PreparedCase.read(case_folder(work, name))
+        image, label = Path(prepared.image["path"]), Path(prepared.label["path"])
+        for path in (image, label):
+            if not path.is_file():
+                raise InputError(path, expected=f"a file of case {name}, where it was when it was prepared", found="no such file",
+                                 remedy="Say with --data where the cohort is now")
+        cases.append(Case(name, image, label))
+    return cases

@@ -1,0 +1,168 @@
+"""`kidneyseg eval`: folds of a trained recipe, and anybody's masks."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from cascade_doubles import ByIntensity, make_hu, make_labels, make_model, make_recipe, save_scan
+from tiny_model import save_tiny_model
+
+from kidneyseg import cli
+from kidneyseg.data.prepared import PreparedCase, case_folder
+from kidneyseg.inference.model import Model
+
+SHAPE, SPACING = (20, 48, 60), (3.0, 1.5, 1.5)
+NAMES = [f"case_{n:05d}" for n in range(4)]
+
+
+def labels_of(number):
+    return make_labels(SHAPE, [((10, 26, 44), (6, 8, 8)), ((9, 26, 16), (6, 8, 7 + number))], [((10, 32, 44), (3, 4, 4 + number))])
+
+
+@pytest.fixture
+def work(tmp_path):
+    """Prepared as far as eval looks: case.json, splits.json; the cohort in the KiTS layout, stored z first."""
+    folder = tmp_path / "work"
+    for number, name in enumerate(NAMES):
+        labels = labels_of(number)
+        paths = {}
+        for key, file, array in (("image", "imaging", make_hu(labels)), ("label", "segmentation", labels)):
+            path = save_scan(tmp_path / "data" / name / f"{file}.nii.gz", array, SPACING, axes=(0, 1, 2), flips=(True, False, True))
+            paths[key] = {"path": str(path), "bytes": path.stat().st_size, "modified": path.stat().st_mtime_ns}
+        case_folder(folder, name).mkdir(parents=True)
+        PreparedCase(case=name, **paths, shape=list(SHAPE), spacing=list(SPACING), settings={}, stages={}).write(case_folder(folder, name))
+    folds = [{"train": NAMES[2:], "val": NAMES[:2]}, {"train": NAMES[:2], "val": NAMES[2:]}]
+    (folder / "splits.json").write_text(json.dumps({"seed": 1, "folds": folds}))
+    return folder
+
+
+@pytest.fixture
+def doubled(monkeypatch):
+    """Model.load gives runtimes that know the answer."""
+    monkeypatch.setattr(Model, "load", classmethod(lambda cls, *args: make_model(make_recipe())))
+
+
+def test_real_checkpoints_are_scored_on_their_fold(work, capsys):
+    save_tiny_model(work / "fold0")
+    assert cli.main(["eval", "--work", str(work), "--fold", "0", "--device", "CPU"]) == 0
+    for stem in ("scores", "scores_oracle"):
+        data = json.loads((work / "fold0" / f"{stem}.json").read_text())
+        assert [case["case"] for case in data["cases"]] == NAMES[:2]
+        assert {"kidney", "tumour", "composite"} <= set(data["mean"]) and set(data["mean"]) == set(data["sd"])
+        assert all((work / "fold0" / f"{stem}.{suffix}").exists() for suffix in ("csv", "md"))
+    assert sorted(p.name for p in (work / "fold0" / "predictions").iterdir()) == [f"{name}.nii.gz" for name in NAMES[:2]]
+    out = capsys.readouterr().out
+    assert "Fold 0: whole cascade on raw CT" in out and "oracle" in out and NAMES[1] in out
+    assert json.loads((work / "fold0" / "run.json").read_text())["eval"][0]["cases"] == NAMES[:2]
+
+
+def test_overrides_reach_the_model(work, monkeypatch):
+    save_tiny_model(work / "fold0")
+    seen = []
+    monkeypatch.setattr(Model, "load", classmethod(lambda cls, folder, device, recipe: seen.append(recipe) or make_model(make_recipe())))
+    assert cli.main(["eval", "--work", str(work), "stages.coarse.inference.overlap=0.75"]) == 0
+    assert seen[0].stage("coarse").inference.overlap == 0.75 and seen[0].name == "tiny"
+
+
+def test_all_folds_and_a_cohort_that_moved(work, doubled, capsys):
+    moved = work.parent / "moved"
+    (work.parent / "data").rename(moved)
+    for fold in (0, 1):
+        (work / f"fold{fold}").mkdir()
+    assert cli.main(["eval", "--work", str(work), "--fold", "all"]) == 2
+    assert "--data" in capsys.readouterr().err
+    assert cli.main(["eval", "--work", str(work), "--fold", "all", "--data", str(moved)]) == 0
+    over = json.loads((work / "scores.json").read_text())
+    assert [case["case"] for case in over["cases"]] == ["fold 0", "fold 1"]
+    means = [json.loads((work / f"fold{fold}" / "scores.json").read_text())["mean"]["kidney"] for fold in (0, 1)]
+    assert over["mean"]["kidney"] == pytest.approx(np.mean(means)) and over["mean"]["kidney"] > 0.95
+    assert over["sd"]["kidney"] == pytest.approx(np.std(means))
+
+
+def test_oracle_rois_rescue_a_blind_coarse_stage(work, monkeypatch, capsys):
+    class Blind(ByIntensity):
+        def __call__(self, images):
+            return np.stack([np.ones_like(images[:, 0]), np.zeros_like(images[:, 0])], axis=1)
+
+    model = make_model(make_recipe())
+    model.runtimes["coarse"] = Blind(model.recipe.stage("coarse"))
+    monkeypatch.setattr(Model, "load", classmethod(lambda cls, *args: model))
+    (work / "fold0").mkdir()
+    with pytest.warns(UserWarning, match="no kidney found"):
+        assert cli.main(["eval", "--work", str(work)]) == 0
+    mean = {stem: json.loads((work / "fold0" / f"{stem}.json").read_text())["mean"] for stem in ("scores", "scores_oracle")}
+    assert mean["scores"]["kidney"] == 0 and mean["scores"]["tumour"] == 0
+    assert mean["scores_oracle"]["kidney"] > 0.95 and mean["scores_oracle"]["tumour"] > 0.9
+    with pytest.warns(UserWarning):
+        (work / "fold0" / "scores_oracle.json").unlink()
+        assert cli.main(["eval", "--work", str(work), "--no-oracle"]) == 0
+    assert not (work / "fold0" / "scores_oracle.json").exists()
+
+
+def test_anybodys_masks_without_mindspore(tmp_path):
+    for number, name in enumerate(NAMES[:3]):
+        save_scan(tmp_path / "truth" / name / "segmentation.nii.gz", labels_of(number), SPACING)
+    save_scan(tmp_path / "pred" / f"{NAMES[0]}.nii.gz", labels_of(0), SPACING)
+    save_scan(tmp_path / "pred" / f"{NAMES[1]}.nii.gz", np.minimum(labels_of(1), 1), SPACING)
+    code = ("import sys; from kidneyseg import cli; status = cli.main(sys.argv[1:]);"
+            "sys.exit(status or ('mindspore' in sys.modules and 99))")
+    args = ["eval", "--pred", str(tmp_path / "pred"), "--truth", str(tmp_path / "truth"), "--out", str(tmp_path / "s" / "scores")]
+    done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    data = json.loads((tmp_path / "s" / "scores.json").read_text())
+    by_case = {case["case"]: (case["kidney"], case["tumour"]) for case in data["cases"]}
+    assert by_case == {NAMES[0]: (1, 1), NAMES[1]: (1, 0), NAMES[2]: (0, 0)}
+    assert data["missing"] == [NAMES[2]] and NAMES[2] in done.stdout
+
+
+def _nothing_asked(work):
+    return [], ["--work DIR", "none"]
+
+
+def _both_asked(work):
+    return ["--work", str(work), "--pred", str(work)], ["--work and --pred"]
+
+
+def _no_truth(work):
+    return ["--pred", str(work)], ["--truth"]
+
+
+def _not_prepared(work):
+    return ["--work", str(work.parent / "elsewhere")], ["prepare"]
+
+
+def _no_such_fold(work):
+    return ["--work", str(work), "--fold", "7"], ["fold 7", "0 to 1"]
+
+
+def _not_trained(work):
+    return ["--work", str(work), "--fold", "0"], ["fold0", "model folder"]
+
+
+def _one_model_for_all_folds(work):
+    return ["--work", str(work), "--fold", "all", "-m", str(work / "fold0")], ["one fold", "--fold all"]
+
+
+def _other_cohort(work):
+    (work.parent / "data" / NAMES[0]).rename(work.parent / "data" / "case_00099")
+    return ["--work", str(work), "--data", str(work.parent / "data")], ["validation cases", NAMES[0]]
+
+
+def _bad_override(work):
+    save_tiny_model(work / "fold0")
+    return ["--work", str(work), "stages.coarse.inference.overlp=0.5"], ["overlp", "overlap"]
+
+
+@pytest.mark.parametrize("make", [
+    _nothing_asked, _both_asked, _no_truth, _not_prepared, _no_such_fold, _not_trained, _one_model_for_all_folds, _other_cohort,
+    _bad_override,
+])
+def test_bad_input_is_one_line_and_leaves_nothing(make, work, capsys):
+    args, words = make(work)
+    before = {path: path.stat().st_mtime_ns for path in work.rglob("*")}
+    assert cli.main(["eval", *args]) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kidneyseg eval: error: ")]
+    assert len(error) == 1 and all(word in error[0] for word in ("expected", "found", *words))
+    assert {path: path.stat().st_mtime_ns for path in work.rglob("*")} == before

@@ -1,0 +1,167 @@
+"""`kidneyseg predict` with real checkpoints (random weights): files, names, geometry, faults."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from cascade_doubles import make_hu, make_labels, make_model, make_recipe, save_scan
+from tiny_model import save_tiny_model
+
+from kidneyseg import cli
+from kidneyseg.inference.model import Model
+
+SHAPE, SPACING = (20, 48, 60), (3.0, 1.5, 1.5)
+LABELS = make_labels(SHAPE, [((10, 26, 44), (6, 8, 8)), ((9, 26, 16), (6, 8, 8))], [((10, 32, 44), (3, 4, 4))])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    save_tiny_model(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def doubled(monkeypatch):
+    """Model.load gives runtimes that know the answer."""
+    monkeypatch.setattr(Model, "load", classmethod(lambda cls, *args: make_model(make_recipe())))
+
+
+def scan(path, labels=LABELS, **orientation):
+    return str(save_scan(path, make_hu(labels), SPACING, **orientation))
+
+
+@pytest.mark.parametrize("axes, flips", [((2, 1, 0), (True, True, False)), ((0, 1, 2), (False, True, True))])
+def test_real_checkpoint_gives_a_mask_in_the_scans_geometry(model, tmp_path, capsys, axes, flips):
+    path = scan(tmp_path / "ct.nii.gz", axes=axes, flips=flips)
+    options = ["--overlay", "--json", str(tmp_path / "summary.json"), "--device", "CPU"]
+    assert cli.main(["predict", "-m", model, "-i", path, "-o", str(tmp_path / "out"), *options]) == 0
+    given, written = nib.load(path), nib.load(tmp_path / "out" / "ct.nii.gz")
+    assert written.shape == given.shape and written.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(written.affine, given.affine)
+    for form in ("sform", "qform"):
+        assert written.header[f"{form}_code"] == given.header[f"{form}_code"]
+    mask = np.asarray(written.dataobj)
+    assert set(np.unique(mask)) <= {0, 1, 2}
+    assert (tmp_path / "out" / "ct.png").read_bytes().startswith(b"\x89PNG")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    case, = summary["cases"]
+    assert case["volumes_ml"]["tumour"] == pytest.approx(np.count_nonzero(mask == 2) * np.prod(SPACING) / 1000)
+    assert (summary["recipe"], summary["failed"], summary["skipped"]) == ("tiny", [], [])
+    out = capsys.readouterr().out
+    assert "ct: kidney" in out and " ml" in out
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["ct.nii.gz", "ct.png"]
+
+
+def test_doubled_model_finds_the_kidneys_in_the_files_own_orientation(doubled, model, tmp_path):
+    orientation = {"axes": (0, 2, 1), "flips": (True, False, True)}
+    path = scan(tmp_path / "ct.nii.gz", **orientation)
+    truth = np.asarray(nib.load(save_scan(tmp_path / "truth.nii.gz", LABELS, SPACING, **orientation)).dataobj)
+    assert cli.main(["predict", "-m", model, "-i", path, "-o", str(tmp_path / "out")]) == 0
+    mask = np.asarray(nib.load(tmp_path / "out" / "ct.nii.gz").dataobj)
+    assert 2 * np.count_nonzero((mask > 0) & (truth > 0)) / np.count_nonzero(np.r_[mask[mask > 0], truth[truth > 0]]) > 0.95
+
+
+def test_names_of_every_layout(doubled, model, tmp_path):
+    scan(tmp_path / "kits" / "case_00001" / "imaging.nii.gz")
+    scan(tmp_path / "kits" / "case_00002" / "imaging.nii.gz")
+    scan(tmp_path / "kits" / "case_00002" / "segmentation.nii.gz")
+    scan(tmp_path / "imagesTs" / "a_0000.nii.gz")
+    scan(tmp_path / "flat" / "b.nii.gz")
+    scan(tmp_path / "flat" / "b_seg.nii.gz")
+    inputs = [tmp_path / "kits" / "case_00001" / "imaging.nii.gz", tmp_path / "kits" / "case_00002", tmp_path / "imagesTs", tmp_path / "flat"]
+    assert cli.main(["predict", "-m", model, "-i", *map(str, inputs), "-o", str(tmp_path / "out")]) == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{n}.nii.gz" for n in ("a", "b", "case_00001", "case_00002")]
+    assert cli.main(["predict", "-m", model, "-i", str(tmp_path / "kits"), "-o", str(tmp_path / "folder")]) == 0
+    assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["case_00001.nii.gz", "case_00002.nii.gz"]
+
+
+def test_a_bad_scan_does_not_stop_the_others(doubled, model, tmp_path, capsys):
+    good = [scan(tmp_path / f"{name}.nii.gz") for name in ("a", "c")]
+    cut = tmp_path / "b.nii.gz"
+    cut.write_bytes((tmp_path / "a.nii.gz").read_bytes()[:2000])
+    args = ["-m", model, "-i", good[0], str(cut), str(tmp_path / "none.nii.gz"), good[1], "-o", str(tmp_path / "out")]
+    assert cli.main(["predict", *args, "--json", str(tmp_path / "summary.json")]) == 2
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.nii.gz", "c.nii.gz"]
+    error = capsys.readouterr().err
+    assert "2 of 4 scans" in error and "faults in b, none" in error and str(cut) in error
+    assert [f["case"] for f in json.loads((tmp_path / "summary.json").read_text())["failed"]] == ["b", "none"]
+
+
+def test_done_scans_are_skipped_unless_told_otherwise(doubled, model, tmp_path, capsys):
+    path, out = scan(tmp_path / "ct.nii.gz"), tmp_path / "out"
+    out.mkdir()
+    (out / "ct.nii.gz").write_bytes(b"precious")
+    args = ["predict", "-m", model, "-i", path, "-o", str(out)]
+    assert cli.main(args) == 0
+    assert (out / "ct.nii.gz").read_bytes() == b"precious" and "skipped" in capsys.readouterr().out
+    assert cli.main([*args, "--overwrite"]) == 0
+    assert nib.load(out / "ct.nii.gz").shape == nib.load(path).shape
+
+
+def test_no_kidney_is_an_empty_mask_a_warning_and_success(doubled, model, tmp_path, capsys):
+    path = scan(tmp_path / "ct.nii.gz", np.zeros(SHAPE, np.uint8))
+    assert cli.main(["predict", "-m", model, "-i", path, "-o", str(tmp_path / "out"), "--overlay"]) == 0
+    assert not np.asarray(nib.load(tmp_path / "out" / "ct.nii.gz").dataobj).any()
+    assert "warning: " in (error := capsys.readouterr().err) and "no kidney found" in error
+    assert (tmp_path / "out" / "ct.png").exists()
+
+
+def _no_model(tmp, model):
+    return ["-m", str(tmp / "nowhere"), "-i", scan(tmp / "ct.nii.gz"), "-o", str(tmp / "out")], ["nowhere", "model folder"]
+
+
+def _no_checkpoint(tmp, model):
+    save_tiny_model(tmp / "model")
+    (tmp / "model" / "fine" / "best.ckpt").unlink()
+    return ["-m", str(tmp / "model"), "-i", scan(tmp / "ct.nii.gz"), "-o", str(tmp / "out")], ["fine/best.ckpt", "--stage fine"]
+
+
+def _broken_checkpoint(tmp, model):
+    save_tiny_model(tmp / "model")
+    path = tmp / "model" / "fine" / "best.ckpt"
+    path.write_bytes(path.read_bytes()[:500])
+    return ["-m", str(tmp / "model"), "-i", scan(tmp / "ct.nii.gz"), "-o", str(tmp / "out")], ["fine/best.ckpt", "damaged"]
+
+
+def _other_network(tmp, model):
+    save_tiny_model(tmp / "model")
+    recipe = tmp / "model" / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("unet3plus", "unet2d"))
+    return ["-m", str(tmp / "model"), "-i", scan(tmp / "ct.nii.gz"), "-o", str(tmp / "out")], ["fine/best.ckpt", "parameters"]
+
+
+def _missing_scan(tmp, model):
+    return ["-m", model, "-i", str(tmp / "ct.nii.gz"), "-o", str(tmp / "out")], ["ct.nii.gz", "no such file"]
+
+
+def _empty_folder(tmp, model):
+    (tmp / "empty").mkdir()
+    return ["-m", model, "-i", str(tmp / "empty"), "-o", str(tmp / "out")], ["empty", "cases laid out as"]
+
+
+def _out_is_a_file(tmp, model):
+    (tmp / "out").write_text("")
+    return ["-m", model, "-i", scan(tmp / "ct.nii.gz"), "-o", str(tmp / "out")], ["out", "a folder"]
+
+
+def _out_is_the_scans_folder(tmp, model):
+    return ["-m", model, "-i", scan(tmp / "ct.nii.gz"), "-o", str(tmp), "--overwrite"], ["which is a scan"]
+
+
+def _two_of_one_name(tmp, model):
+    return ["-m", model, "-i", scan(tmp / "a" / "ct.nii.gz"), scan(tmp / "b" / "ct.nii.gz"), "-o", str(tmp / "out")], ["b/ct.nii.gz", "different names"]
+
+
+@pytest.mark.parametrize("make", [
+    _no_model, _no_checkpoint, _broken_checkpoint, _other_network, _missing_scan, _empty_folder, _out_is_a_file,
+    _out_is_the_scans_folder, _two_of_one_name,
+])
+def test_bad_input_is_one_line_and_leaves_nothing(make, model, tmp_path, capsys):
+    args, words = make(tmp_path, model)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert cli.main(["predict", *args, "--device", "CPU"]) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kidneyseg predict: error: ")]
+    assert len(error) == 1 and all(word in error[0] for word in ("expected", "found", *words))
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
