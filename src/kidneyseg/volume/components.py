@@ -24,11 +24,15 @@ def clean(mask: np.ndarray, components: Sequence[Component], voxel_ml: float) ->
         voxel_ml: volume of one voxel in ml.
     """
     mask = mask.copy()
+    labelled = ndi.find_objects((mask != 0).view(np.uint8))
+    if not labelled:
+        return mask
+    inside = mask[labelled[0]]  # a view: a scan is mostly something else, and searching all of it takes seconds
     for component in components:
-        union = np.isin(mask, component.labels)
+        union = np.isin(inside, component.labels)
         found = ndi.find_objects(union.view(np.uint8))
-        if found:  # the work is done inside the box around the labels: a scan is mostly something else
-            _clean_box(mask[found[0]], union[found[0]], component, voxel_ml)
+        if found:
+            _clean_box(inside[found[0]], union[found[0]], component, voxel_ml)
     return mask
 
 
