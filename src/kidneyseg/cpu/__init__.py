@@ -1,0 +1,38 @@
+"""Fast CPU kernels in the place of MindSpore's: the same networks, parameters and checkpoints, 10 to 300 times faster.
+
+    network = cpu.accelerate(network)   # before the training step or the first prediction
+
+MindSpore's own convolutions, normalisations and poolings are slow on x86-64 (and `nn.InstanceNorm3d` is missing). The
+kernels in `source/` are compiled at first use (build.py), offered to MindSpore as operators (operators.py) and made
+into cells (cells.py) which take the place of a network's cells (swap.py).
+"""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mindspore import nn
+
+
+def available() -> bool:
+    """Whether the kernels run here: Linux on x86-64 with a C++ compiler (used once). One warning says why not."""
+    from kidneyseg.cpu.build import library
+
+    return library() is not None
+
+
+def accelerate(network: nn.Cell) -> nn.Cell:
+    """Swaps the cells of `network`, in place, for cells on the fast kernels and returns the network to use.
+
+    Training and inference, PyNative and graph mode, one process or several. Use what is returned; it has the very same
+    Parameter objects under the same names, so optimisers and checkpoints do not see the difference. Exports must be
+    made from a network that was not accelerated. Where the device is not CPU, the kernels are not `available()` or the
+    network computes in another type than float32, the network itself comes back, untouched.
+    """
+    import mindspore as ms
+
+    from kidneyseg.cpu import swap
+
+    if ms.get_context("device_target") != "CPU" or not swap.is_float32(network) or not available():
+        return network
+    return swap.accelerate(network)

@@ -1,0 +1,95 @@
+"""Compiles the C++ kernels of this package once per machine and set of versions."""
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import subprocess
+import warnings
+from functools import lru_cache
+from importlib import metadata, util
+from pathlib import Path
+
+SOURCE = Path(__file__).parent / "source"
+# -fno-math-errno and -fno-trapping-math let the compiler vectorise; unlike -ffast-math they keep NaN and rounding.
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-pthread",
+         "-fvisibility=hidden", "-Wall", "-Wextra")
+
+
+class BuildError(Exception):
+    """The kernels cannot be had on this machine; says why."""
+
+
+@lru_cache(maxsize=None)
+def library() -> Path | None:
+    """Path of the compiled kernels, compiled now if need be; None with one warning where that is impossible."""
+    try:
+        return build()
+    except BuildError as error:
+        warnings.warn(f"The fast CPU kernels cannot be built ({error}); MindSpore's own, slower ones are used.",
+                      stacklevel=3)
+        return None
+
+
+def build() -> Path:
+    """Returns the path of the compiled kernels in the cache, compiling them where they are not there yet.
+
+    The cache is the folder in the environment variable KIDNEYSEG_CACHE, else ~/.cache/kidneyseg. A library in it is
+    named by all it depends on: source, compiler, flags, MindSpore and processor (a home may be shared by machines).
+    Processes that start together wait for the first of them. Raises BuildError.
+    """
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        raise BuildError(f"they are for Linux on x86_64, this is {platform.system()} on {platform.machine()}")
+    onednn = _mindspore_onednn()
+    compiler = os.environ.get("CXX", "g++")
+    cache = Path(os.environ.get("KIDNEYSEG_CACHE", Path.home() / ".cache" / "kidneyseg"))
+    target = cache / f"kernels-{_fingerprint(compiler)}.so"
+    if target.exists():
+        return target
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with open(cache / "build.lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not target.exists():
+                _compile(compiler, onednn, target)
+    except OSError as error:
+        raise BuildError(f"the cache {cache} cannot be written: {error}") from error
+    return target
+
+
+def _mindspore_onednn() -> Path:
+    """The oneDNN 3 in MindSpore's wheel: already loaded in the process, so the kernels add no library of their own."""
+    package = util.find_spec("mindspore")
+    found = Path(package.origin).parent / "lib" / "libdnnl.so.3" if package and package.origin else None
+    if found is None or not found.exists():
+        raise BuildError("this MindSpore has no lib/libdnnl.so.3")
+    return found
+
+
+def _fingerprint(compiler: str) -> str:
+    try:
+        version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BuildError(f"no C++ compiler: {error}") from error
+    processor = next((line for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+                      if line.startswith("flags")), "")
+    digest = hashlib.sha256()
+    for part in (version, *FLAGS, metadata.version("mindspore"), str(_mindspore_onednn()), processor):
+        digest.update(part.encode() + b"\0")
+    for path in sorted(SOURCE.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _compile(compiler: str, onednn: Path, target: Path) -> None:
+    unfinished = target.with_suffix(f".{os.getpid()}.tmp")
+    command = [compiler, *FLAGS, *map(str, sorted(SOURCE.glob("*.cc"))), str(onednn),
+               f"-Wl,-rpath,{onednn.parent}", "-o", str(unfinished)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise BuildError(f"{compiler} failed:\n{done.stderr[-2000:]}")
+        os.replace(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,205 @@
+"""Cells that compute with the kernels what a MindSpore cell does, with that cell's own Parameter objects.
+
+Each is made from the cell whose place it takes, and takes and gives channels-last tensors (see operators.py). The
+`Unsupported` exception tells that a cell has settings the kernels do not know: it then keeps its place.
+"""
+from __future__ import annotations
+
+import mindspore as ms
+import numpy as np
+from mindspore import nn, ops
+
+from kidneyseg.cpu import operators
+from kidneyseg.nets import norm as norms
+
+
+class Unsupported(Exception):
+    """The kernels do not know this setting of the cell."""
+
+
+def per_axis(value: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
+    """MindSpore's settings as one number per spatial axis; its tuples may begin with entries for N and C."""
+    return (value,) * axes if isinstance(value, int) else tuple(value)[-axes:]
+
+
+def padding(cell: nn.Cell, axes: int) -> tuple[int, ...]:
+    """Voxels added at both ends of every axis."""
+    if cell.pad_mode == "valid":
+        return (0,) * axes
+    if cell.pad_mode == "pad":
+        if isinstance(cell.padding, int):
+            return (cell.padding,) * axes
+        low, high = tuple(cell.padding[::2]), tuple(cell.padding[1::2])
+        if low == high:
+            return low
+    elif set(per_axis(cell.stride, axes)) == {1} and all(k % 2 == 1 for k in per_axis(cell.kernel_size, axes)):
+        return tuple(d * (k - 1) // 2 for k, d in zip(per_axis(cell.kernel_size, axes), per_axis(cell.dilation, axes)))
+    raise Unsupported("padding differs between the ends of an axis")
+
+
+class Convolution(nn.Cell):
+    """In the place of nn.Conv2d, nn.Conv3d."""
+
+    def __init__(self, cell: nn.Conv2d | nn.Conv3d) -> None:
+        super().__init__(auto_prefix=False)
+        if cell.group != 1:
+            raise Unsupported("groups")
+        axes = len(cell.weight.shape) - 2
+        geometry = (per_axis(cell.stride, axes), per_axis(cell.dilation, axes), padding(cell, axes))
+        self.weight, self.bias, self.has_bias = cell.weight, cell.bias, cell.has_bias
+        self.geometry = operators.integers(*geometry[0], *geometry[1], *geometry[2])
+        self.operator = operators.convolution(*geometry, self.has_bias)
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        if self.has_bias:
+            return self.operator(x, self.weight, self.bias, self.geometry)
+        return self.operator(x, self.weight, self.geometry)
+
+
+class TransposedConvolution(nn.Cell):
+    """In the place of nn.Conv2dTranspose, nn.Conv3dTranspose."""
+
+    def __init__(self, cell: nn.Conv2dTranspose | nn.Conv3dTranspose) -> None:
+        super().__init__(auto_prefix=False)
+        axes = len(cell.weight.shape) - 2
+        strides, kernel = per_axis(cell.stride, axes), per_axis(cell.kernel_size, axes)
+        if cell.group != 1 or set(per_axis(cell.dilation, axes)) != {1} or cell.pad_mode == "same":
+            raise Unsupported("groups, dilation or pad_mode 'same'")
+        if any(k < s for k, s in zip(kernel, strides)) or any(per_axis(getattr(cell, "output_padding", 0), axes)):
+            raise Unsupported("gaps between the kernel's imprints, or output padding")
+        pad = padding(cell, axes)
+        self.weight, self.bias, self.has_bias = cell.weight, cell.bias, cell.has_bias
+        self.geometry = operators.integers(*strides, *(1,) * axes, *pad)
+        self.operator = operators.transposed_convolution(strides, pad, self.has_bias)
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        if self.has_bias:
+            return self.operator(x, self.weight, self.bias, self.geometry)
+        return self.operator(x, self.weight, self.geometry)
+
+
+def negative_slope(act: nn.Cell) -> float:
+    """Slope of an activation below zero; 1 for the identity."""
+    for kind, slope in ((nn.Identity, 1.0), (nn.ReLU, 0.0)):
+        if type(act) is kind:
+            return slope
+    if type(act) is nn.LeakyReLU:
+        return float(act.alpha)
+    raise Unsupported(f"activation {type(act).__name__}")
+
+
+class NormActivation(nn.Cell):
+    """In the place of a batch or instance norm and of the activation after it.
+
+    Of a PReLU the slopes are learnt; `act` must have one for each channel then.
+    """
+
+    def __init__(self, norm: norms.BatchNorm | norms.InstanceNorm, act: nn.Cell) -> None:
+        super().__init__(auto_prefix=False)
+        self.gamma, self.beta = norm.gamma, norm.beta
+        channels = self.gamma.shape[0]
+        learn = type(act) is nn.PReLU
+        if learn and act.w.shape != (channels,):
+            raise Unsupported("one slope for all channels")
+        self.slope = act.w if learn else ms.Tensor(np.full(channels, negative_slope(act), np.float32))
+        self.batch = isinstance(norm, norms.BatchNorm)
+        if self.batch:
+            if norm.ranks > 1:
+                raise Unsupported("statistics over several ranks")
+            self.moving_mean, self.moving_variance = norm.moving_mean, norm.moving_variance
+        share = norm.momentum if self.batch else 0.0
+        settings = [ms.Tensor([norm.eps, share, training, learn], ms.float32) for training in (0.0, 1.0)]
+        self.inference_settings, self.training_settings = settings
+        self.operator = operators.batch_norm() if self.batch else operators.instance_norm()
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        if not self.batch:
+            return self.operator(x, self.gamma, self.beta, self.slope, self.training_settings)[0]
+        settings = self.training_settings if self.training else self.inference_settings
+        y, _, _, mean, variance = self.operator(x, self.gamma, self.beta, self.slope, self.moving_mean,
+                                                self.moving_variance, settings)
+        if self.training:
+            ops.assign(self.moving_mean, ops.stop_gradient(mean))
+            ops.assign(self.moving_variance, ops.stop_gradient(variance))
+        return y
+
+
+class Activation(nn.Cell):
+    """In the place of nn.ReLU, nn.LeakyReLU."""
+
+    def __init__(self, cell: nn.ReLU | nn.LeakyReLU) -> None:
+        super().__init__(auto_prefix=False)
+        self.slope = ms.Tensor([negative_slope(cell)], ms.float32)
+        self.operator = operators.activation()
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        return self.operator(x, self.slope)
+
+
+class MaxPool(nn.Cell):
+    """In the place of nn.MaxPool2d, nn.MaxPool3d without padding."""
+
+    def __init__(self, cell: nn.MaxPool2d | nn.MaxPool3d) -> None:
+        super().__init__(auto_prefix=False)
+        axes = 2 if isinstance(cell, nn.MaxPool2d) else 3
+        if cell.pad_mode.lower() != "valid":
+            raise Unsupported("padding")
+        kernel, strides = per_axis(cell.kernel_size, axes), per_axis(cell.stride, axes)
+        flat = (1,) * (3 - axes)
+        self.settings = operators.integers(*flat, *kernel, *flat, *strides)
+        self.operator = operators.max_pool(kernel, strides)
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        return self.operator(x, self.settings)
+
+
+class Upsample(nn.Cell):
+    """In the place of nets.blocks.Upsample."""
+
+    def __init__(self, cell: nn.Cell) -> None:
+        super().__init__(auto_prefix=False)
+        self.operator = operators.upsample(cell.factor)
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        return self.operator(x)
+
+
+class Concat(nn.Cell):
+    """In the place of nets.blocks.Concat."""
+
+    def __init__(self, _: nn.Cell) -> None:
+        super().__init__(auto_prefix=False)
+        self.join, self.split = operators.join(), operators.split()
+
+    def construct(self, tensors: tuple[ms.Tensor, ...]) -> ms.Tensor:
+        return self.join(*tensors)
+
+    def bprop(self, tensors: tuple[ms.Tensor, ...], out: ms.Tensor, dout: ms.Tensor) -> tuple:
+        return (self.split(dout, *tensors),)
+
+
+class ChannelsLast(nn.Cell):
+    """Gives plain tensors to and takes them from a cell that works channels-last: x -> tensor or tuple of tensors."""
+
+    def __init__(self, cell: nn.Cell) -> None:
+        super().__init__(auto_prefix=False)
+        self.cell = cell
+        self.enter, self.leave = operators.enter(), operators.leave()
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor | tuple[ms.Tensor, ...]:
+        out = self.cell(self.enter(x))
+        if isinstance(out, tuple):
+            return tuple([self.leave(one) for one in out])
+        return self.leave(out)
+
+
+class Plain(nn.Cell):
+    """Lets a cell that knows plain tensors only stand among channels-last ones."""
+
+    def __init__(self, cell: nn.Cell) -> None:
+        super().__init__(auto_prefix=False)
+        self.cell = cell
+        self.enter, self.leave = operators.enter(), operators.leave()
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        return self.enter(self.cell(self.leave(x)))

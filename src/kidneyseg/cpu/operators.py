@@ -1,0 +1,188 @@
+"""The C++ kernels as differentiable MindSpore operators.
+
+All tensors are float32. Activations have the shape (N, C, *spatial) but lie channels-last in memory (source/kernel.h):
+`enter` and `leave` convert, and between them only these operators and element-wise ones may touch them.
+
+MindSpore's contract for `ops.Custom(func_type="aot")`: shapes and types of the outputs come from Python functions of
+the inputs' ones; a `bprop` receives all inputs, the output and its gradient and returns one gradient per input, also
+for the settings. What an operator shall remember for its backward pass must be an output.
+"""
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Callable
+
+import mindspore as ms
+from mindspore import ops
+
+from kidneyseg.cpu.build import library
+
+
+def custom(name: str, out_shape: Callable, bprop: Callable | None = None, outputs: int = 1,
+           variant: object = None) -> ops.Custom:
+    """Returns the kernel `name` as an operator with float32 outputs of the shapes `out_shape(*input shapes)`.
+
+    MindSpore takes operators with equal attributes for one and uses the `out_shape` and `bprop` of the first it met:
+    operators of the same kernel with different functions must differ in `variant`.
+    """
+    out_dtype = ms.float32 if outputs == 1 else (ms.float32,) * outputs
+    operator = ops.Custom(f"{library()}:{name}", out_shape=out_shape, out_dtype=out_dtype, func_type="aot", bprop=bprop)
+    operator.add_prim_attr("variant", repr(variant))
+    return operator
+
+
+def integers(*values: int) -> ms.Tensor:
+    return ms.Tensor(list(values), ms.int64)
+
+
+@lru_cache(maxsize=None)
+def channel_sum() -> ops.Custom:
+    return custom("ChannelSum", lambda dy: (dy[1],))
+
+
+def convolution(strides: tuple[int, ...], dilations: tuple[int, ...], padding: tuple[int, ...], bias: bool) -> Callable:
+    """Returns f(x, weights[, bias], geometry) -> y, padding being the same on both sides of an axis."""
+    gradient_data = custom("ConvolutionData", lambda y, w, x, geometry: x, variant="gradient")
+    gradient_weights = custom("ConvolutionWeights", lambda x, y, w, geometry: w)
+    sum_channels = channel_sum()
+
+    def out_shape(x, w, *_):
+        spatial = [(x[i + 2] + 2 * padding[i] - dilations[i] * (w[i + 2] - 1) - 1) // strides[i] + 1
+                   for i in range(len(strides))]
+        return (x[0], w[0], *spatial)
+
+    def backward(x, w, geometry, out, dout):
+        return gradient_data(dout, w, x, geometry), gradient_weights(x, dout, w, geometry), ops.zeros_like(geometry)
+
+    def backward_bias(x, w, b, geometry, out, dout):
+        return (gradient_data(dout, w, x, geometry), gradient_weights(x, dout, w, geometry), sum_channels(dout),
+                ops.zeros_like(geometry))
+
+    return custom("ConvolutionForward", out_shape, backward_bias if bias else backward,
+                  variant=(strides, dilations, padding, bias))
+
+
+def transposed_convolution(strides: tuple[int, ...], padding: tuple[int, ...], bias: bool) -> Callable:
+    """Returns f(x, weights[, bias], geometry) -> y for weights (in, out, *kernel): a convolution read backwards."""
+    def in_shape(dy, w, geometry):
+        spatial = [(dy[i + 2] + 2 * padding[i] - w[i + 2]) // strides[i] + 1 for i in range(len(strides))]
+        return (dy[0], w[0], *spatial)
+
+    gradient_data = custom("ConvolutionForward", in_shape, variant=("gradient", strides, padding))
+    gradient_weights = custom("ConvolutionWeights", lambda dy, x, w, geometry: w)
+    sum_channels = channel_sum()
+
+    def out_shape(x, w, *_):
+        spatial = [(x[i + 2] - 1) * strides[i] + w[i + 2] - 2 * padding[i] for i in range(len(strides))]
+        return (x[0], w[1], *spatial)
+
+    def backward(x, w, geometry, out, dout):
+        return gradient_data(dout, w, geometry), gradient_weights(dout, x, w, geometry), ops.zeros_like(geometry)
+
+    def backward_bias(x, w, b, geometry, out, dout):
+        return (gradient_data(dout, w, geometry), gradient_weights(dout, x, w, geometry), sum_channels(dout),
+                ops.zeros_like(geometry))
+
+    return custom("ConvolutionData", out_shape, backward_bias if bias else backward, variant=(strides, padding, bias))
+
+
+@lru_cache(maxsize=None)
+def norm_backward() -> ops.Custom:
+    return custom("NormBackward", lambda z, gamma, *_: (z, gamma, gamma, gamma), outputs=4)
+
+
+@lru_cache(maxsize=None)
+def batch_norm() -> ops.Custom:
+    """f(z, gamma, beta, slope, moving mean, moving variance, settings) -> activation, and the batch's mean, its
+    inverse deviation, and the new moving mean and variance, which have no gradient."""
+    backward = norm_backward()
+
+    def bprop(z, gamma, beta, slope, moving_mean, moving_variance, settings, out, dout):
+        dz, dgamma, dbeta, dslope = backward(z, gamma, beta, slope, out[1], out[2], dout[0], settings)
+        return (dz, dgamma, dbeta, dslope, ops.zeros_like(moving_mean), ops.zeros_like(moving_variance),
+                ops.zeros_like(settings))
+
+    return custom("BatchNormForward", lambda z, gamma, *_: (z, gamma, gamma, gamma, gamma), bprop, outputs=5)
+
+
+@lru_cache(maxsize=None)
+def instance_norm() -> ops.Custom:
+    """f(z, gamma, beta, slope, settings) -> activation, and mean and inverse deviation (N, C), without gradient."""
+    backward = norm_backward()
+
+    def bprop(z, gamma, beta, slope, settings, out, dout):
+        dz, dgamma, dbeta, dslope = backward(z, gamma, beta, slope, out[1], out[2], dout[0], settings)
+        return dz, dgamma, dbeta, dslope, ops.zeros_like(settings)
+
+    return custom("InstanceNormForward", lambda z, *_: (z, z[:2], z[:2]), bprop, outputs=3)
+
+
+@lru_cache(maxsize=None)
+def activation() -> ops.Custom:
+    """f(x, slope) -> x where x > 0 else slope * x. The slope (1,) is a constant."""
+    backward = custom("ActivationBackward", lambda x, slope, dy: x)
+
+    def bprop(x, slope, out, dout):
+        return backward(x, slope, dout), ops.zeros_like(slope)
+
+    return custom("ActivationForward", lambda x, slope: x, bprop)
+
+
+def max_pool(kernel: tuple[int, ...], strides: tuple[int, ...]) -> Callable:
+    """Returns f(x, settings) -> pooled x, without padding."""
+    backward = custom("MaxPoolBackward", lambda x, *_: x)
+
+    def out_shape(x, settings):
+        return (x[0], x[1], *[(x[i + 2] - kernel[i]) // strides[i] + 1 for i in range(len(kernel))])
+
+    def bprop(x, settings, out, dout):
+        return backward(x, out, dout, settings), ops.zeros_like(settings)
+
+    return custom("MaxPoolForward", out_shape, bprop, variant=(kernel, strides))
+
+
+@lru_cache(maxsize=None)
+def upsample(factor: int) -> ops.Custom:
+    """f(x) -> x at `factor` times the size, linearly interpolated between voxel centres."""
+    backward = custom("ResizeBackward", lambda dy: (*dy[:2], *[length // factor for length in dy[2:]]),
+                      variant=factor)
+
+    def bprop(x, out, dout):
+        return (backward(dout),)
+
+    return custom("ResizeForward", lambda x: (*x[:2], *[length * factor for length in x[2:]]), bprop,
+                  variant=factor)
+
+
+@lru_cache(maxsize=None)
+def join() -> ops.Custom:
+    """f(x_1, ..., x_k) -> all along the channels. Its gradient is that of `cells.Concat`."""
+    return custom("Join", lambda *x: (x[0][0], sum(shape[1] for shape in x), *x[0][2:]))
+
+
+@lru_cache(maxsize=None)
+def split() -> ops.Custom:
+    """f(dy, x_1, ..., x_k) -> dx_1, ..., dx_k, the gradients of what `join` joined."""
+    return ops.Custom(f"{library()}:Split", out_shape=lambda dy, *x: x, out_dtype=lambda dy, *x: x, func_type="aot")
+
+
+@lru_cache(maxsize=None)
+def enter() -> ops.Custom:
+    """f(plain x) -> x channels-last."""
+    backward = custom("Leave", lambda dy: dy, variant="gradient")
+
+    def bprop(x, out, dout):
+        return (backward(dout),)
+
+    return custom("Enter", lambda x: x, bprop)
+
+
+@lru_cache(maxsize=None)
+def leave() -> ops.Custom:
+    """f(channels-last x) -> plain x."""
+    backward = custom("Enter", lambda dy: dy, variant="gradient")
+
+    def bprop(x, out, dout):
+        return (backward(dout),)
+
+    return custom("Leave", lambda x: x, bprop)

@@ -1,0 +1,153 @@
+// Convolution by oneDNN, and with the roles of input and output exchanged the transposed convolution.
+//
+// Tensors: x (N, Ci, *S) and y (N, Co, *S') channels-last, weights (Co, Ci, *K) plain, and last the geometry: int64,
+// one entry per spatial axis of strides, then dilations, then paddings at the low end.
+#include <map>
+#include <memory>
+
+#include "onednn.h"
+#include "weights_gradient.h"
+
+namespace {
+
+enum Kind { kForward, kData, kWeights };
+
+struct Problem {
+  Shape x, weights, y, strides, dilations, padding;
+
+  Problem(Shape x_shape, Shape weights_shape, Shape y_shape, const int64_t *geometry)
+      : x(std::move(x_shape)), weights(std::move(weights_shape)), y(std::move(y_shape)) {
+    const size_t axes = x.size() - 2;
+    strides.assign(geometry, geometry + axes);
+    dilations.assign(geometry + axes, geometry + 2 * axes);
+    padding.assign(geometry + 2 * axes, geometry + 3 * axes);
+  }
+
+  // At the high end: what the output's size needs. Less than nothing where a stride leaves voxels unused.
+  Shape padding_high() const {
+    Shape high(padding.size());
+    for (size_t i = 0; i < high.size(); ++i) {
+      const int64_t reach = (y[i + 2] - 1) * strides[i] + (weights[i + 2] - 1) * dilations[i] + 1;
+      high[i] = reach - x[i + 2] - padding[i];
+    }
+    return high;
+  }
+
+  Shape key(Kind kind, bool bias) const {
+    Shape key = {kind, bias};
+    for (const Shape *part : {&x, &weights, &y, &strides, &dilations, &padding}) {
+      key.insert(key.end(), part->begin(), part->end());
+    }
+    return key;
+  }
+};
+
+struct Prepared {
+  std::unique_ptr<Call> call;  // none where oneDNN has no fast code and we do
+};
+
+dnnl_primitive_attr *attributes() {
+  static dnnl_primitive_attr *shared = [] {
+    dnnl_primitive_attr *made = nullptr;
+    check(dnnl_primitive_attr_create(&made), "attributes");
+    check(dnnl_primitive_attr_set_scratchpad_mode(made, kScratchpadUser), "scratchpad mode");
+    return made;
+  }();
+  return shared;
+}
+
+Prepared prepare(const Problem &problem, Kind kind, bool with_bias) {
+  const Layout x = channels_last_layout(problem.x), y = channels_last_layout(problem.y);
+  const Layout weights = plain_layout(problem.weights), packed = any_layout(problem.weights);
+  const Layout bias = with_bias ? plain_layout({problem.weights[0]}) : nullptr;
+  const Shape high = problem.padding_high();
+  Shape dilates = problem.dilations;
+  for (int64_t &dilate : dilates) --dilate;  // oneDNN counts the voxels left out between two taps
+
+  dnnl_primitive_desc *forward = nullptr;
+  check(dnnl_convolution_forward_primitive_desc_create(
+            &forward, engine(), kForwardTraining, kConvolutionDirect, x.get(), packed.get(), bias.get(), y.get(),
+            problem.strides.data(), dilates.data(), problem.padding.data(), high.data(), attributes()),
+        "convolution");
+  if (kind == kForward) {
+    std::vector<Call::Operand> operands = {{kArgSrc, x, false}, {kArgWeights, weights, false}, {kArgDst, y, true}};
+    if (with_bias) operands.push_back({kArgBias, bias, false});
+    return {std::make_unique<Call>(forward, operands)};
+  }
+  std::unique_ptr<dnnl_primitive_desc, int (*)(dnnl_primitive_desc *)> hint(forward, dnnl_primitive_desc_destroy);
+  dnnl_primitive_desc *desc = nullptr;
+  if (kind == kData) {
+    check(dnnl_convolution_backward_data_primitive_desc_create(
+              &desc, engine(), kConvolutionDirect, x.get(), packed.get(), y.get(), problem.strides.data(),
+              dilates.data(), problem.padding.data(), high.data(), forward, attributes()),
+          "convolution, gradient of the input");
+    return {std::make_unique<Call>(desc, std::vector<Call::Operand>{
+        {kArgDiffDst, y, false}, {kArgWeights, weights, false}, {kArgDiffSrc, x, true}})};
+  }
+  check(dnnl_convolution_backward_weights_primitive_desc_create(
+            &desc, engine(), kConvolutionDirect, x.get(), packed.get(), nullptr, y.get(), problem.strides.data(),
+            dilates.data(), problem.padding.data(), high.data(), forward, attributes()),
+        "convolution, gradient of the weights");
+  // Below AVX-512 oneDNN multiplies unrolled matrices here, 5 to 10 times slower than the kernel of this project.
+  const std::string name = implementation(desc);
+  if (name.find("gemm") != std::string::npos || name.find("ref") != std::string::npos) {
+    dnnl_primitive_desc_destroy(desc);
+    return {nullptr};
+  }
+  return {std::make_unique<Call>(desc, std::vector<Call::Operand>{
+      {kArgSrc, x, false}, {kArgDiffDst, y, false}, {kArgDiffWeights, weights, true}})};
+}
+
+Prepared &prepared(const Problem &problem, Kind kind, bool with_bias) {
+  static std::map<Shape, Prepared> cache;
+  const Shape key = problem.key(kind, with_bias);
+  auto found = cache.find(key);
+  if (found == cache.end()) {
+    // Bounds what a run with ever new shapes keeps. A network needs about 100 primitives per patch size.
+    if (cache.size() >= 4096) cache.clear();
+    found = cache.emplace(key, prepare(problem, kind, with_bias)).first;
+  }
+  return found->second;
+}
+
+}  // namespace
+
+// x, weights, [bias,] geometry -> y
+KERNEL(ConvolutionForward) {
+  const int last = args.count() - 1;
+  const bool bias = args.count() == 5;
+  const Problem problem(args.shape(0), args.shape(1), args.shape(last), args.integers(last - 1));
+  std::vector<void *> data = {args.floats(0), args.floats(1), args.floats(last)};
+  if (bias) data.push_back(args.floats(2));
+  prepared(problem, kForward, bias).call->run(data);
+}
+
+// y, weights, [bias,] [like,] geometry -> x: the gradient of a convolution's input, or a transposed convolution. The
+// bias is told from `like`, a tensor whose shape alone is of use, by its one axis.
+KERNEL(ConvolutionData) {
+  const int last = args.count() - 1;
+  const Problem problem(args.shape(last), args.shape(1), args.shape(0), args.integers(last - 1));
+  prepared(problem, kData, false).call->run({args.floats(0), args.floats(1), args.floats(last)});
+  if (args.count() == 5 && args.shape(2).size() == 1) {
+    const float *bias = args.floats(2);
+    const Volume x = args.volume(last);
+    parallel_ranges(x.n * x.positions(), 1024, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        float *row = args.floats(last) + p * x.c;
+        for (int64_t c = 0; c < x.c; ++c) row[c] += bias[c];
+      }
+    });
+  }
+}
+
+// x, y, weights (for the shape), geometry -> gradient of the weights
+KERNEL(ConvolutionWeights) {
+  const Problem problem(args.shape(0), args.shape(4), args.shape(1), args.integers(3));
+  const Prepared &ready = prepared(problem, kWeights, false);
+  if (ready.call) {
+    ready.call->run({args.floats(0), args.floats(1), args.floats(4)});
+  } else {
+    weights_gradient(args.floats(0), Volume(problem.x), args.floats(1), Volume(problem.y), problem.weights,
+                     problem.strides, problem.dilations, problem.padding, args.floats(4));
+  }
+}

@@ -1,0 +1,114 @@
+"""Which cell takes the place of which, and where tensors change between plain and channels-last.
+
+A network that is known to touch tensors only through cells and element-wise operations works channels-last from its
+input to its logits. In any other network each swapped cell converts for itself: slower, and safe for whatever the
+network does with its tensors in between.
+"""
+from __future__ import annotations
+
+from typing import Callable
+
+from mindspore import nn
+
+from kidneyseg.cpu import cells
+from kidneyseg.nets import blocks, norm, unet, unet3plus, unetpp, vnet3d
+
+SWAPS = {
+    nn.Conv2d: cells.Convolution,
+    nn.Conv3d: cells.Convolution,
+    nn.Conv2dTranspose: cells.TransposedConvolution,
+    nn.Conv3dTranspose: cells.TransposedConvolution,
+    nn.MaxPool2d: cells.MaxPool,
+    nn.MaxPool3d: cells.MaxPool,
+    nn.ReLU: cells.Activation,
+    nn.LeakyReLU: cells.Activation,
+    norm.BatchNorm: lambda cell: cells.NormActivation(cell, nn.Identity()),
+    norm.InstanceNorm: lambda cell: cells.NormActivation(cell, nn.Identity()),
+    blocks.Upsample: cells.Upsample,
+    blocks.Concat: cells.Concat,
+}
+# Cells whose `construct` does not care how a tensor lies in memory.
+CONTAINERS = (nn.SequentialCell, nn.CellList, blocks.ConvNormAct, unet.UNet, unet3plus.UNet3Plus,
+              unet3plus.FullScaleNode, unetpp.UNetPP, vnet3d.VNet3D, vnet3d.ResidualStage)
+ELEMENTWISE = (nn.Identity, cells.Activation)
+KERNEL_CELLS = (cells.NormActivation, cells.Activation)
+
+
+def is_float32(network: nn.Cell) -> bool:
+    """Whether no cell was told to compute in another type by `Cell.to_float`."""
+    return not any(getattr(cell, flag, False) for _, cell in network.cells_and_names() for flag in ("fp16", "bf16"))
+
+
+def accelerate(network: nn.Cell) -> nn.Cell:
+    """As `cpu.accelerate`, which see."""
+    training = network.training
+    network = cells.ChannelsLast(keep_layout(network)) if is_open(network) else convert_each(network)
+    return network.set_train(training)
+
+
+def is_open(cell: nn.Cell) -> bool:
+    """Whether tensors can stay channels-last within a cell and all it holds."""
+    return isinstance(cell, CONTAINERS) and all(is_open(child) or is_leaf(child) for child in cell.cells())
+
+
+def is_leaf(cell: nn.Cell) -> bool:
+    """Whether a cell is swapped or left as a whole."""
+    return type(cell) in SWAPS or not cell.cells()
+
+
+def keep_layout(cell: nn.Cell) -> nn.Cell:
+    """Makes a cell, with all it holds, take and give channels-last tensors."""
+    if isinstance(cell, CONTAINERS):
+        fuse_activation(cell)
+        replace_children(cell, keep_layout)
+        return cell
+    if isinstance(cell, ELEMENTWISE):
+        return cell
+    return kernel_cell(cell) or cells.Plain(cell)
+
+
+def convert_each(cell: nn.Cell) -> nn.Cell:
+    """Makes a cell, with all it holds, faster without a change for who calls it."""
+    if is_open(cell) and not isinstance(cell, nn.CellList):  # a list is indexed, not called
+        return cells.ChannelsLast(keep_layout(cell))
+    if not is_leaf(cell):
+        replace_children(cell, convert_each)
+        return cell
+    if isinstance(cell, (*ELEMENTWISE, blocks.Concat)):  # joining alone is not worth the conversions
+        return cell
+    swapped = kernel_cell(cell)
+    return cell if swapped is None else cells.ChannelsLast(swapped)
+
+
+def kernel_cell(cell: nn.Cell) -> nn.Cell | None:
+    """The cell that takes the place of a leaf; None where the kernels cannot do what it does."""
+    if type(cell) not in SWAPS:
+        return None
+    try:
+        return SWAPS[type(cell)](cell)
+    except cells.Unsupported:
+        return None
+
+
+def fuse_activation(cell: nn.Cell) -> None:
+    """Makes norm and activation of a ConvNormAct one cell, in the norm's place, where the kernels can."""
+    if isinstance(cell, blocks.ConvNormAct) and isinstance(cell.norm, (norm.BatchNorm, norm.InstanceNorm)):
+        try:
+            fused = cells.NormActivation(cell.norm, cell.act)
+        except cells.Unsupported:
+            return
+        replace_child(cell, "norm", fused)
+        replace_child(cell, "act", nn.Identity())
+
+
+def replace_children(cell: nn.Cell, make: Callable[[nn.Cell], nn.Cell]) -> None:
+    for name, child in list(cell.name_cells().items()):
+        if not isinstance(child, KERNEL_CELLS):
+            replace_child(cell, name, make(child))
+
+
+def replace_child(cell: nn.Cell, name: str, child: nn.Cell) -> None:
+    # Plain assignment would put the attribute's name before the names of the child's parameters once more.
+    cell._cells[name] = child  # pylint: disable=protected-access
+    if isinstance(cell, nn.SequentialCell):
+        cell.cell_list = list(cell._cells.values())  # pylint: disable=protected-access
