@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import mindspore as ms
-from mindspore import nn, ops
+from mindspore import nn
 
 from kidneyseg.nets.blocks import Concat, ConvNormAct, check_size, conv, make_act, up_conv
 from kidneyseg.nets.norm import make_norm
@@ -39,7 +39,7 @@ class VNet3D(nn.Cell):
         if width % in_channels != 0:
             raise ValueError(f"VNet3D's width must be a multiple of its {in_channels} input channels, but is {width}")
         self.depth = depth
-        self.repeat = (1, width // in_channels, 1, 1, 1)
+        self.repeats = width // in_channels
         out = [width * 2**level for level in range(depth)]
         convolutions = [min(level + 1, CONVOLUTIONS) for level in range(depth)]
         self.encoder = nn.CellList([ResidualStage(in_channels if level == 0 else out[level], out[level],
@@ -58,7 +58,7 @@ class VNet3D(nn.Cell):
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         check_size(x.shape[2:], 2 ** (self.depth - 1))
-        x = self.encoder[0](x, ops.tile(x, self.repeat))
+        x = self.encoder[0](x, self.concat((x,) * self.repeats))
         skips = [x]
         for level in range(1, self.depth):
             x = self.down[level - 1](x)
