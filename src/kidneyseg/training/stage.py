@@ -8,7 +8,7 @@ from pathlib import Path
 import mindspore as ms
 from mindspore import nn
 
-from kidneyseg import losses, nets
+from kidneyseg import cpu, losses, nets
 from kidneyseg.data.batches import Batches
 from kidneyseg.data.folds import load_splits
 from kidneyseg.errors import InputError
@@ -90,12 +90,7 @@ def build_loop(recipe: Recipe, stage: Stage, work: Path, folder: Path, cases: di
     spec = stage.train
     ms.set_seed(spec.seed)
     network = nets.apply_precision(nets.build(stage.network, stage.classes), precision(stage, device))
-    if device == "CPU":
-        try:
-            from kidneyseg import cpu
-            cpu.accelerate(network)
-        except (ImportError, AttributeError):
-            pass
+    network = cpu.accelerate(network)  # itself where the device is not a CPU
     loss = losses.build(stage.loss)
     step = TrainStep(network, loss, optimizer.build(spec, network), clip_norm=spec.clip_norm,
                      precision=precision(stage, device), ranks=ranks)

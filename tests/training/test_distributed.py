@@ -1,0 +1,130 @@
+"""Two real processes under msrun train like one process with twice the batch; a rank that fails ends the run."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+import psutil
+from tiny_training import make_work
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "run_distribute_train.sh"
+# Stands in for train.py beside a copy of the script: the same command, and each rank leaves what it saw and became.
+SPY = """
+import json, os, pathlib, sys
+import numpy as np
+from kidneyseg import cli
+from kidneyseg.data.batches import Batches
+from kidneyseg.training.loop import Loop
+
+out = pathlib.Path(__file__).parent
+rank = os.environ["RANK_ID"]
+seen, epoch, run = [], Batches.epoch, Loop.run
+
+def watched_epoch(self, number, first_step=0):
+    for image, target, names in epoch(self, number, first_step):
+        if self.train:
+            seen.append([[number, name, float(np.abs(x).sum())] for name, x in zip(names, image)])
+        yield image, target, names
+
+def watched_run(self):
+    done = run(self)
+    np.savez(out / f"rank{rank}.npz", **{p.name: p.asnumpy() for p in self.network.get_parameters()})
+    (out / f"seen{rank}.json").write_text(json.dumps(seen))
+    return done
+
+Batches.epoch, Loop.run = watched_epoch, watched_run
+sys.exit(cli.main(["train", *sys.argv[1:]]))
+"""
+
+
+def environment():
+    """msrun starts the `python` of PATH; a rank that dies is missed after 5 s, not 30."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "MS_NODE_TIMEOUT": "5"}
+
+
+def start(folder: Path, program: str, *arguments: str) -> subprocess.Popen:
+    """run_distribute_train.sh on ``program`` instead of train.py, with two ranks."""
+    (folder / "scripts").mkdir(exist_ok=True)
+    shutil.copy(SCRIPT, folder / "scripts")
+    (folder / "train.py").write_text(program)
+    return subprocess.Popen(["bash", str(folder / "scripts" / SCRIPT.name), "CPU", "2", *arguments], text=True,
+                            env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def left_behind(folder: Path) -> list[str]:
+    commands = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        command = " ".join(process.info["cmdline"] or [])
+        if str(folder) in command and process.info["status"] != psutil.STATUS_ZOMBIE:
+            commands.append(command)
+    return commands
+
+
+def test_two_ranks_train_like_one(tmp_path):
+    work = make_work(tmp_path)
+    run = start(tmp_path, SPY, str(work), str(tmp_path / "tiny.yaml"), "fine", "0")
+    stdout, stderr = run.communicate(timeout=300)
+    assert run.returncode == 0, stderr
+    assert "epoch 2/2" in stdout and left_behind(tmp_path) == []
+
+    first, second = (np.load(tmp_path / f"rank{rank}.npz") for rank in (0, 1))
+    assert first.files == second.files
+    assert all(first[name].tobytes() == second[name].tobytes() for name in first.files)
+    shards = [samples(tmp_path, rank) for rank in (0, 1)]
+    assert shards[0].isdisjoint(shards[1])
+
+    together = (work / "fold0").rename(tmp_path / "together")
+    assert json.loads((together / "run.json").read_text())["fine"][0]["ranks"] == 2
+    alone = subprocess.run(
+        [sys.executable, str(tmp_path / "train.py"), "-c", str(tmp_path / "tiny.yaml"), "stages.fine.train.batch_size=4",
+         "--work", str(work), "--stage", "fine", "--device", "CPU"],
+        capture_output=True, text=True, timeout=200, env={**os.environ, "RANK_ID": "0"})
+    assert alone.returncode == 0, alone.stderr
+    assert samples(tmp_path, 0) == shards[0] | shards[1]
+    expected = ms.load_checkpoint(str(work / "fold0/fine/last.ckpt"))
+    for name in first.files:
+        np.testing.assert_allclose(first[name], expected[name].asnumpy(), atol=1e-4, err_msg=name)
+
+
+def samples(folder: Path, rank: int) -> set[tuple]:
+    """(epoch, case, sum of the augmented image) of every sample that a rank trained on: 2 epochs of 3 cases' 4 slices."""
+    seen = json.loads((folder / f"seen{rank}.json").read_text())
+    return {tuple(sample) for step in seen for sample in step}
+
+
+def test_a_failing_rank_ends_the_run_and_is_heard(tmp_path):
+    work = make_work(tmp_path)
+    fail = SPY.replace("def watched_run(self):", 'def watched_run(self):\n    if rank == "1":\n        raise OSError("disk of rank 1 is gone")')
+    run = start(tmp_path, fail, str(work), str(tmp_path / "tiny.yaml"), "fine", "0")
+    stdout, stderr = run.communicate(timeout=300)
+    assert run.returncode not in (0, None)
+    assert "disk of rank 1 is gone" in stderr and "worker_1" in stderr
+    assert left_behind(tmp_path) == []
+
+
+def test_an_interrupted_run_leaves_no_process(tmp_path):
+    wait = "import time\nfrom kidneyseg.training import distributed\nprint(distributed.start('CPU'), flush=True)\ntime.sleep(600)\n"
+    run = start(tmp_path, wait, str(tmp_path / "work"), "recipe.yaml", "fine", "0")
+    logs = tmp_path / "work/fold0/fine/msrun"
+    deadline = time.monotonic() + 100
+    while not all("size=2" in _text(logs / f"worker_{rank}.log") for rank in (0, 1)):
+        assert time.monotonic() < deadline and run.poll() is None, run.communicate()
+        time.sleep(0.2)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(timeout=30) == 143
+    deadline = time.monotonic() + 20
+    while left_behind(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left_behind(tmp_path) == []
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
