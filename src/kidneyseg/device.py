@@ -23,7 +23,8 @@ def use(name: str = "auto") -> str:
                 continue
             ms.set_device(target)
         except (RuntimeError, ValueError):
-            continue
+            if ms.get_context("device_target") != target:  # else MindSpore is at work on it already
+                continue
         ms.set_context(mode=ms.GRAPH_MODE)
         if target != "CPU":
             ms.set_deterministic(True)
