@@ -11,11 +11,13 @@ from kidneyseg.data.batches import Batches
 from kidneyseg.data.phantom import write_cohort
 from kidneyseg.recipe import load_recipe
 
-SMALL = ["stages.coarse.sampling.patch=[32,64,64]", "stages.coarse.sampling.stride=[32,64,64]", "stages.fine.sampling.size=[64,64]"]
+SMALL = ["stages.coarse.sampling.patch=[32,64,64]", "stages.coarse.sampling.stride=[32,64,64]",
+         "stages.fine.sampling.size=[64,64]"]
 
 
 def run(data: Path, work: Path, *options: str) -> int:
-    return main(["prepare", "-c", "mplab", *SMALL, "--data", str(data), "--work", str(work), "--workers", "2", *options])
+    folders = ["--data", str(data), "--work", str(work)]
+    return main(["prepare", "-c", "mplab", *SMALL, *folders, "--workers", "2", *options])
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ CASES = ["case_b", "case_a", "case_none", "case_c"]
 def stage(**train) -> Stage:
     return Stage.model_validate({
         "name": "coarse", "sampling": {"patch": [4, 8, 8], "stride": [4, 8, 8]}, "targets": [[1, 2]],
-        "network": {"name": "unet3d"}, "loss": {"name": "dice_ce"}, "train": train,
+        "network": {"name": "unet3d", "depth": 2}, "loss": {"name": "dice_ce"}, "train": train,
     })
 
 
@@ -43,7 +43,8 @@ def work(tmp_path_factory):
 
 
 def batches(work, batch_size=4, train=True, cases=CASES, rank=0, ranks=1, seed=7, **settings) -> Batches:
-    return Batches(work, stage(**settings), cases, train=train, seed=seed, batch_size=batch_size, rank=rank, ranks=ranks)
+    return Batches(work, stage(**settings), cases, train=train, seed=seed, batch_size=batch_size,
+                   rank=rank, ranks=ranks)
 
 
 def assert_same(first, second):
@@ -113,7 +114,8 @@ def test_ranks_see_disjoint_samples(work):
 
 
 def test_augmentation_changes_image_and_target_and_differs_between_epochs(work):
-    plain, changed = (next(batches(work, **s).epoch(0)) for s in (PLAIN, {"augment": {"flip": 1.0, "probability": 1.0}}))
+    always = {"augment": {"flip": 1.0, "probability": 1.0}}
+    plain, changed = (next(batches(work, **settings).epoch(0)) for settings in (PLAIN, always))
     assert plain[2] == changed[2]
     assert (plain[0] != changed[0]).mean() > 0.9 and (plain[1] != changed[1]).any()
 

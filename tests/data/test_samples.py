@@ -18,7 +18,7 @@ def recipe(**coarse) -> Recipe:
     return parse_recipe({
         "name": "tiny",
         "stages": [
-            {"name": "coarse", "sampling": sampling, "targets": [[1, 2]], "network": {"name": "unet3d"},
+            {"name": "coarse", "sampling": sampling, "targets": [[1, 2]], "network": {"name": "unet3d", "depth": 2},
              "loss": {"name": "dice_ce"}},
             {"name": "fine", "region": {"of": "coarse", "gap": 4, "margin": 1}, "sampling": {"size": [32, 40]},
              "targets": [[1], [2]], "network": {"name": "unet2d"}, "loss": {"name": "dice_ce"}},

@@ -26,13 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg prepare -c mplab_small --data my_cases --work work --folds 4 --workers 2"""
     add_recipe(parser)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR",
-                        help="CTs with masks: a KiTS folder, nnU-Net raw, or pairs (see `kidneyseg cohort check --help`)")
+                        help="CTs with masks: a KiTS folder, nnU-Net raw, or pairs of files")
     parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--folds", type=int, metavar="N",
                         help="number of cross-validation folds (default: those of WORK/splits.json, or 5)")
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of the folds (default: that of WORK/splits.json, or 2022)")
+    parser.add_argument("--seed", type=int, metavar="N",
+                        help="seed of the folds (default: that of WORK/splits.json, or 2022)")
     parser.add_argument("--workers", type=int, default=default_workers(), metavar="N",
-                        help="processes; large scans run fewer at a time to stay below 6 GiB (default: one per CPU, at most 8)")
+                        help="processes, fewer at a time for large scans, to stay below 6 GiB (default: one per CPU, at most 8)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,7 +70,8 @@ def _keep_splits(cases: list[Case], args: argparse.Namespace) -> bool:
     trained = sorted(folder.name for folder in args.work.glob("fold[0-9]*"))
     if not same and trained:
         raise InputError(
-            path, expected="the cases of --data, and the --folds and --seed given", found=f"other folds, used by {', '.join(trained)}",
+            path, expected="the cases of --data, and the --folds and --seed given",
+            found=f"other folds, used by {', '.join(trained)}",
             remedy="Give another --work; models trained on the old folds cannot be scored on new ones",
         )
     return same

@@ -1,4 +1,4 @@
-"""Batches of prepared samples, each a pure function of seed, epoch and step: resumable anywhere, on any number of ranks."""
+"""Batches of prepared samples, each a pure function of seed, epoch and step: resumable anywhere, on any ranks."""
 
 from __future__ import annotations
 
@@ -50,8 +50,10 @@ class Batches:
         for case in cases:
             self._add(Path(work), case)
         if not self.rows:
-            raise InputError(Path(work) / "prepared", expected=f"samples of stage {stage.name!r} in cases {list(cases)}",
-                             found="none", remedy="Choose a fold whose cases have kidneys, or check the labels")
+            raise InputError(
+                Path(work) / "prepared", expected=f"samples of stage {stage.name!r} in cases {list(cases)}",
+                found="none", remedy="Choose a fold whose cases have kidneys, or check the labels",
+            )
         sampling = stage.sampling
         self.shape = sampling.patch if isinstance(sampling, Volumes) else sampling.size
         self.augmentation = Augmentation(stage.train.augment, stage.intensity)
@@ -134,7 +136,8 @@ class Batches:
             if (row["case"], row["index"]) != self.rows[order[position]]:
                 raise InputError(
                     self.paths[0].parent.parent, expected=f"row {self.rows[order[position]]} of the records",
-                    found=f"{(row['case'], row['index'])}", remedy="Run kidneyseg prepare again; the records have changed",
+                    found=f"{(row['case'], row['index'])}",
+                    remedy="Run kidneyseg prepare again; the records have changed",
                 )
             image, label = self._sample(row["image"], row["label"], epoch, int(position))
             images.append(image)

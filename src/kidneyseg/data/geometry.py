@@ -23,7 +23,7 @@ def check_regions(recipe: Recipe) -> None:
         if isinstance(stage.sampling, Slices) != (stage.region.of is not None):
             raise InputError(
                 f"recipe {recipe.name!r}, stage {stage.name!r}",
-                expected="volumes (spacing, patch, stride) of the whole scan or slices (size) of an earlier stage's ROIs",
+                expected="volumes (spacing, patch, stride) of the scan, or slices (size) of an earlier stage's ROIs",
                 found="slices of the whole scan" if stage.region.of is None else "volumes of ROIs",
                 remedy="Give a slice stage region.of, and a volume stage none",
             )

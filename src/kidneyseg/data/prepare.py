@@ -23,7 +23,7 @@ from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, re
 from kidneyseg.data.samples import stage_samples
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Recipe
-from kidneyseg.volume.nifti import read_image, read_mask
+from kidneyseg.volume.nifti import Scan, read_image, read_mask
 
 MEMORY_BUDGET = 11 << 29  # 5.5 GiB for all workers, so that with this process it stays below 6 GiB
 WORKER_BYTES = 500 << 20  # Python with MindSpore, before any scan
@@ -142,8 +142,8 @@ def _check_names(cases: Sequence[Case]) -> None:
     seen: dict[str, Case] = {}
     for case in cases:
         if case.name in seen:
-            raise InputError(case.image, expected="one scan per case name", found=f"{seen[case.name].image} is called {case.name!r} too",
-                             remedy="Rename one of them")
+            raise InputError(case.image, expected="one scan per case name", remedy="Rename one of them",
+                             found=f"{seen[case.name].image} is called {case.name!r} too")
         seen[case.name] = case
 
 
@@ -151,13 +151,8 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
 
 
-def _check_pair(case: Case, recipe: Recipe, scan, label) -> None:
-    if scan.array.shape != label.array.shape:
-        raise InputError(case.label, expected=f"the shape of its scan, (z, y, x) = {scan.array.shape}",
-                         found=f"{label.array.shape}", remedy="Give the mask that was drawn on this scan")
-    if np.abs(scan.affine - label.affine).max() > 0.5 * min(scan.spacing):
-        raise InputError(case.label, expected="the affine of its scan, within half a voxel", found="another",
-                         remedy="Give the mask that was drawn on this scan, or copy the scan's affine if you know it is right")
+def _check_pair(case: Case, recipe: Recipe, scan: Scan, label: Scan) -> None:
+    label.require_on(scan)
     unknown = sorted(set(np.unique(label.array).tolist()) - {0, *recipe.labels.values()})
     if unknown:
         named = ", ".join(f"{name} {value}" for name, value in recipe.labels.items())

@@ -79,7 +79,8 @@ def read_records(
     """
     for path in paths:
         if not path.is_file():
-            raise InputError(path, expected="prepared samples", found="no such file", remedy="Run kidneyseg prepare again")
+            raise InputError(path, expected="prepared samples", found="no such file",
+                             remedy="Run kidneyseg prepare again")
     names = [str(path) for path in paths]
     try:
         count = ds.MindDataset(names, shuffle=False).get_dataset_size()
@@ -96,7 +97,8 @@ def read_records(
 
 def _read(names: list[str], rows: Sequence[int]) -> Iterator[dict[str, np.ndarray]]:
     sampler = ds.SubsetSampler([int(row) for row in rows])
-    found = ds.MindDataset(names, sampler=sampler, num_parallel_workers=1).create_dict_iterator(num_epochs=1, output_numpy=True)
+    data = ds.MindDataset(names, sampler=sampler, num_parallel_workers=1)
+    found = data.create_dict_iterator(num_epochs=1, output_numpy=True)
     try:
         yield from found
     finally:

@@ -24,7 +24,8 @@ def epoch_order(foreground: np.ndarray, count: int, share: float | None, rng: np
         with_target = 0
     if not kinds[1].size:
         with_target = count
-    return rng.permutation(np.concatenate([_draw(kinds[0], with_target, rng), _draw(kinds[1], count - with_target, rng)]))
+    drawn = _draw(kinds[0], with_target, rng), _draw(kinds[1], count - with_target, rng)
+    return rng.permutation(np.concatenate(drawn))
 
 
 def _draw(numbers: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -21,7 +21,7 @@ def kidney_boxes(mask: np.ndarray, gap: int, margin: int) -> list[Box]:
         margin: voxels kept on every side, clipped to the volume.
 
     Returns:
-        Boxes with start and stop, ordered by z, then y, then x; none for an empty mask. They may overlap by their margins.
+        Boxes with start and stop, ordered by z, then y, then x; none for an empty mask. Their margins may overlap.
     """
     mask = mask != 0
     pieces = [_pieces(mask.any(axis=tuple({0, 1, 2} - {axis})), gap) for axis in range(3)]
