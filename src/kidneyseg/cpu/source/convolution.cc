@@ -1,7 +1,8 @@
 // Convolution by oneDNN, and with the roles of input and output exchanged the transposed convolution.
 //
 // Tensors: x (N, Ci, *S) and y (N, Co, *S') channels-last, weights (Co, Ci, *K) plain, and last the geometry: int64,
-// one entry per spatial axis of strides, then dilations, then paddings at the low end.
+// one entry per spatial axis of strides, then dilations, then paddings at the low end, and last whether oneDNN may
+// round what it multiplies to bfloat16 (1 or 0). It does so only where the CPU is faster for it; sums are float32.
 #include <map>
 #include <memory>
 
@@ -14,6 +15,7 @@ enum Kind { kForward, kData, kWeights };
 
 struct Problem {
   Shape x, weights, y, strides, dilations, padding;
+  bool bfloat16;
 
   Problem(Shape x_shape, Shape weights_shape, Shape y_shape, const int64_t *geometry)
       : x(std::move(x_shape)), weights(std::move(weights_shape)), y(std::move(y_shape)) {
@@ -21,6 +23,7 @@ struct Problem {
     strides.assign(geometry, geometry + axes);
     dilations.assign(geometry + axes, geometry + 2 * axes);
     padding.assign(geometry + 2 * axes, geometry + 3 * axes);
+    bfloat16 = geometry[3 * axes] != 0;
   }
 
   // At the high end: what the output's size needs. Less than nothing where a stride leaves voxels unused.
@@ -34,7 +37,7 @@ struct Problem {
   }
 
   Shape key(Kind kind, bool bias) const {
-    Shape key = {kind, bias};
+    Shape key = {kind, bias, bfloat16};
     for (const Shape *part : {&x, &weights, &y, &strides, &dilations, &padding}) {
       key.insert(key.end(), part->begin(), part->end());
     }
@@ -46,14 +49,17 @@ struct Prepared {
   std::unique_ptr<Call> call;  // none where oneDNN has no fast code and we do
 };
 
-dnnl_primitive_attr *attributes() {
-  static dnnl_primitive_attr *shared = [] {
-    dnnl_primitive_attr *made = nullptr;
-    check(dnnl_primitive_attr_create(&made), "attributes");
-    check(dnnl_primitive_attr_set_scratchpad_mode(made, kScratchpadUser), "scratchpad mode");
-    return made;
-  }();
-  return shared;
+dnnl_primitive_attr *make_attributes(int math_mode) {
+  dnnl_primitive_attr *made = nullptr;
+  check(dnnl_primitive_attr_create(&made), "attributes");
+  check(dnnl_primitive_attr_set_scratchpad_mode(made, kScratchpadUser), "scratchpad mode");
+  check(dnnl_primitive_attr_set_fpmath_mode(made, math_mode), "math mode");
+  return made;
+}
+
+dnnl_primitive_attr *attributes(bool bfloat16) {
+  static dnnl_primitive_attr *strict = make_attributes(kMathStrict), *rounding = make_attributes(kMathBf16);
+  return bfloat16 ? rounding : strict;
 }
 
 Prepared prepare(const Problem &problem, Kind kind, bool with_bias) {
@@ -67,7 +73,7 @@ Prepared prepare(const Problem &problem, Kind kind, bool with_bias) {
   dnnl_primitive_desc *forward = nullptr;
   check(dnnl_convolution_forward_primitive_desc_create(
             &forward, engine(), kForwardTraining, kConvolutionDirect, x.get(), packed.get(), bias.get(), y.get(),
-            problem.strides.data(), dilates.data(), problem.padding.data(), high.data(), attributes()),
+            problem.strides.data(), dilates.data(), problem.padding.data(), high.data(), attributes(problem.bfloat16)),
         "convolution");
   if (kind == kForward) {
     std::vector<Call::Operand> operands = {{kArgSrc, x, false}, {kArgWeights, weights, false}, {kArgDst, y, true}};
@@ -79,14 +85,14 @@ Prepared prepare(const Problem &problem, Kind kind, bool with_bias) {
   if (kind == kData) {
     check(dnnl_convolution_backward_data_primitive_desc_create(
               &desc, engine(), kConvolutionDirect, x.get(), packed.get(), y.get(), problem.strides.data(),
-              dilates.data(), problem.padding.data(), high.data(), forward, attributes()),
+              dilates.data(), problem.padding.data(), high.data(), forward, attributes(problem.bfloat16)),
           "convolution, gradient of the input");
     return {std::make_unique<Call>(desc, std::vector<Call::Operand>{
         {kArgDiffDst, y, false}, {kArgWeights, weights, false}, {kArgDiffSrc, x, true}})};
   }
   check(dnnl_convolution_backward_weights_primitive_desc_create(
             &desc, engine(), kConvolutionDirect, x.get(), packed.get(), nullptr, y.get(), problem.strides.data(),
-            dilates.data(), problem.padding.data(), high.data(), forward, attributes()),
+            dilates.data(), problem.padding.data(), high.data(), forward, attributes(problem.bfloat16)),
         "convolution, gradient of the weights");
   // Below AVX-512 oneDNN multiplies unrolled matrices here, 5 to 10 times slower than the kernel of this project.
   const std::string name = implementation(desc);

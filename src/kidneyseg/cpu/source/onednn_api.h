@@ -32,7 +32,6 @@ extern "C" {
 int dnnl_set_max_cpu_isa(int isa);
 int dnnl_engine_create(dnnl_engine **engine, int kind, size_t index);
 int dnnl_threadpool_interop_stream_create(dnnl_stream **stream, dnnl_engine *engine, void *threadpool);
-int dnnl_threadpool_interop_set_max_concurrency(int threads);
 int dnnl_memory_desc_create_with_strides(dnnl_memory_desc **desc, int ndims, const int64_t *dims, int type,
                                          const int64_t *strides);
 int dnnl_memory_desc_create_with_tag(dnnl_memory_desc **desc, int ndims, const int64_t *dims, int type, int tag);
@@ -45,7 +44,6 @@ int dnnl_memory_destroy(dnnl_memory *memory);
 int dnnl_primitive_attr_create(dnnl_primitive_attr **attr);
 int dnnl_primitive_attr_set_scratchpad_mode(dnnl_primitive_attr *attr, int mode);
 int dnnl_primitive_attr_set_fpmath_mode(dnnl_primitive_attr *attr, int mode);
-int dnnl_primitive_attr_destroy(dnnl_primitive_attr *attr);
 int dnnl_convolution_forward_primitive_desc_create(
     dnnl_primitive_desc **out, dnnl_engine *engine, int prop_kind, int algorithm, const dnnl_memory_desc *src,
     const dnnl_memory_desc *weights, const dnnl_memory_desc *bias, const dnnl_memory_desc *dst, const int64_t *strides,
