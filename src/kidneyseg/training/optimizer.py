@@ -22,6 +22,7 @@ class AdamW(nn.Adam):
         super().__init__([p for group in groups for p in group["params"]], learning_rate)
         self.decays = tuple(decays[id(p)] for p in self._parameters)
 
+    @ms.jit  # as the parent's, which in PyNative mode would otherwise compile this one in its own place
     def construct(self, gradients: tuple[ms.Tensor, ...]) -> bool:
         for parameter, decay in zip(self._parameters, self.decays):
             if decay > 0:

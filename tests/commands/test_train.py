@@ -1,0 +1,77 @@
+"""What `kidneyseg train` refuses, said in one line with status 2. Real training: tests/training."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_training import make_work
+
+from kidneyseg.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def call(tmp_path, capsys):
+    """call(*options) -> one-line error of `kidneyseg train` on a tiny recipe and its prepared data."""
+    make_work(tmp_path)
+
+    def run(*options):
+        status = main(["train", "-c", str(tmp_path / "tiny.yaml"), "--work", str(tmp_path / "work"), "--device", "CPU", *options])
+        stderr = capsys.readouterr().err
+        assert status == 2 and stderr.count("\n") == 1, stderr
+        return stderr
+
+    return run
+
+
+def test_no_prepared_data(call, tmp_path):
+    assert "kidneyseg prepare" in call("--work", str(tmp_path / "elsewhere"))
+
+
+def test_unknown_stage_and_fold(call):
+    assert "Did you mean 'fine'?" in call("--stage", "fin")
+    assert "expected 0 to 1" in call("--stage", "fine", "--fold", "2")
+
+
+def test_prepared_for_other_settings(call):
+    assert "Run kidneyseg prepare with this recipe" in call("--stage", "fine", "stages.fine.sampling.size=[64, 64]")
+
+
+def test_deleted_records(call, tmp_path):
+    (tmp_path / "work/prepared/case1/case.json").unlink()
+    assert "case1" in call("--stage", "fine")
+
+
+def test_batch_precision_and_network_that_cannot_be(call):
+    assert "bfloat16" in call("--stage", "fine", "stages.fine.train.precision=bfloat16")
+    assert "network.name" in call("--stage", "fine", "stages.fine.network.name=unet4d")
+
+
+def test_earlier_run(tmp_path, call, capsys):
+    arguments = ["-c", str(tmp_path / "tiny.yaml"), "stages.fine.train.epochs=1", "--work", str(tmp_path / "work"),
+                 "--stage", "fine", "--device", "CPU"]
+    assert subprocess.run([sys.executable, str(ROOT / "train.py"), *arguments], timeout=200).returncode == 0
+    fold = tmp_path / "work/fold0"
+    assert "--resume" in call("--stage", "fine") and "--overwrite" in call("--stage", "fine")
+    assert "another value of train" in call("--stage", "fine", "--resume", "stages.fine.train.seed=5")
+    (fold / "fine/last.ckpt").write_bytes((fold / "fine/last.ckpt").read_bytes()[:-20])
+    assert "damaged" in call("--stage", "fine", "--resume", "stages.fine.train.epochs=1")
+
+    session, = json.loads((fold / "run.json").read_text())["fine"]
+    assert session["cases"] == {"train": ["case0", "case1", "case2"], "val": ["case3"]}
+    assert session["seed"] == 2022 and session["versions"].keys() >= {"kidneyseg", "mindspore", "numpy", "python"}
+    first = (fold / "fine/best.ckpt").read_bytes()
+    assert main(["train", *arguments, "--overwrite"]) == 0
+    rows = [json.loads(line) for line in (fold / "fine/log.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [0] and rows[0]["val_dice"].keys() == {"kidney+tumour", "tumour"}
+    assert len(json.loads((fold / "run.json").read_text())["fine"]) == 1
+    assert len((fold / "fine/best.ckpt").read_bytes()) == pytest.approx(len(first), abs=100)
+
+
+def test_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path, call):
+    error = call("--stage", "fine", "stages.fine.train.schedule={start: 1.0e+30, peak: 1.0e+30, warmup: 0}", "stages.fine.train.clip_norm=0")
+    assert "a finite loss" in error and "step " in error
+    assert not (tmp_path / "work/fold0/fine/best.ckpt").exists()
