@@ -27,7 +27,8 @@ from kidneyseg.volume.nifti import Scan, read_image, read_mask
 
 MEMORY_BUDGET = 11 << 29  # 5.5 GiB for all workers, so that with this process it stays below 6 GiB
 WORKER_BYTES = 500 << 20  # Python with MindSpore, before any scan
-VOXEL_BYTES = 11  # peak per voxel of the scan, measured on 512 x 512 x 800: 2.6 GiB in all
+# Per voxel of the scan, with room to spare: two int16 scans of 512 x 512 x 800 at a time take 3.3 GiB in all.
+VOXEL_BYTES = 10
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,9 @@ def _check_pair(case: Case, recipe: Recipe, scan: Scan, label: Scan) -> None:
 def _memory(case: Case, unknown: int) -> int:
     """Bytes that preparing ``case`` may take, from its header; ``unknown`` when that cannot be read cheaply."""
     try:
-        return WORKER_BYTES + VOXEL_BYTES * int(np.prod(nib.load(case.image).shape[:3]))
+        image = nib.load(case.image)
+        reading = 2 * image.get_data_dtype().itemsize + 2  # float files are compared with their rounded copy
+        return WORKER_BYTES + max(VOXEL_BYTES, reading) * int(np.prod(image.shape[:3]))
     except Exception:  # whatever is wrong with the file, the worker that reads it says so
         return unknown
 
