@@ -38,7 +38,10 @@ def cohort(masks, tmp_path_factory):
 def test_simulate_writes_kits_and_is_repeatable(masks, cohort, tmp_path):
     assert sorted(p.name for p in cohort.glob("case_*")) == [f"case_{n:05d}" for n in range(4)]
     assert np.asarray(nib.load(cohort / "case_00000/segmentation.nii.gz").dataobj).max() == 2
-    assert main(["simulate", str(masks), str(tmp_path / "again"), "--kits19", "--cases", "case_00001", "--workers", "1"]) == 0
+    assert (
+        main(["simulate", str(masks), str(tmp_path / "again"), "--kits19", "--cases", "case_00001", "--workers", "1"])
+        == 0
+    )
     first, again = (nib.load(root / "case_00001/imaging.nii.gz") for root in (cohort, tmp_path / "again"))
     np.testing.assert_array_equal(np.asarray(first.dataobj), np.asarray(again.dataobj))
 
@@ -59,7 +62,9 @@ def test_check_lists_all_faults_and_exits_1(cohort, tmp_path, capsys):
     (tmp_path / "case_00001" / "segmentation.nii.gz").unlink()
     assert main(["cohort", "check", str(tmp_path), "--workers", "1"]) == 1
     out = capsys.readouterr().out
-    assert "2 faults in 2 of 2 cases" in out and "case_00000/imaging.nii.gz" in out and "Copy or download it again" in out
+    assert (
+        "2 faults in 2 of 2 cases" in out and "case_00000/imaging.nii.gz" in out and "Copy or download it again" in out
+    )
     assert main(["cohort", "check", str(tmp_path), "--workers", "1", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["cases"] == 2 and [fault["case"] for fault in found["faults"]] == ["case_00000", "case_00001"]
@@ -89,22 +94,25 @@ def test_download_points_to_the_authors(capsys):
     assert "github.com/neheller/kits19" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("argv, words", [
-    (["cohort", "check", "{tmp}/none"], "no such folder"),
-    (["cohort", "check", "{tmp}"], "an empty folder"),
-    (["cohort", "check", "{data}", "--workers", "0"], "--workers"),
-    (["cohort", "split", "{data}", "--work", "{tmp}/w", "--folds", "9", "--workers", "1"], "2 to 4 folds"),
-    (["simulate", "{tmp}/out"], "--phantom N"),
-    (["simulate", "{tmp}", "{tmp}/out"], "KiTS masks"),
-    (["simulate", "{masks}", "{tmp}/out", "--cases", "case_7"], "no case_7"),
-    (["simulate", "{masks}", "{tmp}/out", "--spacing", "0", "1", "1"], "above 0 mm"),
-    (["simulate", "{masks}", "{data}"], "made with"),
-    (["simulate", "{masks}", "{masks}"], "files of other origin"),
-    (["simulate", "{masks}", "{tmp}/out", "--phantom", "2"], "LABELS"),
-    (["simulate", "{tmp}/out", "--phantom", "2", "--kits19"], "--kits19"),
-    (["simulate", "{masks}", "{tmp}/out", "--cysts"], "--cysts"),
-    (["simulate", "{tmp}/out", "--phantom", "0"], "at least 1"),
-])
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        (["cohort", "check", "{tmp}/none"], "no such folder"),
+        (["cohort", "check", "{tmp}"], "an empty folder"),
+        (["cohort", "check", "{data}", "--workers", "0"], "--workers"),
+        (["cohort", "split", "{data}", "--work", "{tmp}/w", "--folds", "9", "--workers", "1"], "2 to 4 folds"),
+        (["simulate", "{tmp}/out"], "--phantom N"),
+        (["simulate", "{tmp}", "{tmp}/out"], "KiTS masks"),
+        (["simulate", "{masks}", "{tmp}/out", "--cases", "case_7"], "no case_7"),
+        (["simulate", "{masks}", "{tmp}/out", "--spacing", "0", "1", "1"], "above 0 mm"),
+        (["simulate", "{masks}", "{data}"], "made with"),
+        (["simulate", "{masks}", "{masks}"], "files of other origin"),
+        (["simulate", "{masks}", "{tmp}/out", "--phantom", "2"], "LABELS"),
+        (["simulate", "{tmp}/out", "--phantom", "2", "--kits19"], "--kits19"),
+        (["simulate", "{masks}", "{tmp}/out", "--cysts"], "--cysts"),
+        (["simulate", "{tmp}/out", "--phantom", "0"], "at least 1"),
+    ],
+)
 def test_bad_input_is_one_line_and_status_2_and_leaves_nothing(cohort, masks, tmp_path, capsys, argv, words):
     argv = [word.format(tmp=tmp_path, data=cohort, masks=masks) for word in argv]
     assert main(argv) == 2

@@ -57,10 +57,14 @@ FAULTS = {
     "truncated mask": (lambda f: _truncated(f, "label"), ["a broken one"]),
     "no mask": (lambda f: Case("case", _case(f).image, None), ["none"]),
     "no kidney": (lambda f: _case(f, mask=np.zeros(SHAPE, np.uint8)), ["none"]),
-    "spacing": (lambda f: _case(f, affine=np.diag([0.01, 0.8, 30, 1]), mask_affine=np.diag([0.01, 0.8, 30, 1])),
-                ["30 x 0.8 x 0.01 mm"] * 2),
-    "all at once": (lambda f: _case(f, scan=_with(_scan(), np.nan), mask=_with(np.zeros(SHAPE, np.uint8), 9)),
-                    ["1 voxels that are NaN", "9 (1 voxels)", "none"]),
+    "spacing": (
+        lambda f: _case(f, affine=np.diag([0.01, 0.8, 30, 1]), mask_affine=np.diag([0.01, 0.8, 30, 1])),
+        ["30 x 0.8 x 0.01 mm"] * 2,
+    ),
+    "all at once": (
+        lambda f: _case(f, scan=_with(_scan(), np.nan), mask=_with(np.zeros(SHAPE, np.uint8), 9)),
+        ["1 voxels that are NaN", "9 (1 voxels)", "none"],
+    ),
 }
 
 
@@ -77,8 +81,11 @@ def test_sound_cases_have_no_faults(tmp_path):
     tilted = AFFINE.copy()
     tilted[:3, 3] += 0.1  # within half a voxel: rounding of another tool
     flipped = nib.as_closest_canonical(nib.Nifti1Image(_mask(), AFFINE))
-    cases = [_case(tmp_path), _case(tmp_path, mask_affine=tilted, name="rounded"),
-             _case(tmp_path, mask=np.asarray(flipped.dataobj), mask_affine=flipped.affine, name="turned")]
+    cases = [
+        _case(tmp_path),
+        _case(tmp_path, mask_affine=tilted, name="rounded"),
+        _case(tmp_path, mask=np.asarray(flipped.dataobj), mask_affine=flipped.affine, name="turned"),
+    ]
     assert check_cohort(cases) == []
     assert check_cohort([_case(tmp_path, mask=_with(_mask(), 3), name="cyst")], (1, 2, 3)) == []
 
@@ -88,4 +95,7 @@ def test_cohort_reports_all_cases_in_order_and_doubled_names(tmp_path):
     twins = [_case(tmp_path / "a", name="two"), _case(tmp_path / "b", name="two")]
     faults = check_cohort([bad, *twins], workers=2)
     assert [(f.case, f.expected) for f in faults] == [
-        ("one", "finite HU in every voxel"), ("two", "one scan of this name"), ("two", "one scan of this name")]
+        ("one", "finite HU in every voxel"),
+        ("two", "one scan of this name"),
+        ("two", "one scan of this name"),
+    ]

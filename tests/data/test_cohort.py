@@ -17,18 +17,33 @@ def _touch(folder, *names):
 
 @pytest.mark.parametrize("parent", ["", "data/", "dataset/"])
 def test_kits(tmp_path, parent):
-    _touch(tmp_path, *(f"{parent}case_0000{i}/{f}.nii.gz" for i in (1, 0) for f in ("imaging", "segmentation")),
-           f"{parent}case_00002/imaging.nii.gz", f"{parent}case_00003/segmentation.nii.gz", "kits.json", "README.md")
+    _touch(
+        tmp_path,
+        *(f"{parent}case_0000{i}/{f}.nii.gz" for i in (1, 0) for f in ("imaging", "segmentation")),
+        f"{parent}case_00002/imaging.nii.gz",
+        f"{parent}case_00003/segmentation.nii.gz",
+        "kits.json",
+        "README.md",
+    )
     cases = find_cases(tmp_path)
     assert [(c.name, c.label is not None) for c in cases] == [
-        ("case_00000", True), ("case_00001", True), ("case_00002", False)]
+        ("case_00000", True),
+        ("case_00001", True),
+        ("case_00002", False),
+    ]
     assert cases[1].image == tmp_path / parent / "case_00001/imaging.nii.gz"
     assert cases[1].label == tmp_path / parent / "case_00001/segmentation.nii.gz"
 
 
 def test_nnunet_raw(tmp_path):
-    _touch(tmp_path, "dataset.json", "imagesTr/KiTS_0001_0000.nii.gz", "imagesTr/KiTS_0002_0000.nii.gz",
-           "labelsTr/KiTS_0001.nii.gz", "imagesTs/KiTS_0009_0000.nii.gz")
+    _touch(
+        tmp_path,
+        "dataset.json",
+        "imagesTr/KiTS_0001_0000.nii.gz",
+        "imagesTr/KiTS_0002_0000.nii.gz",
+        "labelsTr/KiTS_0001.nii.gz",
+        "imagesTs/KiTS_0009_0000.nii.gz",
+    )
     first, second = find_cases(tmp_path)
     assert (first.name, first.label) == ("KiTS_0001", tmp_path / "labelsTr/KiTS_0001.nii.gz")
     assert (second.name, second.label) == ("KiTS_0002", None)
@@ -52,7 +67,10 @@ def test_nothing_found_says_what_is_understood_and_what_was_seen(tmp_path):
     for prepare, words in [
         (lambda: None, "an empty folder"),
         (lambda: _touch(tmp_path, "scan.dcm", "sub/x.txt"), "scan.dcm, sub/"),
-        (lambda: _touch(tmp_path, "case_00000/segmentation.nii.gz"), "1 case folders have a segmentation but no imaging"),
+        (
+            lambda: _touch(tmp_path, "case_00000/segmentation.nii.gz"),
+            "1 case folders have a segmentation but no imaging",
+        ),
     ]:
         prepare()
         with pytest.raises(InputError, match="imagesTr") as caught:

@@ -35,8 +35,11 @@ def cohort(tmp_path):
 
 def _expected(values):
     values = values.clip(-1024, 3071)
-    return {"mean": values.mean(), "sd": values.std(),
-            **{f"p{q:g}": np.percentile(values, q, method="inverted_cdf") for q in PERCENTILES}}
+    return {
+        "mean": values.mean(),
+        "sd": values.std(),
+        **{f"p{q:g}": np.percentile(values, q, method="inverted_cdf") for q in PERCENTILES},
+    }
 
 
 def test_cases_and_pooled_intensities_equal_numpy(cohort):
@@ -49,7 +52,9 @@ def test_cases_and_pooled_intensities_equal_numpy(cohort):
     pooled = np.concatenate([scan[mask > 0] for scan, mask in zip(scans, masks)])
     assert found["summary"]["hu"]["kidney"] == pytest.approx(_expected(pooled))
     assert found["cases"][1]["labels"] == {
-        "1": {"ml": pytest.approx(26 * 12 / 1000), "components": 1}, "2": {"ml": pytest.approx(2 * 12 / 1000), "components": 2}}
+        "1": {"ml": pytest.approx(26 * 12 / 1000), "components": 1},
+        "2": {"ml": pytest.approx(2 * 12 / 1000), "components": 2},
+    }
 
 
 def test_summary(cohort):

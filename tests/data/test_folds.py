@@ -51,10 +51,16 @@ def test_saved_and_loaded(tmp_path):
     assert [p.name for p in (tmp_path / "work").iterdir()] == ["splits.json"]
 
 
-@pytest.mark.parametrize("text, words", [
-    (None, "No such file"), ("{", "JSON"), ("[]", "no list of folds"), ('{"folds": [{"train": ["a"]}]}', "fold 0 without"),
-    (json.dumps({"folds": [{"train": ["a", "b"], "val": ["b"]}]}), "b in train and val of fold 0"),
-])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (None, "No such file"),
+        ("{", "JSON"),
+        ("[]", "no list of folds"),
+        ('{"folds": [{"train": ["a"]}]}', "fold 0 without"),
+        (json.dumps({"folds": [{"train": ["a", "b"], "val": ["b"]}]}), "b in train and val of fold 0"),
+    ],
+)
 def test_broken_files(tmp_path, text, words):
     path = tmp_path / "splits.json"
     if text is not None:

@@ -39,7 +39,9 @@ def test_same_case_from_masks_of_any_orientation(tmp_path, orientation):
     simulate_case(SimulatedCase("case_1", path, tmp_path / "case_1", None, True, 19))
     written = nib.load(tmp_path / "case_1/imaging.nii.gz")
     expected = np.where(_label() == 3, 1, _label()).astype(np.uint8)
-    np.testing.assert_array_equal(np.asarray(written.dataobj), simulate(expected, (8, 5, 5), [19, zlib.crc32(b"case_1")]))
+    np.testing.assert_array_equal(
+        np.asarray(written.dataobj), simulate(expected, (8, 5, 5), [19, zlib.crc32(b"case_1")])
+    )
     np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "case_1/segmentation.nii.gz").dataobj), expected)
     assert nib.aff2axcodes(written.affine) == ("I", "P", "L")
     np.testing.assert_allclose(written.affine, KITS_AFFINE, atol=1e-4)

@@ -14,7 +14,9 @@ from kidneyseg.volume.nifti import read_image
 
 def test_one_worker_is_this_process():
     assert run_cases(lambda n: (n, os.getpid()), [3, 1], ["a", "b"], workers=1, title="t") == [
-        (3, os.getpid()), (1, os.getpid())]
+        (3, os.getpid()),
+        (1, os.getpid()),
+    ]
     assert run_cases(abs, [], [], workers=4, title="t") == []
     assert default_workers() >= 1
 

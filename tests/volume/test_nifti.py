@@ -68,8 +68,20 @@ def test_mask_keeps_qform_sform_codes_shape_and_drops_scaling(tmp_path):
     mask = np.arange(scan.array.size, dtype=np.int64).reshape(scan.array.shape) % 256
     write_mask(out, mask, scan)
     before, after = nib.load(path).header, nib.load(out).header
-    for key in ("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "srow_x", "srow_y",
-                "srow_z", "pixdim", "dim", "xyzt_units"):
+    for key in (
+        "qform_code",
+        "sform_code",
+        "quatern_b",
+        "quatern_c",
+        "quatern_d",
+        "qoffset_x",
+        "srow_x",
+        "srow_y",
+        "srow_z",
+        "pixdim",
+        "dim",
+        "xyzt_units",
+    ):
         np.testing.assert_array_equal(before[key], after[key], err_msg=key)
     assert after.get_data_dtype() == np.uint8 and after.get_slope_inter() == (None, None) and after["cal_max"] == 0
     np.testing.assert_array_equal(read_mask(out).array, mask)
@@ -85,10 +97,17 @@ def test_oblique_scan_goes_to_its_nearest_axes(tmp_path):
     np.testing.assert_allclose(scan.spacing, (2.0, 0.9, 0.8), rtol=1e-6)
 
 
-@pytest.mark.parametrize("dtype, slope, inter, expected", [
-    (np.int16, 1, -1024, np.int16), (np.uint16, 1, -1024, np.int16), (np.int32, 1, 0, np.int16),
-    (np.float32, 1, 0, np.int16), (np.float64, 1, 0, np.int16), (np.int16, 0.5, 0, np.float32),
-])
+@pytest.mark.parametrize(
+    "dtype, slope, inter, expected",
+    [
+        (np.int16, 1, -1024, np.int16),
+        (np.uint16, 1, -1024, np.int16),
+        (np.int32, 1, 0, np.int16),
+        (np.float32, 1, 0, np.int16),
+        (np.float64, 1, 0, np.int16),
+        (np.int16, 0.5, 0, np.float32),
+    ],
+)
 def test_hu_survive_every_storage_type(tmp_path, dtype, slope, inter, expected):
     stored = np.arange(210).reshape(SHAPE).astype(dtype)
     image = nib.Nifti1Image(stored, np.diag([-1, -1, 1, 1]))
@@ -153,12 +172,26 @@ def _broken(tmp_path, kind):
     return path
 
 
-@pytest.mark.parametrize("kind, words", [
-    ("missing", "no such file"), ("truncated", "broken"), ("short", "broken"), ("text", "broken"),
-    ("gzipped text", "broken"), ("empty", "broken"), ("4-D", "shape (4, 4, 4, 2)"), ("2-D", "shape (4, 4)"),
-    ("nan", "3 voxels that are NaN"), ("colour", "one number per voxel"), ("singular", "inverted"),
-    ("no orientation", "sform_code"), ("folder", "a folder"), ("other format", "bad.png"), ("broken mha", "broken"),
-])
+@pytest.mark.parametrize(
+    "kind, words",
+    [
+        ("missing", "no such file"),
+        ("truncated", "broken"),
+        ("short", "broken"),
+        ("text", "broken"),
+        ("gzipped text", "broken"),
+        ("empty", "broken"),
+        ("4-D", "shape (4, 4, 4, 2)"),
+        ("2-D", "shape (4, 4)"),
+        ("nan", "3 voxels that are NaN"),
+        ("colour", "one number per voxel"),
+        ("singular", "inverted"),
+        ("no orientation", "sform_code"),
+        ("folder", "a folder"),
+        ("other format", "bad.png"),
+        ("broken mha", "broken"),
+    ],
+)
 def test_broken_files_give_one_error_that_names_them(tmp_path, kind, words):
     path = _broken(tmp_path, kind)
     with pytest.raises(InputError) as caught:

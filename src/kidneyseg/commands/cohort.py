@@ -38,22 +38,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    check = _action(actions, "check", "read every case and list all faults in one table; exit status 1 if there are any", _check)
-    check.add_argument("--labels", nargs="+", type=int, default=[1, 2], metavar="N",
-                       help="labels that masks may hold beside 0 (default: 1 2; KiTS21 and KiTS23: 1 2 3)")
+    check = _action(
+        actions, "check", "read every case and list all faults in one table; exit status 1 if there are any", _check
+    )
+    check.add_argument(
+        "--labels",
+        nargs="+",
+        type=int,
+        default=[1, 2],
+        metavar="N",
+        help="labels that masks may hold beside 0 (default: 1 2; KiTS21 and KiTS23: 1 2 3)",
+    )
     check.add_argument("--json", action="store_true", help="print the faults as JSON instead of a table")
 
     describe = _action(actions, "fingerprint", "spacing, size, intensities and label volumes of a cohort", _fingerprint)
-    describe.add_argument("--json", action="store_true", help="print everything, per case too, as JSON instead of tables")
+    describe.add_argument(
+        "--json", action="store_true", help="print everything, per case too, as JSON instead of tables"
+    )
 
-    split = _action(actions, "split", "write cross-validation folds, stratified by tumour volume, to WORK/splits.json", _split)
+    split = _action(
+        actions, "split", "write cross-validation folds, stratified by tumour volume, to WORK/splits.json", _split
+    )
     split.add_argument("--work", type=Path, required=True, help="folder in which splits.json is written")
     split.add_argument("--folds", type=int, default=5, help="number of folds (default: 5)")
     split.add_argument("--seed", type=int, default=2022, help="of the random deal (default: 2022)")
     split.add_argument("--overwrite", action="store_true", help="replace a splits.json that says something else")
 
-    download = actions.add_parser("download", help="print how to get KiTS19 and KiTS23 from their authors",
-                                  description="Print how to get KiTS19 and KiTS23 from their authors; downloads nothing.")
+    download = actions.add_parser(
+        "download",
+        help="print how to get KiTS19 and KiTS23 from their authors",
+        description="Print how to get KiTS19 and KiTS23 from their authors; downloads nothing.",
+    )
     download.set_defaults(action_run=_download)
 
 
@@ -62,12 +77,25 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _action(actions, name: str, line: str, function) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=line, description=line[0].upper() + line[1:] + ".",
-                                formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES)
-    parser.add_argument("data", type=Path, metavar="DATA",
-                        help="data folder: KiTS case folders, nnU-Net raw, images/ + labels/, or NAME + NAME_seg files")
-    parser.add_argument("--workers", type=int, default=default_workers(),
-                        help="processes; each needs up to 2 GiB on full-size scans (default: %(default)s, the CPUs)")
+    parser = actions.add_parser(
+        name,
+        help=line,
+        description=line[0].upper() + line[1:] + ".",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=EXAMPLES,
+    )
+    parser.add_argument(
+        "data",
+        type=Path,
+        metavar="DATA",
+        help="data folder: KiTS case folders, nnU-Net raw, images/ + labels/, or NAME + NAME_seg files",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=default_workers(),
+        help="processes; each needs up to 2 GiB on full-size scans (default: %(default)s, the CPUs)",
+    )
     parser.set_defaults(action_run=function)
     return parser
 
@@ -103,18 +131,36 @@ def _fingerprint(args: argparse.Namespace) -> int:
         print(json.dumps(found, indent=1))
         return 0
     summary = found["summary"]
-    print(f"{summary['cases']} cases; file axes grow towards "
-          + ", ".join(f"{name} ({count})" for name, count in summary["orientations"].items()) + "\n")
-    spreads = [(name, summary[key], digits) for name, key, digits in (
-        ("spacing, mm (z, y, x)", "spacing_mm", 2), ("size, voxels (z, y, x)", "shape", 0), ("extent, mm (z, y, x)", "extent_mm", 0))]
-    spreads += [(f"label {label}, ml, in {one['cases']} cases, {one['components']} pieces", one["ml"], 1)
-                for label, one in summary["labels"].items()]
-    _print_table(("", "min", "median", "max"), [
-        (name, *(_numbers(spread[key], digits) for key in ("min", "median", "max"))) for name, spread, digits in spreads])
+    print(
+        f"{summary['cases']} cases; file axes grow towards "
+        + ", ".join(f"{name} ({count})" for name, count in summary["orientations"].items())
+        + "\n"
+    )
+    spreads = [
+        (name, summary[key], digits)
+        for name, key, digits in (
+            ("spacing, mm (z, y, x)", "spacing_mm", 2),
+            ("size, voxels (z, y, x)", "shape", 0),
+            ("extent, mm (z, y, x)", "extent_mm", 0),
+        )
+    ]
+    spreads += [
+        (f"label {label}, ml, in {one['cases']} cases, {one['components']} pieces", one["ml"], 1)
+        for label, one in summary["labels"].items()
+    ]
+    _print_table(
+        ("", "min", "median", "max"),
+        [
+            (name, *(_numbers(spread[key], digits) for key in ("min", "median", "max")))
+            for name, spread, digits in spreads
+        ],
+    )
     print()
     parts = {part: hu for part, hu in summary["hu"].items() if hu}
     headings = [key if key in ("mean", "sd") else f"{key[1:]} %" for key in next(iter(parts.values()), {})]
-    _print_table(("HU in", *headings), [(part, *(f"{value:.0f}" for value in hu.values())) for part, hu in parts.items()])
+    _print_table(
+        ("HU in", *headings), [(part, *(f"{value:.0f}" for value in hu.values())) for part, hu in parts.items()]
+    )
     return 0
 
 
@@ -128,8 +174,12 @@ def _split(args: argparse.Namespace) -> int:
     volumes = tumour_volumes(cases, workers=args.workers)
     splits = make_splits(volumes, args.folds, args.seed)
     if path.exists() and not args.overwrite and json.loads(path.read_text(encoding="utf-8")) != splits:
-        raise InputError(path, expected="no file, or one with the same folds", found="other folds",
-                         remedy="Pass --overwrite, but models trained on the old folds cannot be scored on the new ones")
+        raise InputError(
+            path,
+            expected="no file, or one with the same folds",
+            found="other folds",
+            remedy="Pass --overwrite, but models trained on the old folds cannot be scored on the new ones",
+        )
     save_splits(splits, path)
     rows = []
     for number, fold in enumerate(splits["folds"]):

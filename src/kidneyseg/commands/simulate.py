@@ -17,17 +17,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg simulate kits23/dataset simkits --kits19 --spacing 3.22 1.62 1.62
 
 An interrupted run is completed by the same command: cases that are there are kept."""
-    parser.add_argument("labels", type=Path, nargs="?", metavar="LABELS",
-                        help="folder of KiTS masks, case_00000/segmentation.nii.gz; not with --phantom")
+    parser.add_argument(
+        "labels",
+        type=Path,
+        nargs="?",
+        metavar="LABELS",
+        help="folder of KiTS masks, case_00000/segmentation.nii.gz; not with --phantom",
+    )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for case_00000/{imaging,segmentation}.nii.gz")
     parser.add_argument("--phantom", type=int, metavar="N", help="make N phantoms from nothing instead")
     parser.add_argument("--cysts", action="store_true", help="phantoms with cysts, label 3 (default: without)")
     parser.add_argument("--cases", nargs="+", metavar="CASE", help="masks to use (default: all)")
-    parser.add_argument("--spacing", nargs=3, type=float, metavar=("Z", "Y", "X"),
-                        help="resample the masks to this spacing in mm first, for small cases (default: keep their own)")
+    parser.add_argument(
+        "--spacing",
+        nargs=3,
+        type=float,
+        metavar=("Z", "Y", "X"),
+        help="resample the masks to this spacing in mm first, for small cases (default: keep their own)",
+    )
     parser.add_argument("--kits19", action="store_true", help="merge cysts (3) into kidney (1), as KiTS19 labels them")
     parser.add_argument("--seed", type=int, default=19, help="one seed gives one cohort, voxel for voxel (default: 19)")
-    parser.add_argument("--workers", type=int, default=default_workers(), help="processes (default: %(default)s, the CPUs)")
+    parser.add_argument(
+        "--workers", type=int, default=default_workers(), help="processes (default: %(default)s, the CPUs)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _phantoms(args: argparse.Namespace) -> int:
     if args.phantom < 1:
-        raise InputError("--phantom", expected="at least 1", found=str(args.phantom), remedy="Give the number of phantoms")
+        raise InputError(
+            "--phantom", expected="at least 1", found=str(args.phantom), remedy="Give the number of phantoms"
+        )
     _refuse(args, "LABELS", args.labels)
     for option in ("cases", "spacing", "kits19"):
         _refuse(args, f"--{option}", getattr(args, option))
@@ -53,14 +67,25 @@ def _refuse(args: argparse.Namespace, option: str, value: object) -> None:
 
 def _simkits(args: argparse.Namespace) -> int:
     if args.labels is None:
-        raise InputError("simulate", expected="LABELS and OUT, or --phantom N and OUT", found="one folder",
-                         remedy="Give the folder of masks and the output folder")
+        raise InputError(
+            "simulate",
+            expected="LABELS and OUT, or --phantom N and OUT",
+            found="one folder",
+            remedy="Give the folder of masks and the output folder",
+        )
     _refuse(args, "--cysts", args.cysts)
     if args.spacing and min(args.spacing) <= 0:
-        raise InputError("--spacing", expected="three lengths above 0 mm", found=str(args.spacing), remedy="Give for example 3.22 1.62 1.62")
+        raise InputError(
+            "--spacing",
+            expected="three lengths above 0 mm",
+            found=str(args.spacing),
+            remedy="Give for example 3.22 1.62 1.62",
+        )
     labels = find_labels(args.labels, args.cases)
     spacing = tuple(args.spacing) if args.spacing else None
     claim_folder(args.out, {"simulate": 1, "seed": args.seed, "spacing": args.spacing, "kits19": args.kits19})
-    jobs = [SimulatedCase(name, path, args.out / name, spacing, args.kits19, args.seed) for name, path in labels.items()]
+    jobs = [
+        SimulatedCase(name, path, args.out / name, spacing, args.kits19, args.seed) for name, path in labels.items()
+    ]
     run_cases(simulate_case, jobs, list(labels), workers=args.workers, title="simulate")
     return len(jobs)

@@ -37,11 +37,13 @@ def check_cohort(cases: Sequence[Case], labels: Sequence[int] = (1, 2), *, worke
     values, a missing mask, mask and scan of different shape or more than half a voxel apart, labels other than 0 and
     ``labels``, no kidney (label 1), spacing outside 0.1-10 mm, two cases of one name.
     """
-    found = run_cases(partial(check_case, labels=tuple(labels)), cases, [case.name for case in cases],
-                      workers=workers, title="check")
+    found = run_cases(
+        partial(check_case, labels=tuple(labels)), cases, [case.name for case in cases], workers=workers, title="check"
+    )
     twice = Counter(case.name for case in cases)
     return [
-        fault for case, faults in zip(cases, found)
+        fault
+        for case, faults in zip(cases, found)
         for fault in (([_duplicate(case, twice[case.name])] if twice[case.name] > 1 else []) + faults)
     ]
 
@@ -52,7 +54,9 @@ def check_case(case: Case, labels: Sequence[int] = (1, 2)) -> list[Fault]:
     scan = _read(read_image, case, case.image, faults)
     mask = None
     if case.label is None:
-        faults.append(Fault(case.name, str(case.image), "a mask beside the scan", "none", "Add the mask, or move the scan away"))
+        faults.append(
+            Fault(case.name, str(case.image), "a mask beside the scan", "none", "Add the mask, or move the scan away")
+        )
     else:
         mask = _read(read_mask, case, case.label, faults)
     for volume in (scan, mask):
@@ -63,8 +67,15 @@ def check_case(case: Case, labels: Sequence[int] = (1, 2)) -> list[Fault]:
     if scan is not None and mask is not None:
         found = mask.misplacement(scan)
         if found:
-            faults.append(Fault(case.name, str(mask.path), "the scan's shape and affine", found,
-                                "Give the mask that was drawn on this scan, or copy the scan's affine if it is right"))
+            faults.append(
+                Fault(
+                    case.name,
+                    str(mask.path),
+                    "the scan's shape and affine",
+                    found,
+                    "Give the mask that was drawn on this scan, or copy the scan's affine if it is right",
+                )
+            )
     return faults
 
 
@@ -85,8 +96,15 @@ def _spacing_faults(case: Case, volume: Scan) -> list[Fault]:
     if all(low <= s <= high for s in volume.spacing):
         return []
     found = " x ".join(f"{s:g}" for s in volume.spacing)
-    return [Fault(case.name, str(volume.path), f"spacing of {low:g}-{high:g} mm", f"{found} mm (z, y, x)",
-                  "Correct the affine; a factor of 1000 means metres or micrometres")]
+    return [
+        Fault(
+            case.name,
+            str(volume.path),
+            f"spacing of {low:g}-{high:g} mm",
+            f"{found} mm (z, y, x)",
+            "Correct the affine; a factor of 1000 means metres or micrometres",
+        )
+    ]
 
 
 def _label_faults(case: Case, mask: Scan, labels: Sequence[int]) -> list[Fault]:
@@ -95,9 +113,23 @@ def _label_faults(case: Case, mask: Scan, labels: Sequence[int]) -> list[Fault]:
     unknown = [label for label in np.flatnonzero(counts).tolist() if label != 0 and label not in labels]
     if unknown:
         voxels = ", ".join(f"{label} ({counts[label]} voxels)" for label in unknown[:5])
-        faults.append(Fault(case.name, str(mask.path), f"labels 0 and {', '.join(map(str, labels))}", voxels,
-                            "Pass --labels if they are meant (KiTS21 and KiTS23 have 3, cyst), else correct the mask"))
+        faults.append(
+            Fault(
+                case.name,
+                str(mask.path),
+                f"labels 0 and {', '.join(map(str, labels))}",
+                voxels,
+                "Pass --labels if they are meant (KiTS21 and KiTS23 have 3, cyst), else correct the mask",
+            )
+        )
     if not counts[KIDNEY]:
-        faults.append(Fault(case.name, str(mask.path), f"kidney voxels (label {KIDNEY})", "none",
-                            "Leave the case out, or give its labels the numbers of KiTS"))
+        faults.append(
+            Fault(
+                case.name,
+                str(mask.path),
+                f"kidney voxels (label {KIDNEY})",
+                "none",
+                "Leave the case out, or give its labels the numbers of KiTS",
+            )
+        )
     return faults

@@ -38,21 +38,29 @@ def find_cases(folder: str | Path) -> list[Case]:
     """All cases of a data folder, sorted by name; the layout is recognised from the files (see the module's table).
 
     KiTS folders are searched for in ``folder`` and, where the official repositories put them, in ``folder/data`` and
-    ``folder/dataset``; those whose scan was never downloaded are left out. Names are those of the files or case folders, so
-    two files may claim one: `kidneyseg cohort check` reports that.
+    ``folder/dataset``; those whose scan was never downloaded are left out. Names are those of the files or case
+    folders, so two files may claim one: `kidneyseg cohort check` reports that.
 
     Raises:
         InputError: no such folder, or nothing in it that is one of the layouts, naming what was seen instead.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(folder, expected="a data folder", found="a file" if folder.exists() else "no such folder",
-                         remedy="Check the path")
+        raise InputError(
+            folder,
+            expected="a data folder",
+            found="a file" if folder.exists() else "no such folder",
+            remedy="Check the path",
+        )
     kits = _kits(folder) or _kits(folder / "data") or _kits(folder / "dataset")
     cases = kits or _nnunet(folder) or _two_folders(folder) or _flat(folder)
     if not cases:
-        raise InputError(folder, expected=f"cases laid out as {LAYOUTS}", found=_seen(folder),
-                         remedy="Rename the files to one of these layouts")
+        raise InputError(
+            folder,
+            expected=f"cases laid out as {LAYOUTS}",
+            found=_seen(folder),
+            remedy="Rename the files to one of these layouts",
+        )
     return sorted(cases, key=lambda case: (case.name, case.image))
 
 
@@ -61,7 +69,8 @@ def require_labels(cases: list[Case], folder: str | Path) -> list[Case]:
     bare = [case.name for case in cases if case.label is None]
     if bare:
         raise InputError(
-            folder, expected="a mask for every case",
+            folder,
+            expected="a mask for every case",
             found=f"{len(bare)} of {len(cases)} without: {', '.join(bare[:5])}{' ...' if len(bare) > 5 else ''}",
             remedy="Run `kidneyseg cohort check` for the whole list, then add the masks or move those cases away",
         )

@@ -35,8 +35,12 @@ class CaseStatistics:
 
     def to_dict(self) -> dict:
         return {
-            "case": self.name, "shape": list(self.shape), "spacing_mm": list(self.spacing), "orientation": self.orientation,
-            "hu": {part: describe(counts) for part, counts in self.histograms.items()}, "labels": self.labels,
+            "case": self.name,
+            "shape": list(self.shape),
+            "spacing_mm": list(self.spacing),
+            "orientation": self.orientation,
+            "hu": {part: describe(counts) for part, counts in self.histograms.items()},
+            "labels": self.labels,
         }
 
 
@@ -44,10 +48,9 @@ def fingerprint(cases: Sequence[Case], *, workers: int = 1) -> dict:
     """Statistics of a cohort, ready for JSON.
 
     Returns:
-        {"cases": [{"case", "shape" (z, y, x), "spacing_mm" (z, y, x), "orientation" (of the file's axes), "hu": {"body",
-        "kidney": see :func:`describe`}, "labels": {label: {"ml", "components"}}}], "summary": {"cases", "spacing_mm",
-        "shape", "extent_mm": {"min", "median", "max"}, "hu", "labels": {label: {"cases", "ml": {...}, "components"}},
-        "orientations": {orientation: cases}}}.
+        {"cases": [CaseStatistics.to_dict()], "summary": {"cases": count, "spacing_mm", "shape", "extent_mm": {"min",
+        "median", "max"}, (z, y, x) each; "orientations": {axis codes: cases}, "hu": {"body", "kidney": as
+        :func:`describe`}, "labels": {label: {"cases", "ml": {"min", "median", "max"}, "components"}}}}.
 
     Raises:
         InputError: a file cannot be read, or a mask has not the shape of its scan.
@@ -108,13 +111,22 @@ def _summary(rows: Sequence[CaseStatistics]) -> dict:
         "shape": _spread([row.shape for row in rows]),
         "extent_mm": _spread(extents),
         "orientations": {name: orientations.count(name) for name in sorted(set(orientations))},
-        "hu": {part: describe(sum(row.histograms[part] for row in rows if part in row.histograms)) for part in sorted(parts)},
-        "labels": {label: _label_summary([row.labels[label] for row in rows if label in row.labels]) for label in labels},
+        "hu": {
+            part: describe(sum(row.histograms[part] for row in rows if part in row.histograms))
+            for part in sorted(parts)
+        },
+        "labels": {
+            label: _label_summary([row.labels[label] for row in rows if label in row.labels]) for label in labels
+        },
     }
 
 
 def _label_summary(found: Sequence[dict]) -> dict:
-    return {"cases": len(found), "components": sum(one["components"] for one in found), "ml": _spread([one["ml"] for one in found])}
+    return {
+        "cases": len(found),
+        "components": sum(one["components"] for one in found),
+        "ml": _spread([one["ml"] for one in found]),
+    }
 
 
 def _spread(values: Sequence) -> dict:

@@ -34,24 +34,26 @@ def make_splits(volumes: Mapping[str, float], folds: int = 5, seed: int = 2022) 
         InputError: fewer than 2 folds, or fewer cases than folds.
     """
     if folds < 2 or len(volumes) < folds:
-        raise InputError("folds", expected=f"2 to {len(volumes)} folds, the number of cases", found=str(folds),
-                         remedy="Give fewer folds or more cases" if folds >= 2 else "Give at least 2")
+        raise InputError(
+            "folds",
+            expected=f"2 to {len(volumes)} folds, the number of cases",
+            found=str(folds),
+            remedy="Give fewer folds or more cases" if folds >= 2 else "Give at least 2",
+        )
     rng = np.random.default_rng(seed)
     names = sorted(volumes, key=lambda name: (volumes[name], name))
     held_out: list[list[str]] = [[] for _ in range(folds)]
     for start in range(0, len(names), folds):
         for fold, name in zip(rng.permutation(folds), names[start : start + folds]):
             held_out[fold].append(name)
-    return {
-        "seed": seed,
-        "folds": [{"train": sorted(set(names) - set(val)), "val": sorted(val)} for val in held_out],
-    }
+    return {"seed": seed, "folds": [{"train": sorted(set(names) - set(val)), "val": sorted(val)} for val in held_out]}
 
 
 def tumour_volumes(cases: Sequence[Case], label: int = TUMOUR, *, workers: int = 1) -> dict[str, float]:
     """Volume of ``label`` in ml in every case's mask; all cases have one. Raises InputError if one is unreadable."""
-    volumes = run_cases(partial(_volume, label=label), cases, [case.name for case in cases], workers=workers,
-                        title="tumour volumes")
+    volumes = run_cases(
+        partial(_volume, label=label), cases, [case.name for case in cases], workers=workers, title="tumour volumes"
+    )
     return dict(zip([case.name for case in cases], volumes))
 
 
@@ -74,14 +76,24 @@ def load_splits(path: str | Path) -> dict:
     try:
         splits = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(path, expected="the folds", found=error.strerror or str(error),
-                         remedy="Make them with `kidneyseg cohort split`") from None
+        raise InputError(
+            path,
+            expected="the folds",
+            found=error.strerror or str(error),
+            remedy="Make them with `kidneyseg cohort split`",
+        ) from None
     except ValueError as error:
-        raise InputError(path, expected="JSON", found=str(error), remedy="Make it again with `kidneyseg cohort split`") from None
+        raise InputError(
+            path, expected="JSON", found=str(error), remedy="Make it again with `kidneyseg cohort split`"
+        ) from None
     fault = _fault(splits)
     if fault:
-        raise InputError(path, expected='{"folds": [{"train": [names], "val": [names]}, ...]}', found=fault,
-                         remedy="Make it again with `kidneyseg cohort split`")
+        raise InputError(
+            path,
+            expected='{"folds": [{"train": [names], "val": [names]}, ...]}',
+            found=fault,
+            remedy="Make it again with `kidneyseg cohort split`",
+        )
     return splits
 
 

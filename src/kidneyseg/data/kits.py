@@ -38,12 +38,20 @@ def find_labels(folder: str | Path, names: Sequence[str] | None = None) -> dict[
     folder = Path(folder)
     found = {path.parent.name: path for path in sorted(folder.glob("*/segmentation.nii.gz"))}
     if not found:
-        raise InputError(folder, expected="KiTS masks, case_00000/segmentation.nii.gz", found="none",
-                         remedy="Give the folder that holds the case folders")
+        raise InputError(
+            folder,
+            expected="KiTS masks, case_00000/segmentation.nii.gz",
+            found="none",
+            remedy="Give the folder that holds the case folders",
+        )
     missing = sorted(set(names or ()) - set(found))
     if missing:
-        raise InputError(folder, expected="the cases asked for", found=f"no {', '.join(missing)}",
-                         remedy="Check --cases against the folder")
+        raise InputError(
+            folder,
+            expected="the cases asked for",
+            found=f"no {', '.join(missing)}",
+            remedy="Check --cases against the folder",
+        )
     return {name: path for name, path in found.items() if not names or name in names}
 
 
@@ -55,8 +63,12 @@ def simulate_case(case: SimulatedCase) -> None:
     label = mask.array[::-1]  # as KiTS stores it: the same voxels whatever the orientation of the file
     if label.max() > CYST or not label.any():
         found = f"labels {np.unique(label).tolist()}"
-        raise InputError(case.label, expected="a mask of 1 kidney, 2 tumour, 3 cyst", found=found,
-                         remedy="Leave this case out, or map its labels to these")
+        raise InputError(
+            case.label,
+            expected="a mask of 1 kidney, 2 tumour, 3 cyst",
+            found=found,
+            remedy="Leave this case out, or map its labels to these",
+        )
     if case.merge_cysts:
         label = np.where(label == CYST, np.uint8(KIDNEY), label)
     spacing = mask.spacing
@@ -68,7 +80,9 @@ def simulate_case(case: SimulatedCase) -> None:
     write_case(case.folder, hu[::-1], label[::-1], affine)
 
 
-def write_case(folder: Path, hu: np.ndarray, label: np.ndarray, affine: np.ndarray, codes: Sequence[str] = KITS) -> None:
+def write_case(
+    folder: Path, hu: np.ndarray, label: np.ndarray, affine: np.ndarray, codes: Sequence[str] = KITS
+) -> None:
     """Write ``imaging.nii.gz`` and ``segmentation.nii.gz``; the folder appears complete or not at all.
 
     Args:
@@ -97,12 +111,17 @@ def claim_folder(folder: Path, settings: dict) -> None:
     text = json.dumps(settings, indent=1) + "\n"
     if note.exists():
         if note.read_text(encoding="utf-8") != text:
-            raise InputError(folder, expected=f"no cohort, or one made with {json.dumps(settings)}",
-                             found=f"one made with {' '.join(note.read_text(encoding='utf-8').split())}",
-                             remedy="Give another folder, or delete this one")
+            raise InputError(
+                folder,
+                expected=f"no cohort, or one made with {json.dumps(settings)}",
+                found=f"one made with {' '.join(note.read_text(encoding='utf-8').split())}",
+                remedy="Give another folder, or delete this one",
+            )
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(folder, expected="a new or empty folder", found="files of other origin", remedy="Give another folder")
+        raise InputError(
+            folder, expected="a new or empty folder", found="files of other origin", remedy="Give another folder"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     partial = note.with_name(f".{note.name}.{os.getpid()}")
     partial.write_text(text, encoding="utf-8")

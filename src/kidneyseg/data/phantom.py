@@ -20,13 +20,13 @@ SHAPE = (64, 160, 160)
 SPACING = (3.22, 1.62, 1.62)
 EXTENT_MM = (150, 230, 240)  # least field of view that holds both kidneys
 CONTRASTED = Tissue(
-    cortex=(175, 225), medulla_below_cortex=(20, 50), bright_tumour=(70, 100), dim_tumour=(35, 70), bright_share=0.5,
+    cortex=(175, 225), medulla_below_cortex=(20, 50), bright_tumour=(70, 100), dim_tumour=(35, 70), bright_share=0.5
 )
 ORIENTATIONS = (KITS, ("L", "P", "S"), ("R", "A", "S"), ("L", "A", "S"))
 
 
 def make_phantom(
-    seed: int | Sequence[int], shape: Sequence[int] = SHAPE, spacing: Sequence[float] = SPACING, cysts: bool = False,
+    seed: int | Sequence[int], shape: Sequence[int] = SHAPE, spacing: Sequence[float] = SPACING, cysts: bool = False
 ) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float]]:
     """One phantom CT; the same arguments give the same voxels.
 
@@ -50,9 +50,7 @@ def make_phantom(
     return hu, label, tuple(spacing)
 
 
-def write_cohort(
-    out: str | Path, cases: int, seed: int = 19, *, cysts: bool = False, workers: int = 1,
-) -> list[Path]:
+def write_cohort(out: str | Path, cases: int, seed: int = 19, *, cysts: bool = False, workers: int = 1) -> list[Path]:
     """Write ``cases`` phantoms as ``OUT/case_00000/{imaging,segmentation}.nii.gz``; returns the case folders.
 
     Fields of view differ by some percent between cases, and so do the orientations of the files (a quarter of them
@@ -91,8 +89,9 @@ def _draw_labels(rng: np.random.Generator, shape: Sequence[int], spacing: Sequen
     label = np.zeros(shape, np.uint8)
     extent = np.multiply(shape, spacing)
     centre = extent * (0.5, 0.5, 0.5) + rng.normal(0, (4, 3, 2))
-    axes = np.meshgrid(*[(np.arange(n, dtype=np.float32) + 0.5) * s for n, s in zip(shape, spacing)],
-                       indexing="ij", sparse=True)
+    axes = np.meshgrid(
+        *[(np.arange(n, dtype=np.float32) + 0.5) * s for n, s in zip(shape, spacing)], indexing="ij", sparse=True
+    )
     wobble = smooth_field(rng, shape, spacing, 15)
     sides = [-1, 1] if rng.random() < 0.85 else [int(rng.choice([-1, 1]))]
     kidneys = []
@@ -130,8 +129,13 @@ def _bean(axes: Sequence[np.ndarray], at: np.ndarray, radii: np.ndarray, frame: 
 
 
 def _add_lesion(
-    rng: np.random.Generator, label: np.ndarray, axes: Sequence[np.ndarray], kidneys: Sequence, wobble: np.ndarray,
-    value: int, radius: float,
+    rng: np.random.Generator,
+    label: np.ndarray,
+    axes: Sequence[np.ndarray],
+    kidneys: Sequence,
+    wobble: np.ndarray,
+    value: int,
+    radius: float,
 ) -> None:
     """A ball of about ``radius`` mm at a random kidney: deep inside it, at its surface, or mostly outside."""
     at, radii, frame, side = kidneys[rng.integers(len(kidneys))]

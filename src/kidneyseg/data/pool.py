@@ -23,7 +23,7 @@ def default_workers() -> int:
 
 
 def run_cases(
-    function: Callable[[Item], Result], items: Sequence[Item], names: Sequence[str], *, workers: int, title: str,
+    function: Callable[[Item], Result], items: Sequence[Item], names: Sequence[str], *, workers: int, title: str
 ) -> list[Result]:
     """``[function(item) for item in items]`` in ``workers`` processes, with a progress bar called ``title``.
 
@@ -39,8 +39,11 @@ def run_cases(
     if workers < 1:
         raise InputError("--workers", expected="at least 1", found=str(workers), remedy="Give 1 or more")
     workers = min(workers, len(items))
-    outcomes = _run_here(function, items) if workers <= 1 else run_within(
-        function, items, [1] * len(items), budget=workers, workers=workers)
+    outcomes = (
+        _run_here(function, items)
+        if workers <= 1
+        else run_within(function, items, [1] * len(items), budget=workers, workers=workers)
+    )
     results: dict[int, Result] = {}
     with closing(outcomes), tqdm(total=len(items), desc=title, unit="case", disable=None) as bar:
         for index, outcome in outcomes:
@@ -65,6 +68,10 @@ def _named(name: str, error: Exception) -> Exception:
     if isinstance(error, InputError):
         return error
     if isinstance(error, BrokenProcessPool):
-        return InputError(name, expected="a worker process that finishes",
-                          found="one that was killed, probably for lack of memory", remedy="Use fewer --workers")
+        return InputError(
+            name,
+            expected="a worker process that finishes",
+            found="one that was killed, probably for lack of memory",
+            remedy="Use fewer --workers",
+        )
     return RuntimeError(f"{name}: {type(error).__name__}: {error}")

@@ -32,7 +32,9 @@ class Tissue:
     cyst: tuple[float, float] = (0, 20)
 
 
-def simulate(label: np.ndarray, spacing: Sequence[float], seed: int | Sequence[int], tissue: Tissue = Tissue()) -> np.ndarray:
+def simulate(
+    label: np.ndarray, spacing: Sequence[float], seed: int | Sequence[int], tissue: Tissue = Tissue()
+) -> np.ndarray:
     """A CT around the kidneys of ``label``.
 
     Args:
@@ -56,7 +58,9 @@ def simulate(label: np.ndarray, spacing: Sequence[float], seed: int | Sequence[i
     return np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
 
 
-def smooth_field(rng: np.random.Generator, shape: Sequence[int], spacing: Sequence[float], scale_mm: float) -> np.ndarray:
+def smooth_field(
+    rng: np.random.Generator, shape: Sequence[int], spacing: Sequence[float], scale_mm: float
+) -> np.ndarray:
     """Gaussian random field (z, y, x) float32 of zero mean and unit variance with correlation length ``scale_mm``."""
     coarse = [max(2, int(np.ceil(n * s / scale_mm)) + 2) for n, s in zip(shape, spacing)]
     field = rng.standard_normal(coarse).astype(np.float32)
@@ -82,7 +86,7 @@ def _ellipsoid(axes: Sequence[np.ndarray], centre: Sequence[float], radii: Seque
 
 
 def _paint_kidneys(
-    rng: np.random.Generator, label: np.ndarray, spacing: np.ndarray, hu: np.ndarray, tissue: Tissue,
+    rng: np.random.Generator, label: np.ndarray, spacing: np.ndarray, hu: np.ndarray, tissue: Tissue
 ) -> None:
     """Cortex, medulla, tumours and cysts written into ``hu`` where ``label`` says so."""
     depth = _depth(label > 0, spacing).astype(np.float32)
@@ -116,7 +120,11 @@ def _lesions(label: np.ndarray, value: int):
 
 
 def _tumour(
-    rng: np.random.Generator, lesion: np.ndarray, spacing: np.ndarray, texture: np.ndarray, wobble: np.ndarray,
+    rng: np.random.Generator,
+    lesion: np.ndarray,
+    spacing: np.ndarray,
+    texture: np.ndarray,
+    wobble: np.ndarray,
     tissue: Tissue,
 ) -> np.ndarray:
     """HU of one tumour's voxels: bright or dim, and often with a necrotic core."""

@@ -64,8 +64,12 @@ class Scan:
         """Raise InputError unless this mask lies on ``scan``."""
         found = self.misplacement(scan)
         if found:
-            raise InputError(self.path, expected=f"the shape and affine of {scan.path}", found=found,
-                             remedy="Give the mask that was drawn on this scan, or copy the scan's affine if you know it is right")
+            raise InputError(
+                self.path,
+                expected=f"the shape and affine of {scan.path}",
+                found=found,
+                remedy="Give the mask that was drawn on this scan, or copy the scan's affine if you know it is right",
+            )
 
 
 def read_image(path: str | Path) -> Scan:
@@ -85,7 +89,9 @@ def read_image(path: str | Path) -> Scan:
         broken = data.size - int(np.count_nonzero(np.isfinite(data)))
         if broken:
             raise InputError(
-                path, expected="finite HU in every voxel", found=f"{broken} voxels that are NaN or infinite",
+                path,
+                expected="finite HU in every voxel",
+                found=f"{broken} voxels that are NaN or infinite",
                 remedy="Convert the scan again from its DICOM files, or replace those voxels by -1024",
             )
     info = np.iinfo(np.int16)
@@ -108,7 +114,9 @@ def read_mask(path: str | Path) -> Scan:
     if wrong.any():
         some = ", ".join(f"{v:g}" for v in np.unique(data[wrong])[:5])
         raise InputError(
-            path, expected="labels, whole numbers from 0 to 255", found=f"{int(wrong.sum())} voxels with values such as {some}",
+            path,
+            expected="labels, whole numbers from 0 to 255",
+            found=f"{int(wrong.sum())} voxels with values such as {some}",
             remedy="Give the mask, not the scan, and resample masks with nearest neighbour only",
         )
     return _canonical(image, labels, path)
@@ -142,8 +150,9 @@ def save_nifti(path: str | Path, image: nib.Nifti1Image) -> None:
     """Write ``image`` atomically; its folder is made. Raises InputError if ``path`` is no NIfTI name."""
     path = Path(path)
     if not path.name.endswith(NIFTI_SUFFIXES):
-        raise InputError(path, expected="a name that ends in .nii.gz or .nii", found=f"{path.name!r}",
-                         remedy="Rename the output")
+        raise InputError(
+            path, expected="a name that ends in .nii.gz or .nii", found=f"{path.name!r}", remedy="Rename the output"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -165,13 +174,19 @@ def _load(path: Path) -> nib.Nifti1Image:
         image = _load_itk(path)
     else:
         raise InputError(
-            path, expected=f"a file that ends in {', '.join(NIFTI_SUFFIXES + ITK_SUFFIXES)}",
-            found=f"{path.name!r}", remedy="Convert it to NIfTI",
+            path,
+            expected=f"a file that ends in {', '.join(NIFTI_SUFFIXES + ITK_SUFFIXES)}",
+            found=f"{path.name!r}",
+            remedy="Convert it to NIfTI",
         )
     shape = image.shape
     if len(shape) < 3 or any(n != 1 for n in shape[3:]) or 0 in shape:
-        raise InputError(path, expected="one 3-D volume", found=f"shape {tuple(shape)}",
-                         remedy="Split a series into one file per volume")
+        raise InputError(
+            path,
+            expected="one 3-D volume",
+            found=f"shape {tuple(shape)}",
+            remedy="Split a series into one file per volume",
+        )
     return image
 
 
@@ -184,14 +199,20 @@ def _load_nifti(path: Path) -> nib.Nifti1Image:
         raise InputError(path, expected="a NIfTI file", found=type(image).__name__, remedy="Convert it to NIfTI")
     if image.header["sform_code"] == 0 and image.header["qform_code"] == 0:
         raise InputError(
-            path, expected="an orientation (sform or qform)", found="sform_code and qform_code 0",
+            path,
+            expected="an orientation (sform or qform)",
+            found="sform_code and qform_code 0",
             remedy="Convert the scan again from its DICOM files, or set the sform you know to be right",
         )
     affine = image.affine
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.isfinite(affine).all() or sizes.min() <= 0 or abs(np.linalg.det(affine[:3, :3] / sizes)) < 1e-3:
-        raise InputError(path, expected="an affine that can be inverted", found=f"{affine[:3, :3].tolist()}",
-                         remedy="Correct the sform or qform of the header")
+        raise InputError(
+            path,
+            expected="an affine that can be inverted",
+            found=f"{affine[:3, :3].tolist()}",
+            remedy="Correct the sform or qform of the header",
+        )
     return image
 
 
@@ -205,7 +226,8 @@ def _load_itk(path: Path) -> nib.Nifti1Image:
         raise _unreadable(path, error) from None
     if source.GetDimension() != 3 or source.GetNumberOfComponentsPerPixel() != 1:
         raise InputError(
-            path, expected="one 3-D volume with one value per voxel",
+            path,
+            expected="one 3-D volume with one value per voxel",
             found=f"{source.GetDimension()} axes with {source.GetNumberOfComponentsPerPixel()} values per voxel",
             remedy="Split a series into one file per volume",
         )
@@ -229,8 +251,12 @@ def _values(image: nib.Nifti1Image, path: Path) -> np.ndarray:
     except _UNREADABLE as error:
         raise _unreadable(path, error) from None
     if data.dtype.kind not in "iuf":
-        raise InputError(path, expected="one number per voxel", found=f"data type {data.dtype}",
-                         remedy="Convert colour or complex images to plain numbers")
+        raise InputError(
+            path,
+            expected="one number per voxel",
+            found=f"data type {data.dtype}",
+            remedy="Convert colour or complex images to plain numbers",
+        )
     return data.reshape(data.shape[:3])
 
 
@@ -244,5 +270,9 @@ def _canonical(image: nib.Nifti1Image, data: np.ndarray, path: Path) -> Scan:
 
 def _unreadable(path: Path, error: Exception) -> InputError:
     reason = " ".join(str(error).split()).replace(str(path), path.name) or type(error).__name__
-    return InputError(path, expected="a readable, complete image file", found=f"a broken one ({reason[:200]})",
-                      remedy="Copy or download it again")
+    return InputError(
+        path,
+        expected="a readable, complete image file",
+        found=f"a broken one ({reason[:200]})",
+        remedy="Copy or download it again",
+    )
