@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from cascade_doubles import FAT, dice, make_hu, make_labels, make_model, make_recipe, read_saved, save_scan
 
+from kidneyseg.data.samples import stage_samples
 from kidneyseg.inference.cascade import segment
+from kidneyseg.inference.model import Model
 from kidneyseg.volume.grid import Grid
+from kidneyseg.volume.intensity import normalise
 from kidneyseg.volume.nifti import read_image, write_mask
 
 SHAPE, SPACING = (40, 100, 120), (3.0, 1.2, 1.2)
@@ -193,3 +196,31 @@ def test_body_crop_does_not_move_the_mask(tmp_path):
     result = segment(read_saved(tmp_path, hu, SPACING), make_model(make_recipe()))
     assert result.stages["coarse"].grid.origin[1] > 50
     assert dice(result.mask > 0, truth) > 0.95
+
+
+def test_oracle_rois_are_those_of_the_training_data(tmp_path):
+    labels = make_labels(SHAPE, [LEFT, RIGHT], [BUMP])
+    recipe = make_recipe()
+    scan = read_saved(tmp_path, make_hu(labels), SPACING)
+    result = segment(scan, make_model(recipe), oracle=labels)
+    grids, _ = stage_samples(scan, labels, recipe, recipe.stage("fine"))
+    assert [roi.resize((roi.shape[0], 64, 64)) for roi in result.rois["fine"]] == grids
+
+
+def test_network_sees_in_inference_what_it_saw_in_training(tmp_path):
+    """The same pixels: slices of the fine stage, and the one window of a coarse stage that holds the whole scan."""
+    labels = make_labels(SHAPE, [LEFT], [BUMP])
+    recipe = make_recipe(patch=(64, 96, 96))
+    scan, model, seen = read_saved(tmp_path, make_hu(labels), SPACING), make_model(recipe), {"coarse": [], "fine": []}
+    for stage in recipe.stages:
+        def runtime(images, name=stage.name, inner=model.runtimes[stage.name]):
+            seen[name].extend(images[:, 0])
+            return inner(images)
+        model.runtimes[stage.name] = runtime
+    last_only = recipe.model_copy(update={"stages": recipe.stages[:1]})
+    segment(scan, model, oracle=labels)
+    segment(scan, Model(last_only, model.runtimes))
+    for stage in recipe.stages:
+        _, samples = stage_samples(scan, labels, recipe, stage)
+        trained = [normalise(s.image, stage.intensity.mean, stage.intensity.std) for s in samples]
+        np.testing.assert_array_equal(np.stack(seen[stage.name]), np.stack(trained))

@@ -8,9 +8,7 @@ from typing import Sequence
 
 from tqdm import tqdm
 
-from kidneyseg.data.cohort import Case, find_cases, require_labels
-from kidneyseg.data.prepared import PreparedCase, case_folder
-from kidneyseg.errors import InputError
+from kidneyseg.data.cohort import Case
 from kidneyseg.inference.cascade import segment
 from kidneyseg.inference.model import Model
 from kidneyseg.metrics.case import score_case
@@ -59,28 +57,3 @@ def evaluate_cases(model: Model, cases: Sequence[Case], out: Path, *, oracle: bo
                 best = segment(scan, model, oracle=truth).mask
                 ideal.append({"case": case.name, **score_case(best, truth, scan.spacing)})
     return FoldResult(score_fold(honest), score_fold(ideal) if oracle else None, seconds)
-
-
-def validation_cases(work: Path, names: Sequence[str], data: Path | None = None) -> list[Case]:
-    """The scans and masks of ``names``: in ``data`` if it is given, else where they were when they were prepared.
-
-    Raises:
-        InputError: a case is not in ``data``, was not prepared, or its files have moved.
-    """
-    if data is not None:
-        found = {case.name: case for case in find_cases(data)}
-        absent = [name for name in names if name not in found]
-        if absent:
-            raise InputError(data, expected=f"the {len(names)} validation cases", found=f"no {', '.join(absent[:5])}",
-                             remedy="Give the folder that `kidneyseg prepare` read")
-        return require_labels([found[name] for name in names], data)
-    cases = []
-    for name in names:
-        prepared = PreparedCase.read(case_folder(work, name))
-        image, label = Path(prepared.image["path"]), Path(prepared.label["path"])
-        for path in (image, label):
-            if not path.is_file():
-                raise InputError(path, expected=f"a file of case {name}, where it was when it was prepared", found="no such file",
-                                 remedy="Say with --data where the cohort is now")
-        cases.append(Case(name, image, label))
-    return cases

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mindspore import nn
 
-from kidneyseg import nets
+from kidneyseg import cpu, nets
 from kidneyseg.recipe import Stage
 from kidneyseg.training.checkpoint import load_weights
 
@@ -21,11 +21,7 @@ def load_network(stage: Stage, checkpoint: Path, device: str) -> nn.Cell:
     """
     network = stock_network(stage, checkpoint)
     if device == "CPU":
-        try:
-            from kidneyseg.cpu import accelerate
-        except ImportError:
-            return network
-        return accelerate(network)
+        return cpu.accelerate(network)
     from kidneyseg.training.stage import precision  # brings all of training along
 
     return nets.apply_precision(network, precision(stage, device))
