@@ -1,7 +1,7 @@
 """Fold scores of a trained recipe, or scores of anybody's masks.
 
-With --work: predicts the fold's validation cases from raw CT with the whole cascade and scores them; then once more with
-ROIs from the true masks (oracle), which judges the last stage alone. Writes WORK/fold<K>/predictions/ and
+With --work: predicts the fold's validation cases from raw CT with the whole cascade and scores them; then once more
+with ROIs from the true masks (oracle), which judges the last stage alone. Writes WORK/fold<K>/predictions/ and
 WORK/fold<K>/scores.{json,csv,md} (oracle: scores_oracle). With --pred and --truth: scores masks, whoever made them.
 """
 
@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trained.add_argument("--work", type=Path, metavar="DIR", help="folder of `kidneyseg prepare` and `kidneyseg train`")
     trained.add_argument("--fold", type=_fold, default=0, metavar="K", help="fold, from 0, or all (default: 0)")
     trained.add_argument("-c", "--recipe", metavar="RECIPE",
-                         help="recipe, for other inference settings than the model's (default: the one it was trained with)")
+                         help="recipe, for other inference settings than the model's (default: the one it was "
+                              "trained with)")
     trained.add_argument("overrides", nargs="*", metavar="KEY=VALUE",
                          help="recipe keys to change, for example stages.coarse.inference.overlap=0.25")
     trained.add_argument("-m", "--model", type=Path, metavar="FOLDER", help="model folder (default: WORK/fold<K>)")
@@ -46,8 +47,9 @@ def run(args: argparse.Namespace) -> int:
         return _score_masks(args)
     if args.work and not (args.pred or args.truth):
         return _score_folds(args)
+    given = [f"--{name}" for name in ("work", "pred", "truth") if getattr(args, name)]
     raise InputError("options of eval", expected="--work DIR, or --pred DIR with --truth DIR",
-                     found=" and ".join(f"--{name}" for name in ("work", "pred", "truth") if getattr(args, name)) or "none",
+                     found=" and ".join(given) or "none",
                      remedy="See `kidneyseg eval --help`")
 
 
@@ -60,7 +62,7 @@ def _score_masks(args: argparse.Namespace) -> int:
 
 def _score_folds(args: argparse.Namespace) -> int:
     from kidneyseg.data.folds import load_splits
-    from kidneyseg.inference.fold import validation_cases
+    from kidneyseg.data.prepared import locate_cases
     from kidneyseg.training.stage import fold_cases
 
     fold_cases(args.work, 0)  # says what is missing when nothing is prepared
@@ -68,7 +70,7 @@ def _score_folds(args: argparse.Namespace) -> int:
     if args.model and len(folds) > 1:
         raise InputError(f"--model {args.model}", expected="one fold", found="--fold all",
                          remedy="Name the fold that the model has not seen")
-    cases = {fold: validation_cases(args.work, fold_cases(args.work, fold)["val"], args.data) for fold in folds}
+    cases = {fold: locate_cases(args.work, fold_cases(args.work, fold)["val"], args.data) for fold in folds}
     of_folds = {fold: _score_fold(args, fold, cases[fold]) for fold in folds}
     if len(folds) > 1:
         over_folds = score_fold([{"case": f"fold {fold}", **scores.mean} for fold, scores in of_folds.items()])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from functools import partial
 from pathlib import Path
 from typing import Mapping, Sequence
 
 import numpy as np
 
+from kidneyseg.atomic import write_text
 from kidneyseg.data.cohort import Case
 from kidneyseg.data.pool import run_cases
 from kidneyseg.errors import InputError
@@ -59,11 +59,7 @@ def tumour_volumes(cases: Sequence[Case], label: int = TUMOUR, *, workers: int =
 
 def save_splits(splits: dict, path: str | Path) -> None:
     """Write ``splits`` as JSON, atomically; the folder is made."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = path.with_name(f".{path.name}.{os.getpid()}")
-    partial_file.write_text(json.dumps(splits, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial_file, path)
+    write_text(path, json.dumps(splits, indent=1) + "\n")
 
 
 def load_splits(path: str | Path) -> dict:

@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 
+from kidneyseg.atomic import write_text
 from kidneyseg.data.simulate import CYST, KIDNEY, resample_labels, simulate
 from kidneyseg.errors import InputError
 from kidneyseg.volume.nifti import CANONICAL, read_mask, save_nifti
@@ -123,6 +124,4 @@ def claim_folder(folder: Path, settings: dict) -> None:
             folder, expected="a new or empty folder", found="files of other origin", remedy="Give another folder"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    partial = note.with_name(f".{note.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, note)
+    write_text(note, text)

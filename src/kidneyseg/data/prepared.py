@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Sequence
 
+from kidneyseg.data.cohort import Case, find_cases, require_labels
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Recipe, Stage
 from kidneyseg.volume.grid import Grid
@@ -91,3 +93,28 @@ def stage_settings(stage: Stage) -> dict:
 def recipe_settings(recipe: Recipe) -> dict:
     """All settings that a case's records depend on, as JSON types."""
     return {"format": FORMAT, "stages": {stage.name: stage_settings(stage) for stage in recipe.stages}}
+
+
+def locate_cases(work: Path, names: Sequence[str], data: Path | None = None) -> list[Case]:
+    """The scans and masks of ``names``: in ``data`` if it is given, else where they were when they were prepared.
+
+    Raises:
+        InputError: a case is not in ``data``, was not prepared, or its files have moved.
+    """
+    if data is not None:
+        found = {case.name: case for case in find_cases(data)}
+        absent = [name for name in names if name not in found]
+        if absent:
+            raise InputError(data, expected=f"the {len(names)} cases asked for", found=f"no {', '.join(absent[:5])}",
+                             remedy="Give the folder that `kidneyseg prepare` read")
+        return require_labels([found[name] for name in names], data)
+    cases = []
+    for name in names:
+        prepared = PreparedCase.read(case_folder(work, name))
+        image, label = Path(prepared.image["path"]), Path(prepared.label["path"])
+        for path in (image, label):
+            if not path.is_file():
+                raise InputError(path, expected=f"a file of case {name}, where it was when it was prepared", found="no such file",
+                                 remedy="Say with --data where the cohort is now")
+        cases.append(Case(name, image, label))
+    return cases

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
 
 import kidneyseg
+from kidneyseg.atomic import write_text
 from kidneyseg.export.mindir import Graph, Port
 from kidneyseg.inference.model import checkpoint_path
 from kidneyseg.inference.stages import class_labels
@@ -20,9 +20,7 @@ from kidneyseg.training.provenance import git_revision
 def write_metadata(graph: Graph, recipe: Recipe, stage: Stage, model: Path) -> Path:
     """Write :func:`describe` beside ``graph``, as ``NAME.json`` for ``NAME.mindir``; returns its path."""
     path = graph.path.with_suffix(".json")
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(describe(graph, recipe, stage, model), indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, json.dumps(describe(graph, recipe, stage, model), indent=2) + "\n")
     return path
 
 
@@ -34,7 +32,8 @@ def describe(graph: Graph, recipe: Recipe, stage: Stage, model: Path) -> dict:
         "checkpoint": {"file": f"{stage.name}/best.ckpt", "sha256": sha256(checkpoint_path(model, stage.name))},
         "input": _port(graph.input) | {"axes": ["batch", "channel", *_axes(stage)], **_preprocessing(stage)},
         "output": _port(graph.output) | {
-            "axes": ["batch", "class", *_axes(stage)], "softmax": "in the graph: probabilities that sum to 1 over the classes",
+            "axes": ["batch", "class", *_axes(stage)],
+            "softmax": "in the graph: probabilities that sum to 1 over the classes",
             "classes": _classes(recipe, stage),
         },
         "recipe": json.loads(recipe.model_dump_json(exclude_none=True)),
@@ -88,6 +87,7 @@ def _classes(recipe: Recipe, stage: Stage) -> list[dict]:
     names = {label: name for name, label in recipe.labels.items()}
     groups = [[], *(list(target) for target in stage.targets)]
     return [
-        {"class": index, "name": " + ".join(names[label] for label in group) or "background", "labels": group, "written": written}
+        {"class": index, "name": " + ".join(names[label] for label in group) or "background", "labels": group,
+         "written": written}
         for index, (group, written) in enumerate(zip(groups, class_labels(stage)))
     ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Sequence
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from kidneyseg.atomic import write_text
 from kidneyseg.errors import InputError, nearest
 from kidneyseg.recipe.schema import Recipe, Slices, Volumes
 
@@ -49,11 +49,8 @@ def parse_recipe(data: dict, subject: str | Path = "recipe") -> Recipe:
 
 def save_recipe(recipe: Recipe, path: str | Path) -> None:
     """Write ``recipe`` as YAML, atomically; :func:`load_recipe` reads it back equal."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     data = json.loads(recipe.model_dump_json(exclude_none=True))
-    partial.write_text(yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=110), encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=110))
 
 
 def _override(data: dict, text: str) -> None:

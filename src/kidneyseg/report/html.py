@@ -11,7 +11,7 @@ from typing import Mapping, Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kidneyseg.metrics.fold import FoldScores, Score
-from kidneyseg.report.atomic import write_text
+from kidneyseg.atomic import write_text
 from kidneyseg.report.tables import COLUMNS, Column, notes
 
 LOW = 0.5  # a Dice or surface Dice below this is marked

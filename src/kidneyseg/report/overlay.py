@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from kidneyseg.metrics.regions import KIDNEY_AND_MASSES
-from kidneyseg.report.atomic import atomic
+from kidneyseg.atomic import atomic
 from kidneyseg.report.slices import centre_of_interest, informative_slices
 
 SOFT_TISSUE = (400.0, 40.0)  # window width and level, HU

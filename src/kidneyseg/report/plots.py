@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kidneyseg.metrics.fold import FoldScores
-from kidneyseg.report.atomic import atomic
+from kidneyseg.atomic import atomic
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 LINE_STYLES = ("-", "--", ":", "-.")

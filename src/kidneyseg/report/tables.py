@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Mapping
 
+from kidneyseg.atomic import write_text
+from kidneyseg.errors import InputError
 from kidneyseg.metrics.fold import FoldScores
-from kidneyseg.report.atomic import write_text
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,20 @@ def write_scores(scores: FoldScores, stem: str | Path) -> list[Path]:
         paths.append(Path(f"{stem}{suffix}"))
         write_text(paths[-1], text)
     return paths
+
+
+def read_scores(path: str | Path) -> FoldScores:
+    """The scores that :func:`write_scores` wrote as JSON; null is NaN again. Raises InputError if it is not such a file."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        for row in (*content["cases"], content["mean"], content["sd"]):
+            row.update({key: math.nan for key, value in row.items() if value is None})
+        return FoldScores(**content)
+    except OSError as error:
+        found = error.strerror or str(error)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        found = "something else"
+    raise InputError(path, expected="scores that `kidneyseg eval` wrote", found=found, remedy="Run `kidneyseg eval` first")
 
 
 def format_table(scores: FoldScores) -> str:

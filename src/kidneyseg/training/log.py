@@ -11,6 +11,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from kidneyseg.atomic import write_text
 from kidneyseg.training.validation import Picture
 
 COLOURS = np.array([[0, 0, 0], [60, 200, 80], [230, 60, 60], [70, 120, 240], [240, 200, 60]], np.float32)  # by class
@@ -50,9 +51,7 @@ class Log:
 
     def _keep(self, epoch: int) -> None:
         rows = read_rows(self.path)
-        partial = self.path.with_name(".log.jsonl.partial")
-        partial.write_text("".join(json.dumps(row) + "\n" for row in rows if row["epoch"] < epoch), encoding="utf-8")
-        os.replace(partial, self.path)
+        write_text(self.path, "".join(json.dumps(row) + "\n" for row in rows if row["epoch"] < epoch))
 
 
 def read_rows(path: Path) -> list[dict]:

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import kidneyseg
+from kidneyseg.atomic import write_text
 from kidneyseg.recipe import Recipe, load_recipe, save_recipe
 
 PACKAGES = ("mindspore", "numpy", "scipy", "opencv-python-headless")
@@ -33,7 +34,7 @@ def record(folder: Path, stage: str, facts: dict) -> None:
         "machine": {"platform": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         "git": git_revision(),
     })
-    _replace(path, json.dumps(runs, indent=2) + "\n")
+    write_text(path, json.dumps(runs, indent=2) + "\n")
 
 
 def forget(folder: Path, stage: str) -> None:
@@ -42,7 +43,7 @@ def forget(folder: Path, stage: str) -> None:
     if path.exists():
         runs = json.loads(path.read_text(encoding="utf-8"))
         runs.pop(stage, None)
-        _replace(path, json.dumps(runs, indent=2) + "\n")
+        write_text(path, json.dumps(runs, indent=2) + "\n")
 
 
 def git_revision() -> str | None:
@@ -63,9 +64,3 @@ def save_fold_recipe(folder: Path, recipe: Recipe, stage: str) -> None:
     stages = [before[s.name] if s.name != stage and s.name in before and (folder / s.name / "last.ckpt").exists() else s
               for s in recipe.stages]
     save_recipe(recipe.model_copy(update={"stages": tuple(stages)}), path)
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

@@ -7,7 +7,6 @@ patient comes out the same whether a file stores x first (most tools) or z first
 
 from __future__ import annotations
 
-import os
 import zlib
 from dataclasses import dataclass
 from itertools import product
@@ -19,6 +18,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from nibabel.spatialimages import HeaderDataError
 
+from kidneyseg.atomic import atomic
 from kidneyseg.errors import InputError
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
@@ -153,13 +153,8 @@ def save_nifti(path: str | Path, image: nib.Nifti1Image) -> None:
         raise InputError(
             path, expected="a name that ends in .nii.gz or .nii", found=f"{path.name!r}", remedy="Rename the output"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with atomic(path) as partial:
         nib.save(image, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _load(path: Path) -> nib.Nifti1Image:

@@ -1,0 +1,82 @@
+"""One HTML page of a trained fold: scores, training curves, and pictures of the worst, middle and best case.
+
+Reads what `kidneyseg train` and `kidneyseg eval` left in WORK/fold<K>/ and writes WORK/fold<K>/report.html, which holds
+everything it shows. MindSpore is not needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from kidneyseg.errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "example: kidneyseg report --work work --fold 0"
+    parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder of `kidneyseg train` and `kidneyseg eval`")
+    parser.add_argument("--fold", type=int, default=0, metavar="K", help="fold, from 0 (default: 0)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="cohort, if it has moved since it was prepared")
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="page to write (default: WORK/fold<K>/report.html)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from kidneyseg.recipe import load_recipe
+    from kidneyseg.report.html import write_report
+    from kidneyseg.report.tables import read_scores
+
+    folder = args.work / f"fold{args.fold}"
+    recipe = load_recipe(folder / "recipe.yaml")
+    scores = {f"Fold {args.fold}: whole cascade on raw CT": read_scores(folder / "scores.json")}
+    if (folder / "scores_oracle.json").exists():
+        scores["Regions from the true masks (oracle)"] = read_scores(folder / "scores_oracle.json")
+    page = args.out or folder / "report.html"
+    with tempfile.TemporaryDirectory() as pictures:
+        figures = _figures(args, folder, [stage.name for stage in recipe.stages], scores, Path(pictures))
+        write_report(page, title=f"{recipe.name}, fold {args.fold}", scores=scores, figures=figures, facts=_facts(folder, recipe.description),
+                     command=f"kidneyseg report --work {args.work} --fold {args.fold}")
+    print(f"written: {page}")
+    return 0
+
+
+def _figures(args: argparse.Namespace, folder: Path, stages: list[str], scores: dict, pictures: Path) -> list[tuple[str, Path]]:
+    """(caption, PNG) of box plots, training curves and three validation cases."""
+    from kidneyseg.data.prepared import locate_cases
+    from kidneyseg.report.overlay import overlay
+    from kidneyseg.report.plots import boxplot, curves
+    from kidneyseg.volume.nifti import read_image, read_mask
+
+    logs = {stage: folder / stage / "log.jsonl" for stage in stages if (folder / stage / "log.jsonl").exists()}
+    short = dict(zip(("cascade", "oracle"), scores.values()))
+    figures = [("Dice of every held-out case", boxplot(short, pictures / "scores.png"))]
+    if logs:
+        figures.append(("Training", curves(logs, pictures / "curves.png")))
+    honest = next(iter(scores.values()))
+    ranked = sorted(honest.cases, key=lambda case: case["composite"])
+    chosen = {rank: ranked[index] for rank, index in (("Worst", 0), ("Middle", len(ranked) // 2), ("Best", -1))}
+    files = {case.name: case for case in locate_cases(args.work, [score["case"] for score in chosen.values()], args.data)}
+    for rank, score in chosen.items():
+        name = score["case"]
+        scan, masks = read_image(files[name].image), {
+            "prediction": read_mask(folder / "predictions" / f"{name}.nii.gz").array, "truth": read_mask(files[name].label).array,
+        }
+        picture = overlay(scan.array, masks, scan.spacing, pictures / f"{rank}.png", title=name)
+        figures.append((f"{rank} case, {name}: kidney {score['kidney']:.3f}, tumour {score['tumour']:.3f}", picture))
+    return figures
+
+
+def _facts(folder: Path, description: str) -> dict[str, object]:
+    """How the fold was made, from the last session of each stage in ``run.json``."""
+    facts: dict[str, object] = {"recipe": description}
+    path = folder / "run.json"
+    if not path.exists():
+        raise InputError(path, expected="the record that `kidneyseg train` leaves", found="no such file",
+                         remedy="Train this fold first")
+    for stage, sessions in json.loads(path.read_text(encoding="utf-8")).items():
+        last = sessions[-1]
+        facts[f"{stage}: run"] = ", ".join(f"{key} {last[key]}" for key in ("started", "device", "ranks", "precision", "seed") if key in last)
+        facts["versions"] = ", ".join(f"{name} {version}" for name, version in last["versions"].items())
+        facts["git revision"] = last["git"] or "not in git"
+    return facts
