@@ -18,7 +18,8 @@ NAMES = [f"case_{n:05d}" for n in range(4)]
 
 
 def labels_of(number):
-    return make_labels(SHAPE, [((10, 26, 44), (6, 8, 8)), ((9, 26, 16), (6, 8, 7 + number))], [((10, 32, 44), (3, 4, 4 + number))])
+    kidneys = [((10, 26, 44), (6, 8, 8)), ((9, 26, 16), (6, 8, 7 + number))]
+    return make_labels(SHAPE, kidneys, [((10, 32, 44), (3, 4, 4 + number))])
 
 
 @pytest.fixture
@@ -29,10 +30,12 @@ def work(tmp_path):
         labels = labels_of(number)
         paths = {}
         for key, file, array in (("image", "imaging", make_hu(labels)), ("label", "segmentation", labels)):
-            path = save_scan(tmp_path / "data" / name / f"{file}.nii.gz", array, SPACING, axes=(0, 1, 2), flips=(True, False, True))
+            path = tmp_path / "data" / name / f"{file}.nii.gz"
+            save_scan(path, array, SPACING, axes=(0, 1, 2), flips=(True, False, True))
             paths[key] = {"path": str(path), "bytes": path.stat().st_size, "modified": path.stat().st_mtime_ns}
         case_folder(folder, name).mkdir(parents=True)
-        PreparedCase(case=name, **paths, shape=list(SHAPE), spacing=list(SPACING), settings={}, stages={}).write(case_folder(folder, name))
+        case = PreparedCase(case=name, **paths, shape=list(SHAPE), spacing=list(SPACING), settings={}, stages={})
+        case.write(case_folder(folder, name))
     folds = [{"train": NAMES[2:], "val": NAMES[:2]}, {"train": NAMES[:2], "val": NAMES[2:]}]
     (folder / "splits.json").write_text(json.dumps({"seed": 1, "folds": folds}))
     return folder
@@ -52,7 +55,8 @@ def test_real_checkpoints_are_scored_on_their_fold(work, capsys):
         assert [case["case"] for case in data["cases"]] == NAMES[:2]
         assert {"kidney", "tumour", "composite"} <= set(data["mean"]) and set(data["mean"]) == set(data["sd"])
         assert all((work / "fold0" / f"{stem}.{suffix}").exists() for suffix in ("csv", "md"))
-    assert sorted(p.name for p in (work / "fold0" / "predictions").iterdir()) == [f"{name}.nii.gz" for name in NAMES[:2]]
+    masks = sorted(path.name for path in (work / "fold0" / "predictions").iterdir())
+    assert masks == [f"{name}.nii.gz" for name in NAMES[:2]]
     out = capsys.readouterr().out
     assert "Fold 0: whole cascade on raw CT" in out and "oracle" in out and NAMES[1] in out
     assert json.loads((work / "fold0" / "run.json").read_text())["eval"][0]["cases"] == NAMES[:2]
@@ -61,7 +65,12 @@ def test_real_checkpoints_are_scored_on_their_fold(work, capsys):
 def test_overrides_reach_the_model(work, monkeypatch):
     save_tiny_model(work / "fold0")
     seen = []
-    monkeypatch.setattr(Model, "load", classmethod(lambda cls, folder, device, recipe: seen.append(recipe) or make_model(make_recipe())))
+
+    def load(cls, folder, device, recipe):
+        seen.append(recipe)
+        return make_model(make_recipe())
+
+    monkeypatch.setattr(Model, "load", classmethod(load))
     assert cli.main(["eval", "--work", str(work), "stages.coarse.inference.overlap=0.75"]) == 0
     assert seen[0].stage("coarse").inference.overlap == 0.75 and seen[0].name == "tiny"
 
@@ -92,7 +101,8 @@ def test_oracle_rois_rescue_a_blind_coarse_stage(work, monkeypatch, capsys):
     (work / "fold0").mkdir()
     with pytest.warns(UserWarning, match="no kidney found"):
         assert cli.main(["eval", "--work", str(work)]) == 0
-    mean = {stem: json.loads((work / "fold0" / f"{stem}.json").read_text())["mean"] for stem in ("scores", "scores_oracle")}
+    mean = {stem: json.loads((work / "fold0" / f"{stem}.json").read_text())["mean"]
+            for stem in ("scores", "scores_oracle")}
     assert mean["scores"]["kidney"] == 0 and mean["scores"]["tumour"] == 0
     assert mean["scores_oracle"]["kidney"] > 0.95 and mean["scores_oracle"]["tumour"] > 0.9
     with pytest.warns(UserWarning):
@@ -108,7 +118,8 @@ def test_anybodys_masks_without_mindspore(tmp_path):
     save_scan(tmp_path / "pred" / f"{NAMES[1]}.nii.gz", np.minimum(labels_of(1), 1), SPACING)
     code = ("import sys; from kidneyseg import cli; status = cli.main(sys.argv[1:]);"
             "sys.exit(status or ('mindspore' in sys.modules and 99))")
-    args = ["eval", "--pred", str(tmp_path / "pred"), "--truth", str(tmp_path / "truth"), "--out", str(tmp_path / "s" / "scores")]
+    folders = ["--pred", str(tmp_path / "pred"), "--truth", str(tmp_path / "truth")]
+    args = ["eval", *folders, "--out", str(tmp_path / "s" / "scores")]
     done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     data = json.loads((tmp_path / "s" / "scores.json").read_text())
@@ -147,7 +158,7 @@ def _one_model_for_all_folds(work):
 
 def _other_cohort(work):
     (work.parent / "data" / NAMES[0]).rename(work.parent / "data" / "case_00099")
-    return ["--work", str(work), "--data", str(work.parent / "data")], ["validation cases", NAMES[0]]
+    return ["--work", str(work), "--data", str(work.parent / "data")], ["the 2 cases", NAMES[0]]
 
 
 def _bad_override(work):
@@ -156,8 +167,8 @@ def _bad_override(work):
 
 
 @pytest.mark.parametrize("make", [
-    _nothing_asked, _both_asked, _no_truth, _not_prepared, _no_such_fold, _not_trained, _one_model_for_all_folds, _other_cohort,
-    _bad_override,
+    _nothing_asked, _both_asked, _no_truth, _not_prepared, _no_such_fold, _not_trained, _one_model_for_all_folds,
+    _other_cohort, _bad_override,
 ])
 def test_bad_input_is_one_line_and_leaves_nothing(make, work, capsys):
     args, words = make(work)

@@ -5,7 +5,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-from cascade_doubles import make_hu, make_labels, make_model, make_recipe, save_scan
+from cascade_doubles import dice, make_hu, make_labels, make_model, make_recipe, save_scan
 from tiny_model import save_tiny_model
 
 from kidneyseg import cli
@@ -60,7 +60,7 @@ def test_doubled_model_finds_the_kidneys_in_the_files_own_orientation(doubled, m
     truth = np.asarray(nib.load(save_scan(tmp_path / "truth.nii.gz", LABELS, SPACING, **orientation)).dataobj)
     assert cli.main(["predict", "-m", model, "-i", path, "-o", str(tmp_path / "out")]) == 0
     mask = np.asarray(nib.load(tmp_path / "out" / "ct.nii.gz").dataobj)
-    assert 2 * np.count_nonzero((mask > 0) & (truth > 0)) / np.count_nonzero(np.r_[mask[mask > 0], truth[truth > 0]]) > 0.95
+    assert dice(mask > 0, truth > 0) > 0.95
 
 
 def test_names_of_every_layout(doubled, model, tmp_path):
@@ -70,9 +70,11 @@ def test_names_of_every_layout(doubled, model, tmp_path):
     scan(tmp_path / "imagesTs" / "a_0000.nii.gz")
     scan(tmp_path / "flat" / "b.nii.gz")
     scan(tmp_path / "flat" / "b_seg.nii.gz")
-    inputs = [tmp_path / "kits" / "case_00001" / "imaging.nii.gz", tmp_path / "kits" / "case_00002", tmp_path / "imagesTs", tmp_path / "flat"]
-    assert cli.main(["predict", "-m", model, "-i", *map(str, inputs), "-o", str(tmp_path / "out")]) == 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"{n}.nii.gz" for n in ("a", "b", "case_00001", "case_00002")]
+    names = ("kits/case_00001/imaging.nii.gz", "kits/case_00002", "imagesTs", "flat")
+    inputs = [str(tmp_path / name) for name in names]
+    assert cli.main(["predict", "-m", model, "-i", *inputs, "-o", str(tmp_path / "out")]) == 0
+    names = [f"{name}.nii.gz" for name in ("a", "b", "case_00001", "case_00002")]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
     assert cli.main(["predict", "-m", model, "-i", str(tmp_path / "kits"), "-o", str(tmp_path / "folder")]) == 0
     assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["case_00001.nii.gz", "case_00002.nii.gz"]
 
@@ -108,28 +110,32 @@ def test_no_kidney_is_an_empty_mask_a_warning_and_success(doubled, model, tmp_pa
     assert (tmp_path / "out" / "ct.png").exists()
 
 
+def _with_model(model, tmp):
+    return ["-m", str(model), "-i", scan(tmp / "ct.nii.gz"), "-o", str(tmp / "out")]
+
+
 def _no_model(tmp, model):
-    return ["-m", str(tmp / "nowhere"), "-i", scan(tmp / "ct.nii.gz"), "-o", str(tmp / "out")], ["nowhere", "model folder"]
+    return _with_model(tmp / "nowhere", tmp), ["nowhere", "model folder"]
 
 
 def _no_checkpoint(tmp, model):
     save_tiny_model(tmp / "model")
     (tmp / "model" / "fine" / "best.ckpt").unlink()
-    return ["-m", str(tmp / "model"), "-i", scan(tmp / "ct.nii.gz"), "-o", str(tmp / "out")], ["fine/best.ckpt", "--stage fine"]
+    return _with_model(tmp / "model", tmp), ["fine/best.ckpt", "--stage fine"]
 
 
 def _broken_checkpoint(tmp, model):
     save_tiny_model(tmp / "model")
     path = tmp / "model" / "fine" / "best.ckpt"
     path.write_bytes(path.read_bytes()[:500])
-    return ["-m", str(tmp / "model"), "-i", scan(tmp / "ct.nii.gz"), "-o", str(tmp / "out")], ["fine/best.ckpt", "damaged"]
+    return _with_model(tmp / "model", tmp), ["fine/best.ckpt", "damaged"]
 
 
 def _other_network(tmp, model):
     save_tiny_model(tmp / "model")
     recipe = tmp / "model" / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("unet3plus", "unet2d"))
-    return ["-m", str(tmp / "model"), "-i", scan(tmp / "ct.nii.gz"), "-o", str(tmp / "out")], ["fine/best.ckpt", "parameters"]
+    return _with_model(tmp / "model", tmp), ["fine/best.ckpt", "parameters"]
 
 
 def _missing_scan(tmp, model):
@@ -151,7 +157,8 @@ def _out_is_the_scans_folder(tmp, model):
 
 
 def _two_of_one_name(tmp, model):
-    return ["-m", model, "-i", scan(tmp / "a" / "ct.nii.gz"), scan(tmp / "b" / "ct.nii.gz"), "-o", str(tmp / "out")], ["b/ct.nii.gz", "different names"]
+    scans = [scan(tmp / folder / "ct.nii.gz") for folder in "ab"]
+    return ["-m", model, "-i", *scans, "-o", str(tmp / "out")], ["b/ct.nii.gz", "different names"]
 
 
 @pytest.mark.parametrize("make", [

@@ -28,7 +28,9 @@ def expected_probabilities(folder, stage, images):
     return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("name, batches", [("coarse", [2]), ("coarse.dynamic", [1, 3]), ("fine", [3]), ("fine.dynamic", [1, 4])])
+@pytest.mark.parametrize("name, batches", [
+    ("coarse", [2]), ("coarse.dynamic", [1, 3]), ("fine", [3]), ("fine.dynamic", [1, 4]),
+])
 def test_reloaded_graph_is_the_checkpoint(exported, name, batches):
     folder, recipe = exported
     stage = recipe.stage(name.split(".")[0])
@@ -53,13 +55,15 @@ def test_json_tells_everything(exported, name, batch):
     assert "softmax" in data["output"]
     assert data["recipe"]["stages"][0]["sampling"]["spacing"] == [3.22, 1.62, 1.62]
     graph, checkpoint = folder / "out" / f"{name}.mindir", folder / "model" / stage.name / "best.ckpt"
-    assert data["graph"] == {"file": graph.name, "format": "MindIR", "sha256": hashlib.sha256(graph.read_bytes()).hexdigest()}
+    digest = hashlib.sha256(graph.read_bytes()).hexdigest()
+    assert data["graph"] == {"file": graph.name, "format": "MindIR", "sha256": digest}
     assert data["checkpoint"]["sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert data["versions"]["mindspore"] == ms.__version__
 
 
 def test_nothing_else_is_left(exported):
-    names = {f"{stage}{kind}.{suffix}" for stage in ("coarse", "fine") for kind in ("", ".dynamic") for suffix in ("mindir", "json")}
+    graphs = ("coarse", "coarse.dynamic", "fine", "fine.dynamic")
+    names = {f"{graph}.{suffix}" for graph in graphs for suffix in ("mindir", "json")}
     assert {path.name for path in (exported[0] / "out").iterdir()} == names
 
 

@@ -11,7 +11,7 @@ from kidneyseg.inference.model import Model
 from kidneyseg.recipe import Recipe, Slices, Stage, Volumes, parse_recipe
 from kidneyseg.volume.nifti import Scan, read_image
 
-FAT, KIDNEY, TUMOUR, AIR = -60, 100, 250, -1000  # HU, far apart so that interpolation between neighbours does not matter
+FAT, KIDNEY, TUMOUR, AIR = -60, 100, 250, -1000  # HU, far apart
 
 
 class ByIntensity:
@@ -68,7 +68,7 @@ def make_hu(labels: np.ndarray) -> np.ndarray:
 
 
 def save_scan(path: Path, array: np.ndarray, spacing, axes=(2, 1, 0), flips=(False, False, False)) -> Path:
-    """Write canonical ``array`` (z to Superior, y to Posterior, x to Left) with file axes ``axes``, some of them flipped.
+    """Write canonical ``array`` (z to Superior, y to Posterior, x to Left) with file axes ``axes``, some flipped.
 
     The affine is built from the definition of the canonical axes, not with the code under test.
     """

@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
             graph = export_mindir(stage, args.model, path, batch)
             described = write_metadata(graph, recipe, stage, args.model)
             shape = " x ".join("any" if n is None else str(n) for n in graph.input.shape)
-            print(f"{path}: input {shape}, {path.stat().st_size / 2**20:.1f} MiB; {described.name} beside it", flush=True)
+            size = path.stat().st_size / 2**20
+            print(f"{path}: input {shape}, {size:.1f} MiB; {described.name} beside it", flush=True)
     return 0
 
 

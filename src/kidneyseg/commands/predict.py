@@ -1,6 +1,7 @@
-"""Segment one scan, many, or a folder: OUT/<case>.nii.gz per scan, uint8, in the scan's own shape, affine and orientation.
+"""Segment one scan, many, or a folder: a mask OUT/<case>.nii.gz per scan.
 
-Scans whose mask is already there are skipped. A scan that cannot be read does not stop the others.
+Masks are uint8 and have the exact shape, affine and orientation of their scan. Scans whose mask is
+already there are skipped. A scan that cannot be read does not stop the others.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from kidneyseg.commands.common import add_device
 from kidneyseg.data.cohort import Case, find_cases, stem
 from kidneyseg.errors import InputError
 from kidneyseg.inference.model import Model, read_model_recipe
-from kidneyseg.report.atomic import write_text
+from kidneyseg.atomic import write_text
 from kidneyseg.volume.nifti import Scan, read_image, write_mask
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--model", type=Path, required=True, metavar="FOLDER",
                         help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0")
     parser.add_argument("-i", "--input", type=Path, nargs="+", required=True, metavar="SCAN",
-                        help="NIfTI, MetaImage or NRRD files, or folders of them (KiTS, nnU-Net or flat; masks are ignored)")
+                        help="NIfTI, MetaImage or NRRD files, or folders of them (KiTS, nnU-Net or "
+                             "flat; masks are ignored)")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the masks; it is made")
     parser.add_argument("--overlay", action="store_true", help="also draw OUT/<case>.png, the contours on the CT")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write volumes in ml, times and failures to FILE")
@@ -96,7 +98,8 @@ def find_scans(inputs: Sequence[Path]) -> list[Case]:
         for case in _scans_of(path):
             other = found.setdefault(case.name, case)
             if other.image != case.image:
-                raise InputError(case.image, expected="scans of different names", found=f"{case.name!r} at {other.image} as well",
+                raise InputError(case.image, expected="scans of different names",
+                                 found=f"{case.name!r} at {other.image} as well",
                                  remedy="Predict them into different folders, one after the other")
     return list(found.values())
 
@@ -116,7 +119,8 @@ def _check_out(out: Path, scans: Sequence[Case]) -> None:
         raise InputError(out, expected="a folder for the masks", found="a file", remedy="Give another -o")
     for case in scans:
         if _mask_path(out, case).resolve() == case.image.resolve():
-            raise InputError(out, expected="a folder other than that of the scans", found=f"{case.image.name}, which is a scan",
+            raise InputError(out, expected="a folder other than that of the scans",
+                             found=f"{case.image.name}, which is a scan",
                              remedy="Give another -o: a mask would take the scan's place")
 
 

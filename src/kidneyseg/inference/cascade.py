@@ -101,7 +101,7 @@ def _volume_stage(scan: Scan, stage: Stage, model: Model, grid: Grid, progress: 
 def _roi_stage(
     scan: Scan, stage: Stage, model: Model, earlier: np.ndarray, grid: Grid, progress: Progress
 ) -> tuple[list[Grid], StageMask]:
-    """A 2-D stage on the ROIs of the mask ``earlier``, which lies on ``grid``; returns them and its mask on the scan."""
+    """A 2-D stage on the ROIs of ``earlier``, a mask on ``grid``; returns them and its mask on the scan."""
     boxes = kidney_boxes(earlier, stage.region.gap, stage.region.margin)
     target = Grid.of(scan.array)
     parts = slice_grids(boxes, grid, target, stage.sampling.size)
