@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: bash scripts/run_distribute_train.sh DEVICE_TARGET DEVICE_NUM WORK [RECIPE [STAGE [FOLD [EXTRA ARGUMENTS]]]]
-# Trains data-parallel on DEVICE_NUM devices of this machine; a step's batch is DEVICE_NUM times the recipe's batch_size.
-# The other arguments are those of run_standalone_train.sh. Each rank's output: WORK/fold<FOLD>/<STAGE>/msrun/worker_<RANK>.log
+# Trains data-parallel on DEVICE_NUM devices of this machine; a step takes DEVICE_NUM times the recipe's batch_size.
+# Other arguments as of run_standalone_train.sh. Output of each rank: WORK/fold<FOLD>/<STAGE>/msrun/worker_<RANK>.log
 set -euo pipefail
 if [ $# -lt 3 ] || ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then
   sed -n '2,4s/^# //p' "$0" >&2

@@ -19,7 +19,8 @@ def call(tmp_path, capsys):
     make_work(tmp_path)
 
     def run(*options):
-        status = main(["train", "-c", str(tmp_path / "tiny.yaml"), "--work", str(tmp_path / "work"), "--device", "CPU", *options])
+        status = main(["train", "-c", str(tmp_path / "tiny.yaml"), "--work", str(tmp_path / "work"), "--device", "CPU",
+                       *options])
         stderr = capsys.readouterr().err
         assert status == 2 and stderr.count("\n") == 1, stderr
         return stderr
@@ -72,6 +73,7 @@ def test_earlier_run(tmp_path, call, capsys):
 
 
 def test_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path, call):
-    error = call("--stage", "fine", "stages.fine.train.schedule={start: 1.0e+30, peak: 1.0e+30, warmup: 0}", "stages.fine.train.clip_norm=0")
+    error = call("--stage", "fine", "stages.fine.train.schedule={start: 1.0e+30, peak: 1.0e+30, warmup: 0}",
+                 "stages.fine.train.clip_norm=0")
     assert "a finite loss" in error and "step " in error
     assert not (tmp_path / "work/fold0/fine/best.ckpt").exists()

@@ -13,7 +13,8 @@ SCRIPTS = ["run_standalone_train.sh", "run_distribute_train.sh"]
 
 def bash(*arguments):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return subprocess.run(["bash", *arguments], capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=100)
+    environment = {**os.environ, "PATH": path}
+    return subprocess.run(["bash", *arguments], capture_output=True, text=True, env=environment, timeout=100)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -7,7 +7,7 @@ from kidneyseg.training.validation import Picture
 
 
 def row(epoch):
-    return {"event": "epoch", "epoch": epoch, "step": 6 * (epoch + 1), "loss": 1 / (epoch + 1), "val_dice": {"tumour": 0.5}}
+    return {"event": "epoch", "epoch": epoch, "step": 6 * epoch, "loss": 1 / (epoch + 1), "val_dice": {"tumour": 0.5}}
 
 
 def picture(shape=(4, 6)):

@@ -79,5 +79,5 @@ def test_killed_at_every_moment(tmp_path):
         assert [key for key in expected if expected[key].tobytes() != found[key].tobytes()] == []
     assert rows(resumed) == rows(straight) and [row["epoch"] for row in rows(resumed)] == [0, 1]
     assert sorted(path.name for path in resumed.iterdir()) == ["best.ckpt", "last.ckpt", "log.jsonl", "tensorboard"]
-    starts = [(s["first_epoch"], s["first_step"]) for s in json.loads((resumed.parent / "run.json").read_text())["fine"]]
-    assert starts == [(0, 0), (0, 2), (0, 2), (0, 4), (1, 0)]
+    sessions = json.loads((resumed.parent / "run.json").read_text())["fine"]
+    assert [(s["first_epoch"], s["first_step"]) for s in sessions] == [(0, 0), (0, 2), (0, 2), (0, 4), (1, 0)]

@@ -82,7 +82,8 @@ def test_compiled_once_and_memory_stays():
         def construct(self, logits, target):
             return ops.mse_loss(logits[:, 0], target.astype(ms.float32))
 
-    train = TrainStep(network, Error(), optimizer.build(Train(), network), clip_norm=1.0, precision="float32", ranks=Ranks())
+    train = TrainStep(network, Error(), optimizer.build(Train(), network), clip_norm=1.0, precision="float32",
+                      ranks=Ranks())
     image, target = np.ones((4, 1, 32, 32), np.float32), np.ones((4, 32, 32), np.int32)
     started = time.perf_counter()
     train(image, target, 1e-3)

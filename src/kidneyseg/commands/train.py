@@ -21,9 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg train -c mplab --work work --stage fine --fold 0 --resume
   bash scripts/run_distribute_train.sh Ascend 8 mplab work all 0     eight devices; batch_size is per device"""
     add_recipe(parser)
-    parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder that `kidneyseg prepare` filled")
-    parser.add_argument("--stage", default="all", metavar="NAME", help="stage to train (default: all, one after another)")
-    parser.add_argument("--fold", type=int, default=0, metavar="K", help="fold held out for validation, from 0 (default: 0)")
+    parser.add_argument("--work", type=Path, required=True, metavar="DIR",
+                        help="folder that `kidneyseg prepare` filled")
+    parser.add_argument("--stage", default="all", metavar="NAME",
+                        help="stage to train (default: all, one after another)")
+    parser.add_argument("--fold", type=int, default=0, metavar="K",
+                        help="fold held out for validation, from 0 (default: 0)")
     earlier = parser.add_mutually_exclusive_group()
     earlier.add_argument("--resume", action="store_true", help="go on from last.ckpt where there is one")
     earlier.add_argument("--overwrite", action="store_true", help="train anew, forgetting an earlier run of the stage")
@@ -39,8 +42,9 @@ def run(args: argparse.Namespace) -> int:
     from kidneyseg.training.stage import train_stage  # imports MindSpore
 
     for name in names:
-        done = train_stage(recipe, name, args.work, args.fold, resume=args.resume, overwrite=args.overwrite, device=args.device)
+        done = train_stage(recipe, name, args.work, args.fold, resume=args.resume, overwrite=args.overwrite,
+                           device=args.device)
         if os.environ.get("RANK_ID", "0") == "0":
-            print(f"{name}: best mean Dice {done['best_dice']:.4f} in epoch {done['best_epoch'] + 1} of {done['epochs']}: "
-                  f"{done['checkpoint']}", flush=True)
+            print(f"{name}: best mean Dice {done['best_dice']:.4f} in epoch {done['best_epoch'] + 1} of "
+                  f"{done['epochs']}: {done['checkpoint']}", flush=True)
     return 0

@@ -63,7 +63,7 @@ def load_weights(network: nn.Cell, path: str | Path) -> Progress:
 
 
 def load_training(path: str | Path, network: nn.Cell, optimizer: nn.Optimizer, scaler: object) -> Progress:
-    """Bring network, optimiser and loss scale to where `save_training` left them. Raises InputError as `load_weights`."""
+    """Bring network, optimiser and loss scale to where `save_training` left them. Errors as of `load_weights`."""
     entries, progress = _read(path)
     wanted = {p["name"]: p["data"] for p in _named("", network.parameters_dict())
               + _named(OPTIMIZER, _state(optimizer, network)) + _named(SCALER, _scaler_state(scaler))}
@@ -132,7 +132,8 @@ def _assign(wanted: dict[str, ms.Parameter], entries: dict[str, ms.Parameter], p
                if name in entries and tuple(entries[name].shape) != tuple(parameter.shape)]
     if faults:
         shown = "; ".join(sorted(faults)[:3]) + ("; ..." if len(faults) > 3 else "")
-        raise InputError(path, expected="the parameters of this recipe's network", found=f"{len(faults)} faults: {shown}",
+        raise InputError(path, expected="the parameters of this recipe's network",
+                         found=f"{len(faults)} faults: {shown}",
                          remedy="Use the recipe that the checkpoint was trained with")
     for name, parameter in wanted.items():
         parameter.set_data(ms.Tensor(entries[name].asnumpy(), parameter.dtype))

@@ -67,7 +67,8 @@ class Loop:
                 bar.set_postfix_str(f"loss {now.loss_sum / now.step:.4f}, {self._samples_per_second():.1f} samples/s",
                                     refresh=False)
                 bar.update()
-                if self.spec.checkpoint_every and now.step % self.spec.checkpoint_every == 0 and now.step < self.train.steps:
+                every = self.spec.checkpoint_every
+                if every and now.step % every == 0 and now.step < self.train.steps:
                     self._save_last()
 
     def _take_step(self, image, target) -> float:
@@ -111,7 +112,8 @@ class Loop:
 
     def _save_last(self) -> None:
         if self.ranks.first:
-            checkpoint.save_training(self.folder / LAST, self.network, self.step.optimizer, self.step.scaler, self.progress)
+            checkpoint.save_training(self.folder / LAST, self.network, self.step.optimizer, self.step.scaler,
+                                     self.progress)
 
     def _samples_per_second(self) -> float:
         """Of this epoch, over all ranks."""

@@ -51,8 +51,9 @@ def train_stage(
     if ranks.first:
         _prepare_folder(folder, recipe, stage, overwrite)
     loop = build_loop(recipe, stage, Path(work), folder / stage.name, cases, chosen, ranks)
-    if resume and (folder / stage.name / LAST).exists():
-        loop.progress = checkpoint.load_training(folder / stage.name / LAST, loop.network, loop.step.optimizer, loop.step.scaler)
+    last = folder / stage.name / LAST
+    if resume and last.exists():
+        loop.progress = checkpoint.load_training(last, loop.network, loop.step.optimizer, loop.step.scaler)
     if ranks.first:
         provenance.record(folder, stage.name, {
             "recipe": recipe.name, "seed": stage.train.seed, "device": chosen, "ranks": ranks.size,
@@ -61,8 +62,8 @@ def train_stage(
         })
     done = loop.run()
     ranks.barrier()  # the files are there for every rank
-    return {"stage": stage.name, "fold": fold, "epochs": done.epoch, "best_dice": done.best, "best_epoch": done.best_epoch,
-            "checkpoint": str(folder / stage.name / BEST)}
+    return {"stage": stage.name, "fold": fold, "epochs": done.epoch, "best_dice": done.best,
+            "best_epoch": done.best_epoch, "checkpoint": str(folder / stage.name / BEST)}
 
 
 def fold_cases(work: Path, fold: int) -> dict[str, list[str]]:
@@ -72,8 +73,8 @@ def fold_cases(work: Path, fold: int) -> dict[str, list[str]]:
                          remedy="Run `kidneyseg prepare` with this --work first")
     folds = load_splits(work / "splits.json")["folds"]
     if not 0 <= fold < len(folds):
-        raise InputError(f"fold {fold}", expected=f"0 to {len(folds) - 1}", found=f"{len(folds)} folds in {work / 'splits.json'}",
-                         remedy="Name one of these folds")
+        raise InputError(f"fold {fold}", expected=f"0 to {len(folds) - 1}",
+                         found=f"{len(folds)} folds in {work / 'splits.json'}", remedy="Name one of these folds")
     return {part: list(folds[fold][part]) for part in ("train", "val")}
 
 

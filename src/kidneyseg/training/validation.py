@@ -23,7 +23,7 @@ class Picture:
 
 @dataclass
 class Validated:
-    """``dice``: region name -> mean over cases, in [0, 1]; ``loss``: mean over batches; ``picture``: the fullest sample."""
+    """``dice``: region name -> mean over cases, in [0, 1]; ``loss``: mean over batches; ``picture``: fullest sample."""
 
     dice: dict[str, float]
     loss: float
