@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from kidneyseg import atomic
+from kidneyseg.errors import InputError
 from kidneyseg.metrics.case import score_case
 from kidneyseg.metrics.fold import score_fold
-from kidneyseg.report import atomic, tables
+from kidneyseg.report import tables
 
 
 def fold():
@@ -76,3 +78,21 @@ def test_nothing_half_written(tmp_path):
         partial.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]
+
+
+def test_scores_come_back_from_json(tmp_path):
+    scores = fold()
+    again = tables.read_scores(tables.write_json(scores, tmp_path / "scores.json"))
+    assert [case["case"] for case in again.cases] == [case["case"] for case in scores.cases]
+    assert again.missing == scores.missing and again.undefined == scores.undefined
+    for key, value in scores.mean.items():
+        assert again.mean[key] == pytest.approx(value, nan_ok=True)
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"cases": []}'])
+def test_what_is_no_scores_is_refused(tmp_path, text):
+    path = tmp_path / "scores.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match="scores that `kidneyseg eval` wrote"):
+        tables.read_scores(path)

@@ -15,7 +15,7 @@ from kidneyseg.errors import InputError
 from kidneyseg.metrics.evaluate import score_folder
 from kidneyseg.metrics.fold import FoldScores, score_fold
 from kidneyseg.recipe import Recipe, load_recipe
-from kidneyseg.report.tables import format_table, write_scores
+from kidneyseg.report.tables import format_table, write_json, write_scores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,28 +39,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     masks.add_argument("--pred", type=Path, metavar="DIR", help="folder of predicted masks")
     masks.add_argument("--truth", type=Path, metavar="DIR", help="folder of true masks, or a cohort")
     masks.add_argument("--out", metavar="STEM", help="also write STEM.json, STEM.csv and STEM.md")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the scores to FILE: cases, mean, sd")
     masks.add_argument("--workers", type=int, default=1, metavar="N", help="processes, about 1 GiB each (default: 1)")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.pred and args.truth and not args.work:
-        return _score_masks(args)
-    if args.work and not (args.pred or args.truth):
-        return _score_folds(args)
-    given = [f"--{name}" for name in ("work", "pred", "truth") if getattr(args, name)]
-    raise InputError("options of eval", expected="--work DIR, or --pred DIR with --truth DIR",
-                     found=" and ".join(given) or "none",
-                     remedy="See `kidneyseg eval --help`")
-
-
-def _score_masks(args: argparse.Namespace) -> int:
-    scores = score_folder(args.pred, args.truth, workers=args.workers)
-    print(format_table(scores), end="")
-    _write(scores, args.out)
+        scores = _score_masks(args)
+    elif args.work and not (args.pred or args.truth):
+        scores = _score_folds(args)
+    else:
+        given = [f"--{name}" for name in ("work", "pred", "truth") if getattr(args, name)]
+        raise InputError("options of eval", expected="--work DIR, or --pred DIR with --truth DIR",
+                         found=" and ".join(given) or "none",
+                         remedy="See `kidneyseg eval --help`")
+    if args.json:
+        print(f"written: {write_json(scores, args.json)}")
     return 0
 
 
-def _score_folds(args: argparse.Namespace) -> int:
+def _score_masks(args: argparse.Namespace) -> FoldScores:
+    scores = score_folder(args.pred, args.truth, workers=args.workers)
+    print(format_table(scores), end="")
+    _write(scores, args.out)
+    return scores
+
+
+def _score_folds(args: argparse.Namespace) -> FoldScores:
     from kidneyseg.data.folds import load_splits
     from kidneyseg.data.prepared import locate_cases
     from kidneyseg.training.stage import fold_cases
@@ -72,11 +77,12 @@ def _score_folds(args: argparse.Namespace) -> int:
                          remedy="Name the fold that the model has not seen")
     cases = {fold: locate_cases(args.work, fold_cases(args.work, fold)["val"], args.data) for fold in folds}
     of_folds = {fold: _score_fold(args, fold, cases[fold]) for fold in folds}
-    if len(folds) > 1:
-        over_folds = score_fold([{"case": f"fold {fold}", **scores.mean} for fold, scores in of_folds.items()])
-        print(f"\nMeans of {len(folds)} folds\n{format_table(over_folds)}", end="")
-        _write(over_folds, args.work / "scores")
-    return 0
+    if len(folds) == 1:
+        return of_folds[folds[0]]
+    over_folds = score_fold([{"case": f"fold {fold}", **scores.mean} for fold, scores in of_folds.items()])
+    print(f"\nMeans of {len(folds)} folds\n{format_table(over_folds)}", end="")
+    _write(over_folds, args.work / "scores")
+    return over_folds
 
 
 def _score_fold(args: argparse.Namespace, fold: int, cases: list) -> FoldScores:

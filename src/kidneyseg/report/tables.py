@@ -13,7 +13,7 @@ from typing import Mapping
 
 from kidneyseg.atomic import write_text
 from kidneyseg.errors import InputError
-from kidneyseg.metrics.fold import FoldScores
+from kidneyseg.metrics.fold import FoldScores, score_fold
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def write_scores(scores: FoldScores, stem: str | Path) -> list[Path]:
     The JSON holds everything (undefined values are null), the CSV one row per case and every key (undefined: empty),
     the Markdown the columns one reads, with mean and SD.
     """
-    contents = {".json": _json(scores), ".csv": _csv(scores), ".md": format_markdown(scores)}
-    paths = []
+    contents = {".csv": _csv(scores), ".md": format_markdown(scores)}
+    paths = [write_json(scores, f"{stem}.json")]
     for suffix, text in contents.items():
         paths.append(Path(f"{stem}{suffix}"))
         write_text(paths[-1], text)
@@ -68,9 +68,8 @@ def read_scores(path: str | Path) -> FoldScores:
     """The scores that :func:`write_scores` wrote as JSON; null is NaN again. Raises InputError if it is not such a file."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        for row in (*content["cases"], content["mean"], content["sd"]):
-            row.update({key: math.nan for key, value in row.items() if value is None})
-        return FoldScores(**content)
+        cases = [{key: math.nan if value is None else value for key, value in case.items()} for case in content["cases"]]
+        return score_fold(cases, missing=content["missing"], without_truth=content["without_truth"])
     except OSError as error:
         found = error.strerror or str(error)
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -139,7 +138,8 @@ def _shorten(name: str) -> str:
     return name if len(name) < NAME_WIDTH else "..." + name[-(NAME_WIDTH - 4):]
 
 
-def _json(scores: FoldScores) -> str:
+def write_json(scores: FoldScores, path: str | Path) -> Path:
+    """Write all of ``scores``, atomically; undefined values are null. :func:`read_scores` reads it back."""
     content = {
         "cases": [_nullable(case) for case in scores.cases],
         "mean": _nullable(scores.mean),
@@ -148,7 +148,8 @@ def _json(scores: FoldScores) -> str:
         "missing": scores.missing,
         "without_truth": scores.without_truth,
     }
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    return Path(path)
 
 
 def _nullable(row: Mapping[str, str | float]) -> dict[str, str | float | None]:
