@@ -136,6 +136,22 @@ class Activation(nn.Cell):
         return self.operator(x, self.slope)
 
 
+class PReLU(nn.Cell):
+    """In the place of nn.PReLU with a slope per channel: a batch norm whose constants change nothing."""
+
+    def __init__(self, cell: nn.PReLU) -> None:
+        super().__init__(auto_prefix=False)
+        if cell.w.shape[0] == 1:
+            raise Unsupported("perhaps one slope for all channels")
+        self.w = cell.w
+        self.zeros, self.ones = ops.zeros(self.w.shape, ms.float32), ops.ones(self.w.shape, ms.float32)
+        self.settings = ms.Tensor([0.0, 0.0, 0.0, 1.0], ms.float32)
+        self.operator = operators.batch_norm()
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        return self.operator(x, self.ones, self.zeros, self.w, self.zeros, self.ones, self.settings)[0]
+
+
 class MaxPool(nn.Cell):
     """In the place of nn.MaxPool2d, nn.MaxPool3d without padding."""
 

@@ -22,6 +22,7 @@ SWAPS = {
     nn.MaxPool3d: cells.MaxPool,
     nn.ReLU: cells.Activation,
     nn.LeakyReLU: cells.Activation,
+    nn.PReLU: cells.PReLU,
     norm.BatchNorm: lambda cell: cells.NormActivation(cell, nn.Identity()),
     norm.InstanceNorm: lambda cell: cells.NormActivation(cell, nn.Identity()),
     blocks.Upsample: cells.Upsample,

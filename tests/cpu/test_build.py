@@ -1,0 +1,54 @@
+"""The kernels are compiled once, by whoever comes first; without a compiler one warning says so."""
+import os
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from kidneyseg import cpu
+from kidneyseg.cpu import build
+from kidneyseg.nets import blocks
+
+BUILD = "from kidneyseg.cpu.build import build; print(build())"
+
+
+@pytest.fixture
+def fresh_library():
+    build.library.cache_clear()
+    yield
+    build.library.cache_clear()
+
+
+@pytest.mark.skipif(not cpu.available(), reason="no C++ compiler for the kernels")
+def test_two_processes_build_once(tmp_path):
+    environment = {**os.environ, "KIDNEYSEG_CACHE": str(tmp_path / "new" / "cache")}
+    processes = [subprocess.Popen([sys.executable, "-c", BUILD], env=environment, stdout=subprocess.PIPE, text=True)
+                 for _ in range(2)]
+    paths = {process.communicate(timeout=300)[0].strip() for process in processes}
+    assert [process.returncode for process in processes] == [0, 0]
+    files = sorted(path.name for path in (tmp_path / "new" / "cache").iterdir())
+    assert len(paths) == 1 and len(files) == 2 and files[0] == "build.lock"
+    assert paths == {str(tmp_path / "new" / "cache" / files[1])}
+
+
+def test_without_a_compiler_the_network_stays_as_it_is(fresh_library, monkeypatch, tmp_path):
+    monkeypatch.setenv("CXX", str(tmp_path / "no-compiler"))
+    monkeypatch.setenv("KIDNEYSEG_CACHE", str(tmp_path))
+    network = blocks.ConvNormAct(2, 1, 4)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert cpu.accelerate(network) is network
+        assert not cpu.available()
+    assert len(caught) == 1 and "no-compiler" in str(caught[0].message)
+
+
+def test_compiler_errors_are_told(fresh_library, monkeypatch, tmp_path):
+    compiler = tmp_path / "broken"
+    compiler.write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo 1 && exit 0\necho disk full >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.setenv("KIDNEYSEG_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(build.BuildError, match="disk full"):
+        build.build()
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["build.lock"]

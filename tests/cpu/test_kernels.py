@@ -1,0 +1,181 @@
+"""The kernels give what MindSpore's own cells and PyTorch give, outputs and gradients."""
+import numpy as np
+import pytest
+
+from kidneyseg import cpu
+from kidneyseg.nets import blocks, norm
+
+import mindspore as ms  # after kidneyseg, which sets what MindSpore reads at import
+from mindspore import nn
+
+pytestmark = pytest.mark.skipif(not cpu.available(), reason="no C++ compiler for the kernels")
+
+SPATIAL = {2: (9, 11), 3: (5, 7, 6)}
+CELLS = {  # name -> (input channels, cell for a number of spatial axes)
+    "conv": (3, lambda dims: blocks.conv(dims, 3, 20)),
+    "conv, one channel, kernel 5": (1, lambda dims: blocks.conv(dims, 1, 16, 5)),
+    "conv, stride 2": (3, lambda dims: blocks.conv(dims, 3, 8, 3, stride=2)),
+    "conv, kernel 2, stride 2": (16, lambda dims: blocks.conv(dims, 16, 8, 2, stride=2)),
+    "conv, dilation 2": (16, lambda dims: blocks.conv(dims, 16, 8, 3, dilation=2)),
+    "conv, kernel 1": (50, lambda dims: blocks.conv(dims, 50, 3, 1, bias=False)),
+    "conv, same": (4, lambda dims: blocks.CONV[dims](4, 5, 3, pad_mode="same", has_bias=True)),
+    "transposed": (16, lambda dims: blocks.up_conv(dims, 16, 8)),
+    "transposed, no bias": (16, lambda dims: blocks.up_conv(dims, 16, 8, bias=False)),
+    "transposed, overlapping": (4, lambda dims: blocks.CONV_TRANSPOSE[dims](4, 6, 3, 2, "pad", 1, has_bias=True)),
+    "batch norm": (3, lambda dims: norm.BatchNorm(3)),
+    "instance norm": (16, lambda dims: norm.InstanceNorm(16)),
+    "conv, batch norm, relu": (3, lambda dims: blocks.ConvNormAct(dims, 3, 16)),
+    "conv, batch norm, prelu": (3, lambda dims: blocks.ConvNormAct(dims, 3, 16, act="prelu")),
+    "conv, instance norm, leaky": (3, lambda dims: blocks.ConvNormAct(dims, 3, 20, norm="instance", act="leaky_relu")),
+    "conv, relu": (3, lambda dims: blocks.ConvNormAct(dims, 3, 16, norm=None)),
+    "leaky relu": (5, lambda dims: nn.LeakyReLU(0.1)),
+    "prelu": (5, lambda dims: nn.PReLU(5, 0.2)),
+    "max pool": (5, blocks.max_pool),
+    "max pool, overlapping": (5, lambda dims: blocks.MAX_POOL[dims](3, 2)),
+    "upsample": (3, lambda dims: blocks.Upsample(dims, 4)),
+    "double conv": (3, lambda dims: blocks.double_conv(dims, 3, 8, 16, "batch")),
+}
+
+
+def randomise(cell: nn.Cell, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Every parameter at random, positive: a moving variance is one of them."""
+    values = {p.name: rng.uniform(0.2, 1, p.shape).astype(np.float32) * rng.choice([-1, 1] if p.ndim > 1 else [1], p.shape)
+              for p in cell.get_parameters()}
+    load(cell, values)
+    return values
+
+
+def load(cell: nn.Cell, values: dict[str, np.ndarray]) -> None:
+    for parameter in cell.get_parameters():
+        parameter.set_data(ms.Tensor(values[parameter.name], ms.float32))
+
+
+def outputs_and_gradients(cell: nn.Cell, x: np.ndarray, training: bool = True) -> dict[str, np.ndarray]:
+    """Output, gradients of sum(output * fixed noise) for input and parameters, and the moving statistics after it."""
+    cell.set_train(training)
+    x = ms.Tensor(x)
+    out = cell(x)
+    noise = ms.Tensor(np.random.default_rng(7).standard_normal(out.shape), ms.float32)
+    parameters = sorted(cell.trainable_params(), key=lambda p: p.name)
+
+    def loss(x):
+        return (cell(x) * noise).sum()
+
+    if parameters:
+        dx, gradients = ms.grad(loss, 0, ms.ParameterTuple(parameters))(x)
+    else:
+        dx, gradients = ms.grad(loss, 0)(x), ()
+    found = {"output": out, "input": dx}
+    found.update({parameter.name: gradient for parameter, gradient in zip(parameters, gradients)})
+    found.update({f"value of {p.name}": p for p in cell.get_parameters() if "moving" in p.name})
+    return {name: tensor.asnumpy() for name, tensor in found.items()}
+
+
+def assert_close(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: float = 1e-4) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert found[name].shape == value.shape, name
+        assert np.abs(found[name] - value).max() <= tolerance * np.abs(value).max() + 1e-6, name
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("name", CELLS)
+def test_same_as_mindspore(name, dims, batch):
+    channels, make = CELLS[name]
+    rng = np.random.default_rng(0)
+    stock, ours = make(dims), make(dims)
+    load(ours, randomise(stock, rng))
+    accelerated = cpu.accelerate(ours)
+    assert accelerated is not ours, "nothing was swapped"
+    x = rng.standard_normal((batch, channels, *SPATIAL[dims])).astype(np.float32)
+    assert_close(outputs_and_gradients(accelerated, x), outputs_and_gradients(stock, x))
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_inference_uses_the_moving_statistics(dims):
+    rng = np.random.default_rng(0)
+    stock, ours = (blocks.ConvNormAct(dims, 3, 16) for _ in range(2))
+    load(ours, randomise(stock, rng))
+    x = rng.standard_normal((2, 3, *SPATIAL[dims])).astype(np.float32)
+    accelerated = cpu.accelerate(ours)
+    assert_close(outputs_and_gradients(accelerated, x, training=False), outputs_and_gradients(stock, x, training=False))
+
+
+@pytest.mark.parametrize("stride, dilation, kernel, padding", [(1, 1, 3, 1), (2, 1, 3, 1), (1, 2, 3, 2), (2, 2, 5, 3)])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_convolution_is_pytorchs(dims, stride, dilation, kernel, padding):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(1)
+    cell = cpu.accelerate(blocks.CONV[dims](5, 19, kernel, stride, "pad", padding, dilation, has_bias=True))
+    values = randomise(cell, rng)
+    x = rng.standard_normal((1, 5, *[length + 6 for length in SPATIAL[dims]])).astype(np.float32)
+    found = outputs_and_gradients(cell, x)
+
+    inputs = {"input": x, **values}
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(v, np.float32)).requires_grad_() for name, v in inputs.items()}
+    apply = torch.nn.functional.conv2d if dims == 2 else torch.nn.functional.conv3d
+    out = apply(tensors["input"], tensors["weight"], tensors["bias"], stride, padding, dilation)
+    noise = np.random.default_rng(7).standard_normal(tuple(out.shape)).astype(np.float32)
+    (out * torch.from_numpy(noise)).sum().backward()
+    assert_close(found, {"output": out.detach().numpy(), **{name: t.grad.numpy() for name, t in tensors.items()}})
+
+
+def test_gradient_is_the_slope():
+    """Against differences of the loss itself, where no kink of the activation lies between the two points."""
+    rng = np.random.default_rng(2)
+    cell = cpu.accelerate(nn.SequentialCell(blocks.ConvNormAct(3, 2, 8, norm="instance", act=None),
+                                            blocks.up_conv(3, 8, 3), blocks.Upsample(3)))
+    randomise(cell, rng)
+    x = rng.standard_normal((1, 2, 4, 5, 6)).astype(np.float32)
+    noise = np.random.default_rng(7).standard_normal((1, 3, 16, 20, 24))
+    direction = rng.standard_normal(x.shape).astype(np.float32)
+
+    def loss(x):
+        return (cell(ms.Tensor(x, ms.float32)).asnumpy().astype(np.float64) * noise).sum()
+
+    step = 1e-2
+    slope = (loss(x + step * direction) - loss(x - step * direction)) / (2 * step)
+    assert (outputs_and_gradients(cell, x)["input"] * direction).sum() == pytest.approx(slope, rel=2e-3)
+
+
+def test_norm_of_values_far_from_zero():
+    """A mean 1000 times the deviation costs a naive sum of squares all its digits."""
+    x = (1000 + np.random.default_rng(3).standard_normal((2, 16, 8, 8, 8))).astype(np.float32)
+    y = cpu.accelerate(norm.InstanceNorm(16)).set_train(True)(ms.Tensor(x)).asnumpy()
+    wide = x.astype(np.float64)
+    expected = (wide - wide.mean((2, 3, 4), keepdims=True)) / np.sqrt(wide.var((2, 3, 4), keepdims=True) + 1e-5)
+    np.testing.assert_allclose(y, expected, atol=2e-3)
+
+
+def test_shapes_may_change_all_the_time():
+    rng = np.random.default_rng(4)
+    stock, ours = (blocks.ConvNormAct(2, 3, 9) for _ in range(2))
+    load(ours, randomise(stock, rng))
+    ours = cpu.accelerate(ours)
+    for height, width in [(8, 8), (3, 17), (8, 8), (16, 5), (3, 17), (1, 1), (8, 8)]:
+        x = rng.standard_normal((2, 3, height, width)).astype(np.float32)
+        assert_close(outputs_and_gradients(ours, x), outputs_and_gradients(stock, x), tolerance=2e-4)
+
+
+def test_a_thousand_steps_leak_nothing():
+    psutil = pytest.importorskip("psutil")
+    cell = cpu.accelerate(blocks.double_conv(2, 4, 16, 16, "batch")).set_train(True)
+    step = ms.jit(ms.value_and_grad(lambda_free_loss(cell), None, cell.trainable_params()))
+    x = ms.Tensor(np.ones((2, 4, 32, 32)), ms.float32)
+
+    def run(steps):
+        for _ in range(steps):
+            value = step(x)[0]
+        assert np.isfinite(value.asnumpy())
+        return psutil.Process().memory_info().rss
+
+    before = run(200)
+    assert run(1000) - before < 16 * 2**20
+
+
+def lambda_free_loss(cell: nn.Cell):
+    """MindSpore's graph parser wants a named function."""
+    def loss(x):
+        return cell(x).mean()
+    return loss

@@ -1,0 +1,104 @@
+"""Whole networks on the kernels: same numbers, same parameters, in both modes of MindSpore."""
+import numpy as np
+import pytest
+
+from kidneyseg import cpu
+from kidneyseg.cpu import cells
+from kidneyseg.nets import blocks
+from kidneyseg.nets.unet3d import UNet3D
+from kidneyseg.nets.unet3plus import UNet3Plus
+from kidneyseg.nets.unetpp import UNetPP
+from kidneyseg.nets.vnet3d import VNet3D
+
+import mindspore as ms  # after kidneyseg, which sets what MindSpore reads at import
+from mindspore import nn, ops
+
+pytestmark = pytest.mark.skipif(not cpu.available(), reason="no C++ compiler for the kernels")
+
+NETWORKS = {
+    "unet3d": (lambda: UNet3D(1, 3, width=4, depth=3), (2, 1, 8, 16, 16)),
+    "vnet3d": (lambda: VNet3D(2, 3, width=4, depth=3), (2, 2, 8, 16, 16)),
+    "unet3plus": (lambda: UNet3Plus(1, 3, width=4, depth=3, deep_supervision=True), (2, 1, 32, 24)),
+    "unetpp": (lambda: UNetPP(1, 3, width=4, depth=3), (2, 1, 32, 24)),
+}
+
+
+class Pooled(nn.Cell):
+    """A network of somebody else: what it does between its cells needs plain tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = blocks.double_conv(2, 1, 4, 8, "batch")
+        self.out = nn.Conv2d(8, 3, 1, has_bias=True, pad_mode="valid")
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        x = self.stem(x)
+        return self.out(x * x.mean((2, 3), keep_dims=True))
+
+
+def pair(make) -> tuple[nn.Cell, nn.Cell]:
+    """The same network twice, as it is and accelerated."""
+    stock, ours = make(), make()
+    for mine, theirs in zip(ours.get_parameters(), stock.get_parameters()):
+        mine.set_data(theirs.value().copy())
+    return stock, cpu.accelerate(ours)
+
+
+def test_every_network_stays_channels_last():
+    for make, _ in NETWORKS.values():
+        network = cpu.accelerate(make())
+        kinds = [type(cell) for _, cell in network.cells_and_names()]
+        assert kinds.count(cells.ChannelsLast) == 1
+        assert cells.Plain not in kinds
+        assert not {nn.Conv2d, nn.Conv3d, nn.MaxPool2d, nn.MaxPool3d, nn.ReLU, blocks.Concat}.intersection(kinds)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_and_its_compiled_step(name):
+    make, shape = NETWORKS[name]
+    x = ms.Tensor(np.random.default_rng(0).standard_normal(shape), ms.float32)
+    losses = []
+    for network in pair(make):
+        network.set_train(True)
+
+        def loss(x):
+            out = network(x)
+            logits = out[0] if isinstance(out, tuple) else out
+            return (logits * logits).mean()
+
+        gradient = ms.value_and_grad(loss, None, network.trainable_params())
+        plain, compiled = gradient(x)[0], ms.jit(gradient)
+        values = [float(plain.asnumpy())]
+        optimiser = nn.SGD(network.trainable_params(), learning_rate=0.05)
+        for _ in range(2):
+            value, gradients = compiled(x)
+            optimiser(gradients)
+            values.append(float(value.asnumpy()))
+        network.set_train(False)
+        values.append(float(network(x).asnumpy().std()))
+        losses.append(values)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=2e-3)
+    assert losses[0][2] != losses[0][1], "the step changed nothing"
+
+
+def test_a_foreign_network_is_given_plain_tensors():
+    stock, ours = pair(Pooled)
+    x = ms.Tensor(np.random.default_rng(0).standard_normal((2, 1, 9, 13)), ms.float32)
+    np.testing.assert_allclose(ours.set_train(True)(x).asnumpy(), stock.set_train(True)(x).asnumpy(), atol=1e-5)
+
+
+def test_checkpoints_are_interchangeable(tmp_path):
+    stock, ours = pair(NETWORKS["vnet3d"][0])
+    names = [p.name for p in stock.get_parameters()]
+    assert sorted(p.name for p in ours.get_parameters()) == sorted(names)
+    for parameter in ours.get_parameters():
+        parameter.set_data(ops.ones_like(parameter) * 0.5)
+    ms.save_checkpoint(ours, str(tmp_path / "ours.ckpt"))
+    missing, unused = ms.load_param_into_net(stock, ms.load_checkpoint(str(tmp_path / "ours.ckpt")), strict_load=True)
+    assert not missing and not unused
+    assert all((p.asnumpy() == 0.5).all() for p in stock.get_parameters())
+
+
+def test_other_precisions_are_left_alone():
+    network = UNet3D(1, 3, width=4, depth=2).to_float(ms.float16)
+    assert cpu.accelerate(network) is network
