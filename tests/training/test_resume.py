@@ -67,7 +67,8 @@ def test_killed_at_every_moment(tmp_path):
     never_killed = train(tmp_path / "straight", "never")
     for moment in MOMENTS:
         killed = train(tmp_path / "killed", moment, "--resume")
-        assert killed.communicate(timeout=200) and killed.returncode == -signal.SIGKILL, moment
+        _, stderr = killed.communicate(timeout=200)
+        assert killed.returncode == -signal.SIGKILL, f"{moment}: {stderr}"
     for run in (never_killed, train(tmp_path / "killed", "never", "--resume")):
         _, stderr = run.communicate(timeout=200)
         assert run.returncode == 0, stderr
