@@ -102,3 +102,13 @@ def test_checkpoints_are_interchangeable(tmp_path):
 def test_other_precisions_are_left_alone():
     network = UNet3D(1, 3, width=4, depth=2).to_float(ms.float16)
     assert cpu.accelerate(network) is network
+
+
+@pytest.mark.skipif(not cpu.has_bfloat16(), reason="no AMX")
+def test_bfloat16_is_close_to_float32():
+    make, shape = NETWORKS["unet3d"]
+    stock, rounding = make(), make()
+    ms.load_param_into_net(rounding, {p.name: ms.Parameter(p.value().copy()) for p in stock.get_parameters()})
+    x = ms.Tensor(np.random.default_rng(0).standard_normal(shape), ms.float32)
+    found, expected = cpu.accelerate(rounding, precision="bfloat16")(x).asnumpy(), stock(x).asnumpy()
+    assert 0 < np.abs(found - expected).max() < 0.05 * np.abs(expected).max()

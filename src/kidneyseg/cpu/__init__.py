@@ -8,7 +8,10 @@ into cells (cells.py) which take the place of a network's cells (swap.py).
 """
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from kidneyseg.errors import InputError
 
 if TYPE_CHECKING:
     from mindspore import nn
@@ -21,18 +24,34 @@ def available() -> bool:
     return library() is not None
 
 
-def accelerate(network: nn.Cell) -> nn.Cell:
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 faster than float32 in the kernels: it has AMX."""
+    return "amx_bf16" in Path("/proc/cpuinfo").read_text("utf-8")
+
+
+def accelerate(network: nn.Cell, precision: str = "float32") -> nn.Cell:
     """Swaps the cells of `network`, in place, for cells on the fast kernels and returns the network to use.
 
     Training and inference, PyNative and graph mode, one process or several. Use what is returned; it has the very same
     Parameter objects under the same names, so optimisers and checkpoints do not see the difference. Exports must be
     made from a network that was not accelerated. Where the device is not CPU, the kernels are not `available()` or the
     network computes in another type than float32, the network itself comes back, untouched.
+
+    Args:
+        network: any cell; those of `kidneyseg.nets` gain most.
+        precision: "float32", or "bfloat16" to round what convolutions multiply. Sums, weights, norms and all tensors
+            between cells stay float32.
+
+    Raises:
+        InputError: bfloat16 on a CPU that has no use for it, or another precision.
     """
+    if precision not in ("float32", "bfloat16") or precision == "bfloat16" and not has_bfloat16():
+        raise InputError("precision", expected="float32, or bfloat16 on a CPU with AMX", found=repr(precision),
+                         remedy="Compute in float32 on this CPU")
     import mindspore as ms
 
     from kidneyseg.cpu import swap
 
     if ms.get_context("device_target") != "CPU" or not swap.is_float32(network) or not available():
         return network
-    return swap.accelerate(network)
+    return swap.accelerate(network, bfloat16=precision == "bfloat16")

@@ -37,18 +37,26 @@ def padding(cell: nn.Cell, axes: int) -> tuple[int, ...]:
     raise Unsupported("padding differs between the ends of an axis")
 
 
+def with_bfloat16(geometry: ms.Tensor) -> ms.Tensor:
+    """The settings of a convolution (source/convolution.cc) with rounding to bfloat16 allowed."""
+    return operators.integers(*geometry.asnumpy()[:-1].tolist(), 1)
+
+
 class Convolution(nn.Cell):
     """In the place of nn.Conv2d, nn.Conv3d."""
 
-    def __init__(self, cell: nn.Conv2d | nn.Conv3d, bfloat16: bool = False) -> None:
+    def __init__(self, cell: nn.Conv2d | nn.Conv3d) -> None:
         super().__init__(auto_prefix=False)
         if cell.group != 1:
             raise Unsupported("groups")
         axes = len(cell.weight.shape) - 2
         geometry = (per_axis(cell.stride, axes), per_axis(cell.dilation, axes), padding(cell, axes))
         self.weight, self.bias, self.has_bias = cell.weight, cell.bias, cell.has_bias
-        self.geometry = operators.integers(*geometry[0], *geometry[1], *geometry[2], int(bfloat16))
+        self.geometry = operators.integers(*geometry[0], *geometry[1], *geometry[2], 0)
         self.operator = operators.convolution(*geometry, self.has_bias)
+
+    def use_bfloat16(self) -> None:
+        self.geometry = with_bfloat16(self.geometry)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         if self.has_bias:
@@ -59,7 +67,7 @@ class Convolution(nn.Cell):
 class TransposedConvolution(nn.Cell):
     """In the place of nn.Conv2dTranspose, nn.Conv3dTranspose."""
 
-    def __init__(self, cell: nn.Conv2dTranspose | nn.Conv3dTranspose, bfloat16: bool = False) -> None:
+    def __init__(self, cell: nn.Conv2dTranspose | nn.Conv3dTranspose) -> None:
         super().__init__(auto_prefix=False)
         axes = len(cell.weight.shape) - 2
         strides, kernel = per_axis(cell.stride, axes), per_axis(cell.kernel_size, axes)
@@ -69,8 +77,11 @@ class TransposedConvolution(nn.Cell):
             raise Unsupported("gaps between the kernel's imprints, or output padding")
         pad = padding(cell, axes)
         self.weight, self.bias, self.has_bias = cell.weight, cell.bias, cell.has_bias
-        self.geometry = operators.integers(*strides, *(1,) * axes, *pad, int(bfloat16))
+        self.geometry = operators.integers(*strides, *(1,) * axes, *pad, 0)
         self.operator = operators.transposed_convolution(strides, pad, self.has_bias)
+
+    def use_bfloat16(self) -> None:
+        self.geometry = with_bfloat16(self.geometry)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         if self.has_bias:

@@ -40,10 +40,13 @@ def is_float32(network: nn.Cell) -> bool:
     return not any(getattr(cell, flag, False) for _, cell in network.cells_and_names() for flag in ("fp16", "bf16"))
 
 
-def accelerate(network: nn.Cell) -> nn.Cell:
+def accelerate(network: nn.Cell, bfloat16: bool = False) -> nn.Cell:
     """As `cpu.accelerate`, which see."""
     training = network.training
     network = cells.ChannelsLast(keep_layout(network)) if is_open(network) else convert_each(network)
+    for _, cell in network.cells_and_names():
+        if bfloat16 and isinstance(cell, (cells.Convolution, cells.TransposedConvolution)):
+            cell.use_bfloat16()
     return network.set_train(training)
 
 

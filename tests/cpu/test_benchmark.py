@@ -1,0 +1,63 @@
+"""The benchmark compares like with like and writes what it says."""
+import json
+
+import numpy as np
+import pytest
+
+from kidneyseg import cpu
+from kidneyseg.cli import main
+from kidneyseg.cpu import benchmark
+from kidneyseg.cpu.benchmark_cases import CASES, NETWORKS, in_mindspore, in_torch
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_both_frameworks_compute_the_same(name):
+    torch = pytest.importorskip("torch")
+    import mindspore as ms
+
+    case = CASES[name]
+    network, twin = in_mindspore(case).set_train(True), in_torch(case).train()
+    ours, theirs = network.trainable_params(), list(twin.parameters())  # both in the order of definition
+    assert [p.shape for p in ours] == [tuple(p.shape) for p in theirs]
+    for mine, other in zip(ours, theirs):
+        other.data = torch.from_numpy(mine.asnumpy().copy())
+    x = np.random.default_rng(0).standard_normal(case.small).astype(np.float32)
+    with torch.no_grad():
+        expected = twin(torch.from_numpy(x.copy())).numpy()
+    np.testing.assert_allclose(network(ms.Tensor(x)).asnumpy(), expected, atol=1e-3)
+
+
+def test_command_writes_the_rows(tmp_path, capsys):
+    file = tmp_path / "speed.json"
+    arguments = ["--small", "--no-operators", "--network", "unet3plus", "--phase", "forward", "--repeats", "1"]
+    assert main(["benchmark", *arguments, "--without", "pytorch-channels_last", "--json", str(file)]) == 0
+    rows = json.loads(file.read_text())["rows"]
+    wanted = [pair for pair in benchmark.runnable() if pair[0] != "pytorch-channels_last"]
+    assert [(row["implementation"], row["dtype"]) for row in rows] == wanted
+    for row in rows:
+        assert (row["network"], row["phase"]) == ("unet3plus", "forward")
+        assert row["ms"] > 0 and row["peak_mib"] > 50
+    assert "ratio" in capsys.readouterr().out
+
+
+def test_ratio_is_that_to_the_fastest_pytorch():
+    rows = [benchmark.Row("unet3d", "train", name, "float32", ms, ms, 100.0)
+            for name, ms in [("kidneyseg", 30.0), ("pytorch-plain", 60.0), ("pytorch-channels_last", 40.0)]]
+    lines = benchmark.table(rows).splitlines()[1:]
+    assert [line.split()[-2] for line in lines] == ["0.75", "1.50", "1.00"]
+
+
+def test_bad_input_is_said(capsys):
+    assert main(["benchmark", "--repeats", "0"]) == 2
+    assert "--repeats" in capsys.readouterr().err
+
+
+def test_a_failing_process_is_told():
+    with pytest.raises(benchmark.WorkerError, match="no-such-case"):
+        benchmark.Worker("no-such-case", "train", "kidneyseg", "float32", small=True)
+
+
+def test_bfloat16_needs_amx(monkeypatch):
+    monkeypatch.setattr(cpu, "has_bfloat16", lambda: False)
+    with pytest.raises(cpu.InputError, match="AMX"):
+        cpu.accelerate(None, precision="bfloat16")
