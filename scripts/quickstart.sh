@@ -4,7 +4,5 @@
 # a report page and MindIR, in WORK_DIR (default: demo/).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-set +u
 source scripts/setup_env.sh
-set -u
 exec kidneyseg demo --work "${1:-demo}"

@@ -10,12 +10,8 @@ fi
 device=$1 ranks=$2 work=$3 recipe=${4:-$3/recipe.yaml} stage=${5:-all} fold=${6:-0}
 shift $(($# < 6 ? $# : 6))
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-if ! python -c 'import kidneyseg' 2>/dev/null; then
-  set +u
-  # shellcheck source=scripts/setup_env.sh
-  source "$root/scripts/setup_env.sh"
-  set -u
-fi
+# shellcheck source=scripts/setup_env.sh
+source "$root/scripts/setup_env.sh"
 logs=$work/fold$fold/$stage/msrun
 rm -rf "$logs"
 mkdir -p "$logs"

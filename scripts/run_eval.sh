@@ -10,10 +10,6 @@ fi
 device=$1 work=$2 fold=${3:-0}
 shift $(($# < 3 ? $# : 3))
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-if ! python -c 'import kidneyseg' 2>/dev/null; then
-  set +u
-  # shellcheck source=scripts/setup_env.sh
-  source "$root/scripts/setup_env.sh"
-  set -u
-fi
+# shellcheck source=scripts/setup_env.sh
+source "$root/scripts/setup_env.sh"
 exec python "$root/eval.py" --work "$work" --fold "$fold" --device "$device" "$@"

@@ -10,10 +10,6 @@ fi
 model=$1 out=$2 batch=${3:-both}
 shift $(($# < 3 ? $# : 3))
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-if ! python -c 'import kidneyseg' 2>/dev/null; then
-  set +u
-  # shellcheck source=scripts/setup_env.sh
-  source "$root/scripts/setup_env.sh"
-  set -u
-fi
+# shellcheck source=scripts/setup_env.sh
+source "$root/scripts/setup_env.sh"
 exec python "$root/export.py" -m "$model" -o "$out" --batch "$batch" "$@"

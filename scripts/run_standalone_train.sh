@@ -10,10 +10,6 @@ fi
 device=$1 work=$2 recipe=${3:-$2/recipe.yaml} stage=${4:-all} fold=${5:-0}
 shift $(($# < 5 ? $# : 5))
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-if ! python -c 'import kidneyseg' 2>/dev/null; then
-  set +u
-  # shellcheck source=scripts/setup_env.sh
-  source "$root/scripts/setup_env.sh"
-  set -u
-fi
+# shellcheck source=scripts/setup_env.sh
+source "$root/scripts/setup_env.sh"
 exec python "$root/train.py" -c "$recipe" --work "$work" --stage "$stage" --fold "$fold" --device "$device" "$@"

@@ -3,7 +3,5 @@
 # Sets up .venv with the test extra and runs the tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-set +u
 source scripts/setup_env.sh test
-set -u
 exec python -m pytest "$@"

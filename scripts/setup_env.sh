@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Usage: source scripts/setup_env.sh [EXTRA]
-# Makes (once) and enters .venv with kidneyseg installed from this checkout; EXTRA is a setup.py extra such as "test".
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Enters an environment with kidneyseg: the current one if it has it, else .venv, made and filled from this checkout.
+# EXTRA, an extra of setup.py such as "test", always means .venv.
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 find_python() {
   local candidate
@@ -11,21 +12,27 @@ find_python() {
       return
     fi
   done
-  echo "setup: expected Python 3.10 or 3.11 (MindSpore's wheels), found none. Install one, or set PYTHON=/path/to/python3.11." >&2
+  echo "setup: expected Python 3.10 or 3.11 (MindSpore's wheels), found none. Install one, or set PYTHON=/path/to/it." >&2
   return 1
 }
 
-if [ ! -x "$root/.venv/bin/python" ]; then
-  python=$(find_python) || exit 2
-  echo "Creating $root/.venv with $("$python" --version)"
-  "$python" -m venv "$root/.venv" || exit 2
-fi
-# shellcheck disable=SC1091
-source "$root/.venv/bin/activate"
-# Reinstalled only when setup.py or the extra asked for changes.
-stamp="$root/.venv/.installed-${1:-base}"
-if [ ! -f "$stamp" ] || [ "$root/setup.py" -nt "$stamp" ]; then
-  echo "Installing kidneyseg and what it needs (about a minute)"
-  python -m pip install --quiet --disable-pip-version-check -e "$root${1:+[$1]}" || exit 2
-  touch "$stamp"
+enter_venv() {
+  local extra=${1:-} python stamp
+  if [ ! -x "$project/.venv/bin/python" ]; then
+    python=$(find_python) || exit 2
+    echo "Creating $project/.venv with $("$python" --version)"
+    "$python" -m venv "$project/.venv" || exit 2
+  fi
+  # shellcheck disable=SC1091
+  source "$project/.venv/bin/activate"
+  stamp="$project/.venv/.installed-${extra:-base}"
+  if [ ! -f "$stamp" ] || [ "$project/setup.py" -nt "$stamp" ]; then
+    echo "Installing kidneyseg and what it needs (about a minute)"
+    python -m pip install --quiet --disable-pip-version-check -e "$project${extra:+[$extra]}" || exit 2
+    touch "$stamp"
+  fi
+}
+
+if [ -n "${1:-}" ] || ! python -c 'import kidneyseg' 2>/dev/null; then
+  enter_venv "${1:-}"
 fi
