@@ -38,9 +38,11 @@ CELLS = {  # name -> (input channels, cell for a number of spatial axes)
 
 
 def randomise(cell: nn.Cell, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Every parameter at random, positive: a moving variance is one of them."""
-    values = {p.name: rng.uniform(0.2, 1, p.shape).astype(np.float32) * rng.choice([-1, 1] if p.ndim > 1 else [1], p.shape)
-              for p in cell.get_parameters()}
+    """Every parameter at random; all but weights positive, for a moving variance is one of them."""
+    values = {}
+    for parameter in cell.get_parameters():
+        sign = rng.choice([-1, 1] if parameter.ndim > 1 else [1], parameter.shape)
+        values[parameter.name] = (sign * rng.uniform(0.2, 1, parameter.shape)).astype(np.float32)
     load(cell, values)
     return values
 
@@ -78,8 +80,7 @@ def assert_close(found: dict[str, np.ndarray], expected: dict[str, np.ndarray], 
         assert np.abs(found[name] - value).max() <= tolerance * np.abs(value).max() + 1e-6, name
 
 
-@pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("dims, batch", [(2, 1), (3, 2)])
 @pytest.mark.parametrize("name", CELLS)
 def test_same_as_mindspore(name, dims, batch):
     channels, make = CELLS[name]
@@ -112,8 +113,7 @@ def test_convolution_is_pytorchs(dims, stride, dilation, kernel, padding):
     x = rng.standard_normal((1, 5, *[length + 6 for length in SPATIAL[dims]])).astype(np.float32)
     found = outputs_and_gradients(cell, x)
 
-    inputs = {"input": x, **values}
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(v, np.float32)).requires_grad_() for name, v in inputs.items()}
+    tensors = {name: torch.from_numpy(value.copy()).requires_grad_() for name, value in {"input": x, **values}.items()}
     apply = torch.nn.functional.conv2d if dims == 2 else torch.nn.functional.conv3d
     out = apply(tensors["input"], tensors["weight"], tensors["bias"], stride, padding, dilation)
     noise = np.random.default_rng(7).standard_normal(tuple(out.shape)).astype(np.float32)
@@ -161,7 +161,7 @@ def test_shapes_may_change_all_the_time():
 def test_a_thousand_steps_leak_nothing():
     psutil = pytest.importorskip("psutil")
     cell = cpu.accelerate(blocks.double_conv(2, 4, 16, 16, "batch")).set_train(True)
-    step = ms.jit(ms.value_and_grad(lambda_free_loss(cell), None, cell.trainable_params()))
+    step = ms.jit(ms.value_and_grad(mean_of(cell), None, cell.trainable_params()))
     x = ms.Tensor(np.ones((2, 4, 32, 32)), ms.float32)
 
     def run(steps):
@@ -174,7 +174,7 @@ def test_a_thousand_steps_leak_nothing():
     assert run(1000) - before < 16 * 2**20
 
 
-def lambda_free_loss(cell: nn.Cell):
+def mean_of(cell: nn.Cell):
     """MindSpore's graph parser wants a named function."""
     def loss(x):
         return cell(x).mean()

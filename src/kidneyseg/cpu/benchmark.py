@@ -27,7 +27,8 @@ class WorkerError(RuntimeError):
 
 @dataclass
 class Row:
-    """One line of the table. `ms` is the fastest of the repeats, which other processes disturb least."""
+    """One line of the table. `ms` is the fastest of the repeats, which other processes disturb least; `cpu_ms` the
+    least time that all threads together were running, which says more on a machine that others use."""
 
     network: str
     phase: str
@@ -35,6 +36,7 @@ class Row:
     dtype: str
     ms: float
     median_ms: float
+    cpu_ms: float
     peak_mib: float
 
 
@@ -48,6 +50,7 @@ class Worker:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
                                         text=True)
         self.times: list[float] = []
+        self.cpu_times: list[float] = []
         self.ask()
 
     def ask(self) -> dict:
@@ -64,6 +67,7 @@ class Worker:
         self.process.stdin.flush()
         answer = self.ask()
         self.times.append(answer["ms"])
+        self.cpu_times.append(answer["cpu_ms"])
         self.peak_mib = answer["peak_mib"]
 
     def close(self) -> None:
@@ -74,7 +78,7 @@ class Worker:
 
     def row(self) -> Row:
         return Row(*self.name, ms=round(min(self.times), 3), median_ms=round(statistics.median(self.times), 3),
-                   peak_mib=round(self.peak_mib, 1))
+                   cpu_ms=round(min(self.cpu_times), 3), peak_mib=round(self.peak_mib, 1))
 
 
 def runnable() -> list[tuple[str, str]]:
@@ -107,14 +111,14 @@ def measure(case: str, phase: str, wanted: list[tuple[str, str]], repeats: int, 
 
 def table(rows: list[Row]) -> str:
     """The rows as text. The ratio is that to PyTorch's fastest row of the same case, phase and dtype."""
-    lines = [f"{'case':<26} {'phase':<8} {'implementation':<22} {'dtype':<9} {'ms':>10} {'median':>10} {'ratio':>7} "
-             f"{'peak MiB':>9}"]
+    lines = [f"{'case':<26} {'phase':<8} {'implementation':<22} {'dtype':<9} {'ms':>10} {'median':>10} {'CPU ms':>10} "
+             f"{'ratio':>7} {'peak MiB':>9}"]
     for row in rows:
         peers = [peer.ms for peer in rows if peer.implementation.startswith("pytorch")
                  and (peer.network, peer.phase, peer.dtype) == (row.network, row.phase, row.dtype)]
         ratio = f"{row.ms / min(peers):.2f}" if peers else "-"
         lines.append(f"{row.network:<26} {row.phase:<8} {row.implementation:<22} {row.dtype:<9} {row.ms:>10.1f} "
-                     f"{row.median_ms:>10.1f} {ratio:>7} {row.peak_mib:>9.0f}")
+                     f"{row.median_ms:>10.1f} {row.cpu_ms:>10.1f} {ratio:>7} {row.peak_mib:>9.0f}")
     return "\n".join(lines)
 
 

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 
-constexpr int kMaxDims = 12;
 constexpr int kCpu = 1, kF32 = 3, kFormatAny = 1;
 constexpr int kForwardTraining = 64, kConvolutionDirect = 1;
 constexpr int kScratchpadUser = 1, kMathStrict = 0, kMathBf16 = 1;
@@ -14,7 +13,6 @@ constexpr int kQueryImplementation = 8, kQueryArgument = 255;
 
 enum Argument { kArgSrc = 1, kArgDst = 17, kArgWeights = 33, kArgBias = 41, kArgScratchpad = 80, kArgDiffSrc = 129,
                 kArgDiffDst = 145, kArgDiffWeights = 161 };
-using Dims = int64_t[kMaxDims];
 
 struct dnnl_engine;
 struct dnnl_stream;
