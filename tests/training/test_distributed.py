@@ -53,7 +53,8 @@ def environment():
 def start(folder: Path, program: str, *arguments: str) -> subprocess.Popen:
     """run_distribute_train.sh on ``program`` instead of train.py, with two ranks."""
     (folder / "scripts").mkdir(exist_ok=True)
-    shutil.copy(SCRIPT, folder / "scripts")
+    for script in (SCRIPT, SCRIPT.with_name("setup_env.sh")):
+        shutil.copy(script, folder / "scripts")
     (folder / "train.py").write_text(program)
     return subprocess.Popen(["bash", str(folder / "scripts" / SCRIPT.name), "CPU", "2", *arguments], text=True,
                             env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -78,16 +79,18 @@ def test_two_ranks_train_like_one(tmp_path):
     first, second = (dict(np.load(tmp_path / f"rank{rank}.npz")) for rank in (0, 1))
     assert first.keys() == second.keys()
     assert all(first[name].tobytes() == second[name].tobytes() for name in first)
+    alone = ["-c", str(tmp_path / "tiny.yaml"), "--work", str(work), "--stage", "fine", "--device", "CPU"]
+    resumed = subprocess.run([sys.executable, "-m", "kidneyseg.cli", "train", *alone, "--resume"],
+                             capture_output=True, text=True, timeout=200)
+    assert resumed.returncode == 2 and "one that began on 2" in resumed.stderr
     shards = [samples(tmp_path, rank) for rank in (0, 1)]
     assert shards[0].isdisjoint(shards[1])
 
     together = (work / "fold0").rename(tmp_path / "together")
     assert json.loads((together / "run.json").read_text())["fine"][0]["ranks"] == 2
-    alone = subprocess.run(
-        [sys.executable, str(tmp_path / "train.py"), "-c", str(tmp_path / "tiny.yaml"),
-         "stages.fine.train.batch_size=4", "--work", str(work), "--stage", "fine", "--device", "CPU"],
-        capture_output=True, text=True, timeout=200, env={**os.environ, "RANK_ID": "0"})
-    assert alone.returncode == 0, alone.stderr
+    single = subprocess.run([sys.executable, str(tmp_path / "train.py"), *alone, "stages.fine.train.batch_size=4"],
+                            capture_output=True, text=True, timeout=200, env={**os.environ, "RANK_ID": "0"})
+    assert single.returncode == 0, single.stderr
     assert samples(tmp_path, 0) == shards[0] | shards[1]
     expected = ms.load_checkpoint(str(work / "fold0/fine/last.ckpt"))
     for name in first:

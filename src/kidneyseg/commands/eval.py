@@ -66,12 +66,11 @@ def _score_masks(args: argparse.Namespace) -> FoldScores:
 
 
 def _score_folds(args: argparse.Namespace) -> FoldScores:
-    from kidneyseg.data.folds import load_splits
+    from kidneyseg.data.folds import fold_cases, load_splits
     from kidneyseg.data.prepared import locate_cases
-    from kidneyseg.training.stage import fold_cases
 
-    fold_cases(args.work, 0)  # says what is missing when nothing is prepared
-    folds = list(range(len(load_splits(args.work / "splits.json")["folds"]))) if args.fold == "all" else [args.fold]
+    made = load_splits(args.work / "splits.json")["folds"]
+    folds = list(range(len(made))) if args.fold == "all" else [args.fold]
     if args.model and len(folds) > 1:
         raise InputError(f"--model {args.model}", expected="one fold", found="--fold all",
                          remedy="Name the fold that the model has not seen")

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from kidneyseg.commands.common import add_device, add_recipe, recipe_from
-from kidneyseg.errors import InputError
+from kidneyseg.data.folds import fold_cases
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     recipe = recipe_from(args)
     names = [stage.name for stage in recipe.stages] if args.stage == "all" else [recipe.stage(args.stage).name]
-    if not (args.work / "splits.json").exists():
-        raise InputError(args.work, expected="prepared data (splits.json and prepared/)", found="none",
-                         remedy="Run `kidneyseg prepare` with this --work first")
+    fold_cases(args.work, args.fold)  # says at once what is missing
     from kidneyseg.training.stage import train_stage  # imports MindSpore
 
     for name in names:

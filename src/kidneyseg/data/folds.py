@@ -11,7 +11,7 @@ import numpy as np
 
 from kidneyseg.atomic import write_text
 from kidneyseg.data.cohort import Case
-from kidneyseg.data.pool import run_cases
+from kidneyseg.pool import run_cases
 from kidneyseg.errors import InputError
 from kidneyseg.volume.nifti import read_mask
 
@@ -74,9 +74,9 @@ def load_splits(path: str | Path) -> dict:
     except OSError as error:
         raise InputError(
             path,
-            expected="the folds",
+            expected="the folds of prepared data",
             found=error.strerror or str(error),
-            remedy="Make them with `kidneyseg cohort split`",
+            remedy="Run `kidneyseg prepare` with this --work first, or `kidneyseg cohort split`",
         ) from None
     except ValueError as error:
         raise InputError(
@@ -91,6 +91,24 @@ def load_splits(path: str | Path) -> dict:
             remedy="Make it again with `kidneyseg cohort split`",
         )
     return splits
+
+
+def fold_cases(work: str | Path, fold: int) -> dict[str, list[str]]:
+    """{"train": names, "val": names} of one fold of ``work``/splits.json.
+
+    Raises:
+        InputError: as :func:`load_splits`, or there is no such fold.
+    """
+    path = Path(work) / "splits.json"
+    folds = load_splits(path)["folds"]
+    if not 0 <= fold < len(folds):
+        raise InputError(
+            f"fold {fold}",
+            expected=f"0 to {len(folds) - 1}",
+            found=f"{len(folds)} folds in {path}",
+            remedy="Name one of these folds",
+        )
+    return {part: list(folds[fold][part]) for part in ("train", "val")}
 
 
 def _fault(splits: object) -> str | None:

@@ -22,9 +22,7 @@ def load_network(stage: Stage, checkpoint: Path, device: str) -> nn.Cell:
     network = stock_network(stage, checkpoint)
     if device == "CPU":
         return cpu.accelerate(network)
-    from kidneyseg.training.stage import precision  # brings all of training along
-
-    return nets.apply_precision(network, precision(stage, device))
+    return nets.apply_precision(network, nets.choose_precision(stage.train.precision, device))
 
 
 def stock_network(stage: Stage, checkpoint: Path) -> nn.Cell:

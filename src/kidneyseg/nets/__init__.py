@@ -6,7 +6,7 @@ import inspect
 from mindspore import nn
 
 from kidneyseg.errors import InputError
-from kidneyseg.nets.precision import apply_precision
+from kidneyseg.nets.precision import apply_precision, choose_precision
 from kidneyseg.nets.unet2d import UNet2D
 from kidneyseg.nets.unet3d import UNet3D
 from kidneyseg.nets.unet3plus import UNet3Plus
@@ -14,7 +14,7 @@ from kidneyseg.nets.unetpp import UNetPP
 from kidneyseg.nets.vnet3d import VNet3D
 from kidneyseg.recipe import Network
 
-__all__ = ["NETWORKS", "apply_precision", "build"]
+__all__ = ["NETWORKS", "apply_precision", "build", "choose_precision"]
 
 NETWORKS = {
     "unet2d": UNet2D,

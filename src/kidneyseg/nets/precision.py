@@ -11,6 +11,13 @@ PRECISIONS = {"float32": ms.float32, "float16": ms.float16, "bfloat16": ms.bfloa
 HEADS = ("head", "heads")  # the attributes of a network whose outputs are logits
 
 
+def choose_precision(setting: str, device: str) -> str:
+    """Returns what a network computes in on `device`: "auto" is float32 on CPU, float16 on Ascend and GPU."""
+    if setting != "auto":
+        return setting
+    return "float32" if device == "CPU" else "float16"
+
+
 def apply_precision(network: nn.Cell, precision: str) -> nn.Cell:
     """Makes `network` compute in "float32", "float16" or "bfloat16" and returns it.
 

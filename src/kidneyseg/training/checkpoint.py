@@ -23,7 +23,7 @@ OPTIMIZER, SCALER = "optimizer.", "scaler."
 
 @dataclass
 class Progress:
-    """Where training stands: ``step`` steps of epoch ``epoch`` are done (both count from 0).
+    """Where training stands: ``step`` steps of epoch ``epoch`` are done (both count from 0), by ``ranks`` processes.
 
     ``loss_sum`` adds up the losses of those steps and ``seconds`` the time they took; ``best`` is the best validation
     score so far and ``best_epoch`` its epoch (None before the first validation).
@@ -31,6 +31,7 @@ class Progress:
 
     epoch: int = 0
     step: int = 0
+    ranks: int = 1
     loss_sum: float = 0.0
     seconds: float = 0.0
     best: float | None = None
@@ -69,11 +70,6 @@ def load_training(path: str | Path, network: nn.Cell, optimizer: nn.Optimizer, s
               + _named(OPTIMIZER, _state(optimizer, network)) + _named(SCALER, _scaler_state(scaler))}
     _assign(wanted, entries, path)
     return progress
-
-
-def read_progress(path: str | Path) -> Progress:
-    """The `Progress` in a checkpoint. Raises InputError as `load_weights`."""
-    return _read(path)[1]
 
 
 def sweep(folder: Path) -> None:

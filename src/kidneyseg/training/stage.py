@@ -6,11 +6,10 @@ import shutil
 from pathlib import Path
 
 import mindspore as ms
-from mindspore import nn
 
 from kidneyseg import cpu, losses, nets
 from kidneyseg.data.batches import Batches
-from kidneyseg.data.folds import load_splits
+from kidneyseg.data.folds import fold_cases
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Recipe, Stage, load_recipe
 from kidneyseg.training import checkpoint, distributed, optimizer, provenance
@@ -54,11 +53,12 @@ def train_stage(
     last = folder / stage.name / LAST
     if resume and last.exists():
         loop.progress = checkpoint.load_training(last, loop.network, loop.step.optimizer, loop.step.scaler)
+        _require_ranks(last, loop.progress, ranks)
     if ranks.first:
         provenance.record(folder, stage.name, {
             "recipe": recipe.name, "seed": stage.train.seed, "device": chosen, "ranks": ranks.size,
-            "precision": precision(stage, chosen), "first_epoch": loop.progress.epoch, "first_step": loop.progress.step,
-            "cases": cases,
+            "precision": nets.choose_precision(stage.train.precision, chosen),
+            "first_epoch": loop.progress.epoch, "first_step": loop.progress.step, "cases": cases,
         })
     done = loop.run()
     ranks.barrier()  # the files are there for every rank
@@ -66,41 +66,24 @@ def train_stage(
             "best_epoch": done.best_epoch, "checkpoint": str(folder / stage.name / BEST)}
 
 
-def fold_cases(work: Path, fold: int) -> dict[str, list[str]]:
-    """{"train": names, "val": names} of one fold. Raises InputError when data is not prepared or the fold not there."""
-    if not (work / "splits.json").exists():
-        raise InputError(work, expected="prepared data (splits.json and prepared/)", found="none",
-                         remedy="Run `kidneyseg prepare` with this --work first")
-    folds = load_splits(work / "splits.json")["folds"]
-    if not 0 <= fold < len(folds):
-        raise InputError(f"fold {fold}", expected=f"0 to {len(folds) - 1}",
-                         found=f"{len(folds)} folds in {work / 'splits.json'}", remedy="Name one of these folds")
-    return {part: list(folds[fold][part]) for part in ("train", "val")}
-
-
-def precision(stage: Stage, device: str) -> str:
-    """What the stage computes in: ``auto`` is float16 on Ascend and GPU, float32 on CPU."""
-    if stage.train.precision != "auto":
-        return stage.train.precision
-    return "float32" if device == "CPU" else "float16"
-
-
 def build_loop(recipe: Recipe, stage: Stage, work: Path, folder: Path, cases: dict[str, list[str]], device: str,
                ranks: Ranks) -> Loop:
     """Everything that trains ``stage``, at its start: all weights follow from the seed, the same on every rank."""
     spec = stage.train
     ms.set_seed(spec.seed)
-    network = nets.apply_precision(nets.build(stage.network, stage.classes), precision(stage, device))
+    precision = nets.choose_precision(spec.precision, device)
+    network = nets.apply_precision(nets.build(stage.network, stage.classes), precision)
     network = cpu.accelerate(network)  # itself where the device is not a CPU
     loss = losses.build(stage.loss)
     step = TrainStep(network, loss, optimizer.build(spec, network), clip_norm=spec.clip_norm,
-                     precision=precision(stage, device), ranks=ranks)
+                     precision=precision, ranks=ranks)
     options = {"seed": spec.seed, "batch_size": spec.batch_size}
     return Loop(
         stage=stage.name, folder=folder, spec=spec, network=network, step=step,
         validator=Validator(network, loss, region_names(recipe, stage)),
         train=Batches(work, stage, cases["train"], train=True, rank=ranks.rank, ranks=ranks.size, **options),
-        val=Batches(work, stage, cases["val"], train=False, **options), ranks=ranks, progress=Progress(),
+        val=Batches(work, stage, cases["val"], train=False, **options), ranks=ranks,
+        progress=Progress(ranks=ranks.size),
     )
 
 
@@ -118,6 +101,14 @@ def _check_earlier_run(folder: Path, stage: Stage, resume: bool, overwrite: bool
         raise InputError(f"{folder / 'recipe.yaml'}: {stage.name}", expected="the recipe that this run began with",
                          found=f"another value of {', '.join(changed)}",
                          remedy="Resume with the recipe and overrides of the first call, or give --overwrite")
+
+
+def _require_ranks(last: Path, progress: Progress, ranks: Ranks) -> None:
+    """A step takes one batch per rank: with another number of ranks, ``progress`` would count other steps."""
+    if progress.ranks != ranks.size:
+        raise InputError(last, expected=f"a run on {ranks.size} devices, as this one",
+                         found=f"one that began on {progress.ranks}",
+                         remedy=f"Resume on {progress.ranks} devices, or give --overwrite to train anew")
 
 
 def _prepare_folder(folder: Path, recipe: Recipe, stage: Stage, overwrite: bool) -> None:
