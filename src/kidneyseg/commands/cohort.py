@@ -12,7 +12,7 @@ from kidneyseg.data.check import Fault, check_cohort
 from kidneyseg.data.cohort import find_cases, require_labels
 from kidneyseg.data.fingerprint import fingerprint
 from kidneyseg.data.folds import make_splits, save_splits, tumour_volumes
-from kidneyseg.data.pool import default_workers
+from kidneyseg.pool import default_workers
 from kidneyseg.errors import InputError
 
 EXAMPLES = """examples:

@@ -18,11 +18,12 @@ import numpy as np
 from tqdm import tqdm
 
 import kidneyseg
+from kidneyseg.atomic import write_text
 from kidneyseg.commands.common import add_device
-from kidneyseg.data.cohort import Case, find_cases, stem
+from kidneyseg.data.cohort import Case, find_cases
 from kidneyseg.errors import InputError
 from kidneyseg.inference.model import Model, read_model_recipe
-from kidneyseg.atomic import write_text
+from kidneyseg.volume.names import stem
 from kidneyseg.volume.nifti import Scan, read_image, write_mask
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 from kidneyseg.commands.common import add_recipe, recipe_from
 from kidneyseg.data.cohort import Case, find_cases, require_labels
 from kidneyseg.data.folds import load_splits, make_splits, save_splits, tumour_volumes
-from kidneyseg.data.pool import default_workers
+from kidneyseg.pool import default_workers
 from kidneyseg.data.prepare import Summary, prepare
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import save_recipe

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kidneyseg.data.kits import SimulatedCase, claim_folder, find_labels, simulate_case
 from kidneyseg.data.phantom import write_cohort
-from kidneyseg.data.pool import default_workers, run_cases
+from kidneyseg.pool import default_workers, run_cases
 from kidneyseg.errors import InputError
 
 

@@ -11,7 +11,7 @@ from typing import Sequence
 import numpy as np
 
 from kidneyseg.data.cohort import Case
-from kidneyseg.data.pool import run_cases
+from kidneyseg.pool import run_cases
 from kidneyseg.errors import InputError
 from kidneyseg.volume.nifti import Scan, read_image, read_mask
 

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kidneyseg.errors import InputError
-from kidneyseg.volume.nifti import ITK_SUFFIXES, NIFTI_SUFFIXES
+from kidneyseg.volume.names import MASK_ENDINGS, stem
 
-LABEL_ENDINGS = ("_seg", "_mask", "_label", "-label")
 LAYOUTS = (
     "case_00000/{imaging,segmentation}.nii.gz (KiTS), imagesTr/NAME_0000.nii.gz + labelsTr/NAME.nii.gz (nnU-Net), "
     "images/ + labels/, or NAME.nii.gz + NAME_seg.nii.gz (_mask, _label, -label)"
@@ -77,14 +76,6 @@ def require_labels(cases: list[Case], folder: str | Path) -> list[Case]:
     return cases
 
 
-def stem(path: Path) -> str | None:
-    """File name without its image suffix; None when it is no image file."""
-    for suffix in NIFTI_SUFFIXES + ITK_SUFFIXES:
-        if path.name.lower().endswith(suffix) and not path.name.startswith("."):
-            return path.name[: -len(suffix)]
-    return None
-
-
 def _images(folder: Path) -> list[tuple[str, Path]]:
     """(stem, path) of the image files directly in ``folder``."""
     if not folder.is_dir():
@@ -115,13 +106,13 @@ def _two_folders(folder: Path) -> list[Case]:
 
 def _flat(folder: Path) -> list[Case]:
     files = _images(folder)
-    labels = {name: path for name, path in files if name.endswith(LABEL_ENDINGS)}
+    labels = {name: path for name, path in files if name.endswith(MASK_ENDINGS)}
     return [Case(name, path, _partner(name, labels)) for name, path in files if name not in labels]
 
 
 def _partner(name: str, labels: dict[str, Path]) -> Path | None:
     """The mask of scan ``name``: the same name, or the name with one of the usual endings."""
-    return next((labels[name + ending] for ending in ("", *LABEL_ENDINGS) if name + ending in labels), None)
+    return next((labels[name + ending] for ending in ("", *MASK_ENDINGS) if name + ending in labels), None)
 
 
 def _seen(folder: Path) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from nibabel.orientations import aff2axcodes
 
 from kidneyseg.data.cohort import Case
-from kidneyseg.data.pool import run_cases
+from kidneyseg.pool import run_cases
 from kidneyseg.volume.nifti import Scan, read_image, read_mask
 
 HU_LOW, HU_HIGH = -1024, 3071

@@ -13,7 +13,7 @@ from typing import Sequence
 import numpy as np
 
 from kidneyseg.data.kits import KITS, claim_folder, write_case
-from kidneyseg.data.pool import run_cases
+from kidneyseg.pool import run_cases
 from kidneyseg.data.simulate import CYST, KIDNEY, TUMOUR, Tissue, simulate, smooth_field
 
 SHAPE = (64, 160, 160)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from kidneyseg.data.cohort import Case
 from kidneyseg.data.geometry import check_regions
-from kidneyseg.data.memory_pool import run_within
+from kidneyseg.pool import require_workers, run_within
 from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, recipe_settings, record_file
 from kidneyseg.data.samples import stage_samples
 from kidneyseg.errors import InputError
@@ -67,8 +67,7 @@ def prepare(
             process prepares the same folder.
     """
     check_regions(recipe)
-    if workers < 1:
-        raise InputError("--workers", expected="at least 1", found=str(workers), remedy="Give 1 or more")
+    require_workers(workers)
     _check_names(cases)
     began = time.monotonic()
     folder = Path(work) / "prepared"

@@ -12,9 +12,8 @@ from kidneyseg.data.cohort import Case
 from kidneyseg.inference.cascade import segment
 from kidneyseg.inference.model import Model
 from kidneyseg.metrics.case import score_case
-from kidneyseg.metrics.evaluate import score_pair
+from kidneyseg.metrics.evaluate import score_masks
 from kidneyseg.metrics.fold import FoldScores, score_fold
-from kidneyseg.metrics.pairing import Pair
 from kidneyseg.volume.nifti import read_image, read_mask, write_mask
 
 
@@ -41,19 +40,20 @@ def evaluate_cases(model: Model, cases: Sequence[Case], out: Path, *, oracle: bo
         oracle: also score the stages with ROIs alone, on ROIs cut from the true mask.
 
     Raises:
-        InputError: a scan or mask cannot be read, or they are not of one shape.
+        InputError: a scan or mask cannot be read, or the mask does not lie on its scan.
     """
     honest, ideal, seconds = [], [], {}
     with tqdm(cases, desc="evaluate", unit="case", disable=None) as bar:
         for case in bar:
             bar.set_postfix_str(case.name)
-            scan, path = read_image(case.image), out / f"{case.name}.nii.gz"
+            scan, truth = read_image(case.image), read_mask(case.label)
+            truth.require_on(scan)
+            path = out / f"{case.name}.nii.gz"
             result = segment(scan, model)
             seconds[case.name] = sum(result.seconds.values())
             write_mask(path, result.mask, scan)
-            honest.append(score_pair(Pair(case.name, path, case.label)))
+            honest.append(score_masks(case.name, read_mask(path), truth))
             if oracle:
-                truth = read_mask(case.label).array
-                best = segment(scan, model, oracle=truth).mask
-                ideal.append({"case": case.name, **score_case(best, truth, scan.spacing)})
+                best = segment(scan, model, oracle=truth.array).mask
+                ideal.append({"case": case.name, **score_case(best, truth.array, truth.spacing)})
     return FoldResult(score_fold(honest), score_fold(ideal) if oracle else None, seconds)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kidneyseg.errors import InputError
-from kidneyseg.volume.nifti import ITK_SUFFIXES, NIFTI_SUFFIXES
+from kidneyseg.volume.names import MASK_ENDINGS, stem
 
 PREFIX = "prediction_"  # KiTS19 submissions
-ENDINGS = ("_seg", "_mask", "_label", "-label")
 SUBFOLDERS = ("labelsTr", "labels", "data", "dataset")
 
 
@@ -71,28 +70,20 @@ def pair_masks(predictions: dict[str, Path], truth: dict[str, Path]) -> tuple[li
 
 
 def _kits_masks(folder: Path) -> dict[str, Path]:
-    found = [(path.parent.name, path) for path in folder.glob("*/segmentation.*") if _stem(path) == "segmentation"]
+    found = [(path.parent.name, path) for path in folder.glob("*/segmentation.*") if stem(path) == "segmentation"]
     return _unique(found)
 
 
 def _flat_masks(folder: Path) -> dict[str, Path]:
-    files = {path: name for path in sorted(folder.glob("*")) if path.is_file() and (name := _stem(path))}
+    files = {path: name for path in sorted(folder.glob("*")) if path.is_file() and (name := stem(path))}
     names = set(files.values())
-    scans = {name for name in names if any(name + ending in names for ending in ENDINGS)}
+    scans = {name for name in names if any(name + ending in names for ending in MASK_ENDINGS)}
     return _unique([(_case_name(name), path) for path, name in files.items() if name not in scans])
-
-
-def _stem(path: Path) -> str | None:
-    """File name without its image suffix; None if it is no image file."""
-    for suffix in NIFTI_SUFFIXES + ITK_SUFFIXES:
-        if path.name.lower().endswith(suffix) and not path.name.startswith("."):
-            return path.name[: -len(suffix)]
-    return None
 
 
 def _case_name(name: str) -> str:
     name = name.removeprefix(PREFIX)
-    for ending in ENDINGS:
+    for ending in MASK_ENDINGS:
         name = name.removesuffix(ending)
     return name
 

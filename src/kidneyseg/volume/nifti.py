@@ -20,9 +20,8 @@ from nibabel.spatialimages import HeaderDataError
 
 from kidneyseg.atomic import atomic
 from kidneyseg.errors import InputError
+from kidneyseg.volume.names import ITK_SUFFIXES, NIFTI_SUFFIXES
 
-NIFTI_SUFFIXES = (".nii.gz", ".nii")
-ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
 CANONICAL = axcodes2ornt(("S", "P", "L"))
 
 _UNREADABLE = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
