@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kidneyseg.data.geometry import check_regions, slice_grids, volume_grid
+from kidneyseg.data.geometry import check_regions, image_on, slice_grids, volume_grid
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Loss, Network, Recipe, Region, Slices, Stage, Volumes
 from kidneyseg.volume.grid import Grid, sample
+from kidneyseg.volume.intensity import to_uint8
 from kidneyseg.volume.roi import kidney_boxes
 
 
@@ -56,3 +57,24 @@ def test_combinations_that_cannot_be_cut_are_refused(stages):
 
 def test_the_papers_combination_is_accepted():
     check_regions(Recipe(name="mplab", stages=(stage(Volumes()), stage(Slices(), "fine", of="coarse"))))
+
+
+@pytest.mark.parametrize("box", [
+    (slice(3, 9), slice(10, 25), slice(0, 17)),  # at the scan's border
+    (slice(4, 8), slice(6, 21), slice(5, 30)),
+    (slice(-2, 4), slice(20, 44), slice(8, 12)),  # reaches outside
+])
+@pytest.mark.parametrize("size", [(7, 9), (32, 64)])
+def test_the_image_on_a_grid_is_that_of_the_whole_scan(box, size):
+    hu = np.random.default_rng(3).integers(-200, 400, (12, 36, 36)).astype(np.int16)
+    grid = Grid.of(hu).crop(box)
+    grid = grid.resize((grid.shape[0], *size))
+    whole = sample(to_uint8(hu, (-79, 304)), Grid.of(hu), grid, order=1)
+    np.testing.assert_array_equal(image_on(grid, hu, (-79, 304)), whole)
+
+
+def test_only_the_part_under_the_grid_is_converted(monkeypatch):
+    seen = []
+    monkeypatch.setattr("kidneyseg.data.geometry.to_uint8", lambda hu, clip: seen.append(hu.shape) or to_uint8(hu, clip))
+    image_on(Grid((4, 64, 64), (10, 100, 100), (1, 0.5, 0.5)), np.zeros((50, 256, 256), np.int16), (-79, 304))
+    assert np.less_equal(seen, (6, 36, 36)).all() and len(seen) == 1

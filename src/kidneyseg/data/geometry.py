@@ -1,4 +1,4 @@
-"""The grids a stage works on: one place for training data and inference, so that they cannot differ."""
+"""The grids a stage works on and the image it sees there: one place for training data and inference, so that they cannot differ."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Recipe, Slices, Stage, Volumes
 from kidneyseg.volume.body import body_box
-from kidneyseg.volume.grid import Grid
+from kidneyseg.volume.grid import Grid, sample
+from kidneyseg.volume.intensity import to_uint8
 from kidneyseg.volume.roi import Box
 
 
@@ -68,3 +69,18 @@ def slice_grids(
             roi = scan_grid.crop(crop)
             grids.append((roi, roi.resize((roi.shape[0], *size))))
     return grids
+
+
+def image_on(grid: Grid, hu: np.ndarray, clip: Sequence[float]) -> np.ndarray:
+    """The scan as a network sees it, before normalisation: (z, y, x) uint8 of ``grid.shape``.
+
+    Args:
+        grid: in voxels of the scan; outside the scan it sees 0, air.
+        hu: the whole scan, (z, y, x), HU. Only the part under ``grid`` is read.
+        clip: (low, high) HU, which become 0 and 255.
+    """
+    scan = Grid.of(hu)
+    under = grid.cover([slice(0, n) for n in grid.shape], scan)
+    # One voxel more on every side: linear interpolation looks at the neighbours of a voxel on the rim.
+    box = tuple(slice(max(0, part.start - 1), min(n, part.stop + 1)) for part, n in zip(under, hu.shape))
+    return sample(to_uint8(hu[box], clip), scan.crop(box), grid, order=1)

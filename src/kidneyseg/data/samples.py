@@ -7,10 +7,9 @@ from typing import Iterator, Sequence
 
 import numpy as np
 
-from kidneyseg.data.geometry import slice_grids, volume_grid
+from kidneyseg.data.geometry import image_on, slice_grids, volume_grid
 from kidneyseg.recipe import Recipe, Stage, Volumes
 from kidneyseg.volume.grid import Grid, sample
-from kidneyseg.volume.intensity import to_uint8
 from kidneyseg.volume.nifti import Scan
 from kidneyseg.volume.roi import kidney_boxes
 from kidneyseg.volume.windows import window_starts
@@ -63,11 +62,10 @@ def stage_samples(scan: Scan, label: np.ndarray, recipe: Recipe, stage: Stage) -
         grids = [slices for _, slices in _label_rois(scan, label, recipe, stage)]
 
     def cut() -> Iterator[Sample]:
-        image = to_uint8(scan.array, stage.intensity.clip)
         for roi, grid in enumerate(grids):
-            on_grid = sample(image, own, grid, order=1)
+            image = image_on(grid, scan.array, stage.intensity.clip)
             classes = to_classes(sample(label, own, grid, order=0), stage.targets)
-            yield from _patches(on_grid, classes, roi, stage)
+            yield from _patches(image, classes, roi, stage)
 
     return grids, cut()
 

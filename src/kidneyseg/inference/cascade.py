@@ -16,7 +16,6 @@ from kidneyseg.inference.stages import Progress, ignore_progress, run_slices, ru
 from kidneyseg.recipe import Stage
 from kidneyseg.volume.components import clean
 from kidneyseg.volume.grid import Grid, sample
-from kidneyseg.volume.intensity import to_uint8
 from kidneyseg.volume.nifti import Scan
 from kidneyseg.volume.roi import kidney_boxes
 
@@ -54,8 +53,8 @@ def segment(
 ) -> Result:
     """Segment ``scan`` with ``model``.
 
-    A scan in which nothing is found yields an empty mask and a warning. Beside the scan itself this holds one uint8
-    copy of it, its mask, and the windows or ROI at work: never a float copy of a whole scan.
+    A scan in which nothing is found yields an empty mask and a warning. Beside the scan itself this holds its mask
+    and the body or ROI at work as uint8, and the windows or slices at work as float: never a float copy of a scan.
 
     Args:
         scan: HU in canonical orientation.
@@ -93,8 +92,7 @@ def segment(
 def _volume_stage(scan: Scan, stage: Stage, model: Model, grid: Grid, progress: Progress) -> StageMask:
     """A 3-D stage; on its own grid, where later stages cut their ROIs, or on the scan if it is the last."""
     target = Grid.of(scan.array) if stage is model.recipe.stages[-1] else grid
-    image = to_uint8(scan.array, stage.intensity.clip)
-    mask = run_volumes(image, grid, target, stage, model.runtimes[stage.name], progress)
+    mask = run_volumes(scan.array, grid, target, stage, model.runtimes[stage.name], progress)
     return StageMask(clean(mask, stage.components, _voxel_ml(target, scan)), target)
 
 
@@ -105,8 +103,7 @@ def _roi_stage(
     boxes = kidney_boxes(earlier, stage.region.gap, stage.region.margin)
     target = Grid.of(scan.array)
     parts = slice_grids(boxes, grid, target, stage.sampling.size)
-    image = to_uint8(scan.array, stage.intensity.clip)
-    mask = run_slices(image, parts, stage, model.runtimes[stage.name], progress)
+    mask = run_slices(scan.array, parts, stage, model.runtimes[stage.name], progress)
     return [roi for roi, _ in parts], StageMask(clean(mask, stage.components, scan.voxel_ml), target)
 
 

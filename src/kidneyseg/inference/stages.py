@@ -7,12 +7,13 @@ from typing import Callable, Sequence
 
 import numpy as np
 
+from kidneyseg.data.geometry import image_on
 from kidneyseg.inference.model import Runtime
 from kidneyseg.inference.slabs import paint, resample_slabs
 from kidneyseg.inference.slices import slice_slabs
 from kidneyseg.inference.sliding import Slabs, sliding_slabs
-from kidneyseg.recipe import Intensity, Stage
-from kidneyseg.volume.grid import Grid, sample
+from kidneyseg.recipe import Stage
+from kidneyseg.volume.grid import Grid
 from kidneyseg.volume.intensity import normalise
 from kidneyseg.volume.roi import Box
 
@@ -25,12 +26,12 @@ def ignore_progress(stage: str, done: int) -> None:
 
 
 def run_volumes(
-    image: np.ndarray, grid: Grid, target: Grid, stage: Stage, runtime: Runtime, progress: Progress = ignore_progress
+    hu: np.ndarray, grid: Grid, target: Grid, stage: Stage, runtime: Runtime, progress: Progress = ignore_progress
 ) -> np.ndarray:
     """The mask of a 3-D stage.
 
     Args:
-        image: the whole scan, (z, y, x) uint8 (see :func:`kidneyseg.volume.intensity.to_uint8`).
+        hu: the whole scan, (z, y, x), HU.
         grid: where the network sees it, from :func:`kidneyseg.data.geometry.volume_grid`.
         target: where the mask is wanted; probabilities are interpolated to it, so a mask on the scan is smooth.
 
@@ -38,9 +39,8 @@ def run_volumes(
         uint8 labels of ``target.shape``.
     """
     sampling, network = stage.sampling, partial(_probabilities, runtime, stage, progress)
-    volume = sample(image, Grid.of(image), grid, order=1)
     slabs = sliding_slabs(
-        volume, sampling.patch, stage.inference.overlap, network, stage.classes, stage.inference.batch_size
+        image_on(grid, hu, stage.intensity.clip), sampling.patch, stage.inference.overlap, network, stage.classes, stage.inference.batch_size
     )
     mask = np.zeros(target.shape, np.uint8)
     paint(mask, resample_slabs(slabs, grid, target), class_labels(stage))
@@ -48,24 +48,24 @@ def run_volumes(
 
 
 def run_slices(
-    image: np.ndarray, grids: Sequence[tuple[Grid, Grid]], stage: Stage, runtime: Runtime,
+    hu: np.ndarray, grids: Sequence[tuple[Grid, Grid]], stage: Stage, runtime: Runtime,
     progress: Progress = ignore_progress,
 ) -> np.ndarray:
     """The mask of a 2-D stage, on the scan; background outside the ROIs.
 
     Args:
-        image: the whole scan, (z, y, x) uint8.
+        hu: the whole scan, (z, y, x), HU.
         grids: (ROI grid, slice grid) per ROI, from :func:`kidneyseg.data.geometry.slice_grids`. Where ROIs overlap
             the mean of their probabilities decides.
 
     Returns:
-        uint8 labels of ``image.shape``.
+        uint8 labels of ``hu.shape``.
     """
-    scan, network = Grid.of(image), partial(_probabilities, runtime, stage, progress)
-    mask = np.zeros(image.shape, np.uint8)
+    network = partial(_probabilities, runtime, stage, progress)
+    mask = np.zeros(hu.shape, np.uint8)
 
     def roi_slabs(roi: Grid, slices: Grid) -> Slabs:
-        slabs = slice_slabs(sample(image, scan, slices, order=1), network, stage.inference.batch_size)
+        slabs = slice_slabs(image_on(slices, hu, stage.intensity.clip), network, stage.inference.batch_size)
         return resample_slabs(slabs, slices, roi)
 
     for group in _overlapping([(_box(roi), roi, slices) for roi, slices in grids]):
@@ -85,8 +85,7 @@ def class_labels(stage: Stage) -> tuple[int, ...]:
 
 def _probabilities(runtime: Runtime, stage: Stage, progress: Progress, images: np.ndarray) -> np.ndarray:
     """(N, *S) uint8 -> (N, classes, *S) float32."""
-    intensity: Intensity = stage.intensity
-    probabilities = runtime(normalise(images, intensity.mean, intensity.std)[:, None])
+    probabilities = runtime(normalise(images, stage.intensity.mean, stage.intensity.std)[:, None])
     progress(stage.name, len(images))
     return probabilities
 
