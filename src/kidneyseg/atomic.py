@@ -24,6 +24,13 @@ def atomic(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def use_default_mode(path: str | Path) -> None:
+    """Give a file the mode that the umask gives new ones: MindSpore makes its files for their owner only, or read-only."""
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(path, 0o666 & ~umask)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write ``text`` as UTF-8, atomically."""
     with atomic(path) as partial:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,13 @@ def test_missing_and_broken_files_are_named(tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InputError, match="MindRecord"):
         list(read_records([path], (4, 6, 8)))
+
+
+def test_files_have_the_mode_that_the_umask_gives(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_records(tmp_path / "a.coarse.mindrecord", "a", [Sample(*np.zeros((2, 4, 4), np.uint8), 0, (0, 0, 0))])
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == {"a.coarse.mindrecord": 0o640, "a.coarse.mindrecord.db": 0o640}

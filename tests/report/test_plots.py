@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
+from kidneyseg import colours
 from kidneyseg.metrics.fold import score_fold
 from kidneyseg.report import plots
 
 
 def log(path, epochs=6, tail=""):
-    rows = [{"event": "start", "seed": 1}]
-    rows += [{"event": "epoch", "epoch": e, "step": 10 * e, "loss": 1 / (e + 1), "lr": 1e-3, "samples_per_s": 2.0,
+    rows = [{"epoch": e, "step": 10 * e, "loss": 1 / (e + 1), "lr": 1e-3, "samples_per_s": 2.0,
               **({"val_loss": 1.2 / (e + 1), "val_dice": {"kidney": e / 10}} if e % 2 else {})} for e in range(epochs)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) + tail)
     return path
@@ -22,29 +22,25 @@ def shows(path, colour):
 
 
 def test_curves_of_two_stages(tmp_path):
-    logs = {"coarse": log(tmp_path / "a.jsonl"), "fine": log(tmp_path / "b.jsonl", tail='{"event": "epo')}
+    logs = {"coarse": log(tmp_path / "a.jsonl"), "fine": log(tmp_path / "b.jsonl", tail='{"epo')}
     path = plots.curves(logs, tmp_path / "curves.png")
-    third = shows(path, plots.COLOURS[0]).shape[1] // 3
+    third = shows(path, colours.LINES[0]).shape[1] // 3
     for panel in range(3):
-        for colour in plots.COLOURS[:2] if panel == 2 else plots.COLOURS[1:2]:  # equal curves lie on each other
+        for colour in colours.LINES[:2] if panel == 2 else colours.LINES[1:2]:  # equal curves lie on each other
             assert shows(path, colour)[:, panel * third:(panel + 1) * third].any()
 
 
 def test_a_falling_loss_falls(tmp_path):
     path = plots.curves({"coarse": log(tmp_path / "a.jsonl")}, tmp_path / "curves.png")
-    found = shows(path, plots.COLOURS[0])
+    found = shows(path, colours.LINES[0])
     panel = found[:, : found.shape[1] // 3]
     rows, columns = np.nonzero(panel[60:])
     assert rows[columns == columns.min()].min() < rows[columns == columns.max()].max()
 
 
-def test_broken_logs(tmp_path):
+def test_no_logs(tmp_path):
     with pytest.raises(ValueError, match="no training log"):
         plots.curves({}, tmp_path / "c.png")
-    broken = tmp_path / "a.jsonl"
-    broken.write_text('{"epoch": 0,\n{"epoch": 1, "loss": 1}\n')
-    with pytest.raises(ValueError, match="line 1"):
-        plots.curves({"coarse": broken}, tmp_path / "c.png")
 
 
 def test_a_log_without_epochs_gives_a_picture(tmp_path):
@@ -55,7 +51,7 @@ def test_boxplot_has_each_name_in_its_colour(tmp_path):
     one = score_fold([{"case": str(i), "kidney": 0.8 + i / 50, "hd95_tumour": float("nan")} for i in range(5)])
     keys = ("kidney", "hd95_tumour")
     path = plots.boxplot({"predicted ROIs": one, "true ROIs": one}, tmp_path / "b.png", keys)
-    first, second = (shows(path, colour) for colour in plots.COLOURS[:2])
+    first, second = (shows(path, colour) for colour in colours.LINES[:2])
     half = first.shape[1] // 2
     assert first[:, :half].any() and second[:, :half].any()
     assert not first[:, half:].any()  # no case has a distance: no dots

@@ -2,12 +2,12 @@ import json
 
 import numpy as np
 
-from kidneyseg.training.log import Log, draw, read_rows
+from kidneyseg.training.log import Log, draw
 from kidneyseg.training.validation import Picture
 
 
 def row(epoch):
-    return {"event": "epoch", "epoch": epoch, "step": 6 * epoch, "loss": 1 / (epoch + 1), "val_dice": {"tumour": 0.5}}
+    return {"epoch": epoch, "step": 6 * epoch, "loss": 1 / (epoch + 1), "val_dice": {"tumour": 0.5}}
 
 
 def picture(shape=(4, 6)):
@@ -22,16 +22,12 @@ def test_rows_beyond_the_checkpoint_are_dropped(tmp_path):
         log.epoch(row(epoch), picture())
     log.close()
     with open(tmp_path / "log.jsonl", "a", encoding="utf-8") as file:
-        file.write('{"event": "epoch", "epo')  # cut short by a kill
+        file.write('{"epo')  # cut short by a kill
     log = Log(tmp_path, 2)
     log.epoch(row(2), None)
     log.close()
     assert [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [row(0), row(1), row(2)]
     assert any((tmp_path / "tensorboard").iterdir())
-
-
-def test_no_log_has_no_rows(tmp_path):
-    assert read_rows(tmp_path / "log.jsonl") == []
 
 
 def test_picture_tints_truth_and_prediction_only_where_they_are():

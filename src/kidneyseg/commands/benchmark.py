@@ -10,6 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
+from kidneyseg.atomic import write_text
 from kidneyseg.cpu import benchmark
 from kidneyseg.cpu.benchmark_cases import NETWORKS, OPERATORS
 from kidneyseg.errors import InputError
@@ -45,7 +46,5 @@ def run(args: argparse.Namespace) -> int:
             rows += measured
             print(benchmark.table(measured), flush=True)
     if args.json:
-        unfinished = args.json.with_name(args.json.name + ".tmp")
-        unfinished.write_text(json.dumps(benchmark.as_json(rows), indent=1), encoding="utf-8")
-        unfinished.replace(args.json)
+        write_text(args.json, json.dumps(benchmark.as_json(rows), indent=1) + "\n")
     return 0

@@ -13,6 +13,7 @@ import mindspore.dataset as ds
 import numpy as np
 from mindspore.mindrecord import FileWriter
 
+from kidneyseg.atomic import use_default_mode
 from kidneyseg.data.samples import Sample
 from kidneyseg.errors import InputError
 
@@ -58,6 +59,8 @@ def write_records(path: Path, case: str, samples: Iterable[Sample]) -> list[bool
         }])
     if writer is not None:
         writer.commit()
+        for file in (path, path.with_name(f"{path.name}.db")):
+            use_default_mode(file)
     return foreground
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import mindspore as ms
 from mindspore.train.mind_ir_pb2 import ModelProto, ValueInfoProto
 
+from kidneyseg.atomic import use_default_mode
 from kidneyseg.inference.model import checkpoint_path
 from kidneyseg.inference.networks import stock_network
 from kidneyseg.inference.runtimes import Probabilities
@@ -61,7 +62,7 @@ def export_mindir(stage: Stage, model: Path, path: Path, batch: int | None) -> G
         ms.export(cell, images, file_name=str(partial), file_format="MINDIR")
         proto = ModelProto()
         proto.ParseFromString(partial.read_bytes())
-        partial.chmod(0o644)  # MindSpore makes it read-only
+        use_default_mode(partial)
         os.replace(partial, path)
     return Graph(path, _port(proto.graph.input[0]), _port(proto.graph.output[0]))
 

@@ -12,14 +12,15 @@ from matplotlib.figure import Figure  # not pyplot: no display, no state shared 
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from kidneyseg.metrics.regions import KIDNEY_AND_MASSES
+from kidneyseg import colours
 from kidneyseg.atomic import atomic
+from kidneyseg.metrics.regions import KIDNEY_AND_MASSES
 from kidneyseg.report.slices import centre_of_interest, informative_slices
 
 SOFT_TISSUE = (400.0, 40.0)  # window width and level, HU
 
-# Okabe and Ito's colours, told apart by colour-blind readers. The kidney's contour goes round its masses as well.
-STRUCTURES = {"kidney": ((1, 2, 3), "#56B4E9"), "tumour": ((2,), "#E69F00"), "cyst": ((3,), "#CC79A7")}
+# The kidney's contour goes round its masses as well.
+STRUCTURES = {"kidney": ((1, 2, 3), colours.KIDNEY), "tumour": ((2,), colours.TUMOUR), "cyst": ((3,), colours.CYST)}
 LINE_STYLES = ("solid", (0, (3, 2)), (0, (1, 1.5)))
 ZOOM_MARGIN = 25.0  # mm around the kidneys
 
@@ -134,7 +135,7 @@ def _letters(ax: Axes, plane: Plane) -> None:
     places = ((0.01, 0.5, "left", "center"), (0.99, 0.5, "right", "center"),
               (0.5, 0.99, "center", "top"), (0.5, 0.01, "center", "bottom"))
     for letter, (x, y, horizontal, vertical) in zip(plane.letters, places):
-        ax.text(x, y, letter, transform=ax.transAxes, ha=horizontal, va=vertical, color="#F0E442", fontsize=10,
+        ax.text(x, y, letter, transform=ax.transAxes, ha=horizontal, va=vertical, color=colours.YELLOW, fontsize=10,
                 path_effects=[withStroke(linewidth=2, foreground="black")])  # readable on bone as well
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Mapping, Sequence
 
@@ -10,10 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kidneyseg.metrics.fold import FoldScores
+from kidneyseg import colours
 from kidneyseg.atomic import atomic
+from kidneyseg.metrics.fold import FoldScores
+from kidneyseg.training.rows import read_rows
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 LINE_STYLES = ("-", "--", ":", "-.")
 
 
@@ -21,24 +21,25 @@ def curves(logs: Mapping[str, str | Path], path: str | Path) -> Path:
     """Draw loss, validation Dice and learning rate against the epoch, as PNG.
 
     Args:
-        logs: ``log.jsonl`` by stage name; rows with ``"event": "epoch"`` (or without event) are read, a last line that
-            was cut off is left out.
+        logs: ``log.jsonl`` by stage name, as :func:`kidneyseg.training.rows.read_rows` takes them.
 
     Raises:
-        ValueError: no log, or a broken line before the last.
+        ValueError: no log.
+        InputError: a broken one.
     """
     if not logs:
         raise ValueError("no training log to draw")
     figure = Figure(figsize=(13, 4), dpi=110, layout="constrained")
     loss, dice, rate = figure.subplots(1, 3)
-    for (stage, log), colour in zip(logs.items(), COLOURS):
-        rows = _epochs(Path(log))
-        _line(loss, rows, lambda row: row.get("loss"), f"{stage}, training", colour, "-")
-        _line(loss, rows, lambda row: row.get("val_loss"), f"{stage}, validation", colour, "--")
+    for (stage, log), colour in zip(logs.items(), colours.LINES):
+        rows = read_rows(Path(log))
+        _line(loss, rows, "loss", f"{stage}, training", colour, "-")
+        _line(loss, rows, "val_loss", f"{stage}, validation", colour, "--")
         regions = sorted({region for row in rows for region in row.get("val_dice", {})})
         for region, style in zip(regions, LINE_STYLES):
-            _line(dice, rows, lambda row: row.get("val_dice", {}).get(region), f"{stage}, {region}", colour, style)
-        _line(rate, rows, lambda row: row.get("lr"), stage, colour, "-")
+            scores = [{"epoch": row["epoch"], **row["val_dice"]} for row in rows if "val_dice" in row]
+            _line(dice, scores, region, f"{stage}, {region}", colour, style)
+        _line(rate, rows, "lr", stage, colour, "-")
     for ax, name in ((loss, "loss"), (dice, "validation Dice"), (rate, "learning rate")):
         ax.set(title=name, xlabel="epoch")
         ax.grid(alpha=0.3)
@@ -56,7 +57,7 @@ def boxplot(scores_by_name: Mapping[str, FoldScores], path: str | Path,
     figure = Figure(figsize=(4 * len(keys), 4), dpi=110, layout="constrained")
     jitter = np.random.default_rng(0)
     for ax, key in zip(figure.subplots(1, len(keys), squeeze=False)[0], keys):
-        for position, (scores, colour) in enumerate(zip(scores_by_name.values(), COLOURS * len(scores_by_name))):
+        for position, (scores, colour) in enumerate(zip(scores_by_name.values(), colours.LINES * len(scores_by_name))):
             values = np.array([case[key] for case in scores.cases], float)
             values = values[~np.isnan(values)]
             ax.boxplot(values, positions=[position], widths=0.5, showfliers=False, medianprops={"color": "black"})
@@ -67,20 +68,8 @@ def boxplot(scores_by_name: Mapping[str, FoldScores], path: str | Path,
     return _save(figure, path)
 
 
-def _epochs(log: Path) -> list[dict]:
-    lines = log.read_text(encoding="utf-8").splitlines()
-    rows = []
-    for number, line in enumerate(lines, 1):
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            if number < len(lines):
-                raise ValueError(f"{log}, line {number}: {error}") from None
-    return [row for row in rows if row.get("event", "epoch") == "epoch"]
-
-
-def _line(ax: Axes, rows: list[dict], value, label: str, colour: str, style: str) -> None:
-    points = [(row["epoch"], value(row)) for row in rows if value(row) is not None]
+def _line(ax: Axes, rows: list[dict], key: str, label: str, colour: str, style: str) -> None:
+    points = [(row["epoch"], row[key]) for row in rows if key in row]
     if points:
         marker = "." if len(points) < 30 else None
         ax.plot(*zip(*points), style, color=colour, label=label, marker=marker)

@@ -15,6 +15,7 @@ from pathlib import Path
 import mindspore as ms
 from mindspore import nn
 
+from kidneyseg.atomic import use_default_mode
 from kidneyseg.errors import InputError
 
 PROGRESS = "progress"  # the entry that holds a Progress as JSON
@@ -95,7 +96,7 @@ def _scaler_state(scaler: object) -> dict[str, ms.Parameter]:
 def _write(path: Path, entries: list[dict], progress: Progress) -> None:
     partial = path.with_name(f".{path.stem}.partial.ckpt")
     ms.save_checkpoint(entries, str(partial), append_dict={PROGRESS: json.dumps(asdict(progress))}, crc_check=True)
-    partial.chmod(0o644)  # MindSpore makes it read-only
+    use_default_mode(partial)
     with open(partial, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(partial, path)

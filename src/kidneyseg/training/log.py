@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from kidneyseg.atomic import write_text
+from kidneyseg import colours
+from kidneyseg.training.rows import append_row, keep_rows
 from kidneyseg.training.validation import Picture
 
-COLOURS = np.array([[0, 0, 0], [60, 200, 80], [230, 60, 60], [70, 120, 240], [240, 200, 60]], np.float32)  # by class
+# By class; the colour of the background, class 0, is never seen.
+COLOURS = np.array([to_rgb(colour) for colour in (
+    "black", colours.KIDNEY, colours.TUMOUR, colours.CYST, colours.YELLOW, colours.GREEN)], np.float32)
 OPACITY = 0.45
 
 
@@ -28,15 +30,12 @@ class Log:
 
     def __init__(self, folder: Path, epoch: int) -> None:
         self.path = folder / "log.jsonl"
-        self._keep(epoch)
+        keep_rows(self.path, epoch)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=epoch)
 
     def epoch(self, row: dict, picture: Picture | None) -> None:
         """Append one row, flushed to the disk, and draw it in TensorBoard against its epoch."""
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_row(self.path, row)
         for name, value in row.items():
             if name in ("loss", "val_loss", "lr", "samples_per_s", "seconds"):
                 self.board.add_scalar(name, value, row["epoch"])
@@ -49,21 +48,6 @@ class Log:
     def close(self) -> None:
         self.board.close()
 
-    def _keep(self, epoch: int) -> None:
-        rows = read_rows(self.path)
-        write_text(self.path, "".join(json.dumps(row) + "\n" for row in rows if row["epoch"] < epoch))
-
-
-def read_rows(path: Path) -> list[dict]:
-    """The rows of a ``log.jsonl``; a last line cut short by a kill is left out. No file: no rows."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
-
 
 def draw(picture: Picture) -> np.ndarray:
     """RGB (3, y, 3 x) in [0, 1]: the slice with most target voxels, bare, with the truth and with the prediction."""
@@ -75,7 +59,7 @@ def draw(picture: Picture) -> np.ndarray:
     grey = np.repeat(grey[..., None], 3, axis=2).astype(np.float32)
     panels = [grey]
     for classes in (target, predicted):
-        tinted = (1 - OPACITY) * grey + OPACITY * COLOURS[classes % len(COLOURS)] / 255
+        tinted = (1 - OPACITY) * grey + OPACITY * COLOURS[classes % len(COLOURS)]
         panels.append(np.where(classes[..., None] > 0, tinted, grey))
     return np.concatenate(panels, axis=1).transpose(2, 0, 1)
 

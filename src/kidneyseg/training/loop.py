@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from mindspore import nn
 
 from kidneyseg.data.batches import Batches
@@ -71,7 +72,7 @@ class Loop:
                 if every and now.step % every == 0 and now.step < self.train.steps:
                     self._save_last()
 
-    def _take_step(self, image, target) -> float:
+    def _take_step(self, image: np.ndarray, target: np.ndarray) -> float:
         now = self.progress
         total = self.spec.epochs * self.train.steps
         number = now.epoch * self.train.steps + now.step
@@ -90,7 +91,7 @@ class Loop:
         now, started = self.progress, time.perf_counter()
         number = (now.epoch + 1) * self.train.steps
         row = {
-            "event": "epoch", "epoch": now.epoch, "step": number, "loss": now.loss_sum / now.step,
+            "epoch": now.epoch, "step": number, "loss": now.loss_sum / now.step,
             "lr": learning_rate(number - 1, self.spec.epochs * self.train.steps, self.spec.schedule),
             "samples_per_s": self._samples_per_second(),
         }
