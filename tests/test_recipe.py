@@ -26,14 +26,17 @@ def test_mplab_is_the_published_system():
     coarse, fine = recipe.stages
     assert coarse.sampling == Volumes(spacing=(3.22, 1.62, 1.62), patch=(80, 160, 160), stride=(48, 44, 44))
     assert (coarse.intensity.clip, coarse.intensity.mean, coarse.intensity.std) == ((-79, 304), 119.84, 103.80)
-    assert (coarse.network.name, coarse.loss.name, coarse.train.batch_size, coarse.classes) == ("unet3d", "dice_ce", 4, 2)
+    assert (coarse.network.name, coarse.loss.name) == ("unet3d", "dice_ce")
+    assert (coarse.train.batch_size, coarse.classes) == (4, 2)
     assert fine.sampling == Slices(size=(256, 256))
     assert (fine.region.of, fine.region.gap, fine.region.margin) == ("coarse", 15, 3)
-    assert (fine.network.name, fine.loss.name, fine.train.batch_size, fine.classes) == ("unet3plus", "hybrid_dice", 8, 3)
+    assert (fine.network.name, fine.loss.name) == ("unet3plus", "hybrid_dice")
+    assert (fine.train.batch_size, fine.classes) == (8, 3)
     for stage in recipe.stages:
         plan = stage.train.schedule
         assert (plan.start, plan.peak, plan.end, plan.warmup, stage.train.epochs) == (3e-4, 1e-3, 1e-5, 1500, 90)
     assert [c.min_fraction for c in recipe.components] == [0.2, 0.2]
+    assert recipe.merge == {3: 1}
 
 
 def test_overrides_address_stages_by_name_or_index():
@@ -60,6 +63,9 @@ def test_overrides_address_stages_by_name_or_index():
         ("stages.fine.loss.regions=[[3]]", ["[3]", "classes 1-2"]),
         ("stages.coarse.sampling.patch=[84,160,160]", ["[84, 160, 160]", "multiples of 8"]),
         ("stages.1.name=coarse", ["two stages"]),
+        ("merge.1=2", ["{1: 2}", "labels"]),
+        ("merge={4: 5}", ["{4: 5}", "labels"]),
+        ("merge={0: 1}", ["merge", "greater than or equal to 1"]),
         ("name.x=3", ["below a plain value"]),
         ("nothing", ["KEY=VALUE"]),
     ],
@@ -71,7 +77,9 @@ def test_bad_overrides_are_refused(override, words):
         assert word in str(caught.value)
 
 
-@pytest.mark.parametrize("text, words", [(None, ["No such file"]), ("a: [", ["valid YAML"]), ("- 1", ["mapping"]), ("{}", ["name"])])
+@pytest.mark.parametrize("text, words", [
+    (None, ["No such file"]), ("a: [", ["valid YAML"]), ("- 1", ["mapping"]), ("{}", ["name"]),
+])
 def test_bad_files_are_refused(tmp_path, text, words):
     path = tmp_path / "r.yaml"
     if text is not None:

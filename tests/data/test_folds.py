@@ -76,3 +76,4 @@ def test_tumour_volumes_are_in_ml(tmp_path):
     nib.save(nib.Nifti1Image(mask, np.diag([2, 5, 10, 1])), tmp_path / "m.nii.gz")
     case = Case("a", tmp_path / "i.nii.gz", tmp_path / "m.nii.gz")
     assert tumour_volumes([case]) == {"a": pytest.approx(8 * 100 / 1000)}
+    assert tumour_volumes([case], {1: 2}) == {"a": pytest.approx((8 + 42) * 100 / 1000)}

@@ -160,6 +160,25 @@ def test_labels_that_do_not_belong_are_refused(tmp_path, fault, said):
     assert list((tmp_path / "work" / "prepared").iterdir()) == []
 
 
+def test_merged_labels_make_the_records_of_the_label_they_are_read_as(tmp_path):
+    settings = recipe()
+    merging = settings.model_copy(update={"merge": {3: 1}})
+    labels = {}
+    for name, cyst, how in (("cysts", 3, merging), ("kidney", 1, settings)):
+        write_case(tmp_path / name / "case", 0)
+        path = tmp_path / name / "case" / "segmentation.nii.gz"
+        image = nib.load(path)
+        label = np.array(image.dataobj)
+        label[5:8, 31:36, 14:20] = cyst
+        nib.save(nib.Nifti1Image(label, image.affine), path)
+        prepare_case(find_cases(tmp_path / name)[0], how, tmp_path / name)
+        file = record_file(tmp_path / name / "prepared" / "case", "case", "fine")
+        labels[name] = [row["label"].tobytes() for row in read_records([file], (32, 32))]
+    assert labels["cysts"] == labels["kidney"]
+    assert prepare(merging, find_cases(tmp_path / "cysts"), tmp_path / "cysts", workers=1).skipped == ["case"]
+    assert prepare(merging, find_cases(tmp_path / "kidney"), tmp_path / "kidney", workers=1).rebuilt == ["case"]
+
+
 def test_a_scan_without_label_and_a_name_used_twice_are_refused(data, tmp_path):
     image = data / "case_00000" / "imaging.nii.gz"
     with pytest.raises(InputError, match="a label beside the scan"):

@@ -217,6 +217,14 @@ def test_whole_numbers_in_a_floating_point_mask_are_labels(tmp_path):
     assert mask.voxel_ml == pytest.approx(0.001)
 
 
+def test_labels_may_be_read_as_others(tmp_path):
+    data = (np.arange(210).reshape(SHAPE) % 5).astype(np.uint8)
+    _save(tmp_path / "m.nii.gz", data)
+    merged = read_mask(tmp_path / "m.nii.gz", {3: 1, 4: 2}).array
+    assert merged.dtype == np.uint8
+    np.testing.assert_array_equal(merged, np.array([0, 1, 2, 1, 2])[data].transpose(2, 1, 0))
+
+
 def test_failed_writing_leaves_nothing(tmp_path):
     _save(tmp_path / "a.nii", _voxels())
     scan = read_image(tmp_path / "a.nii")

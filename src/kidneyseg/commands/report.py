@@ -12,18 +12,23 @@ import tempfile
 from pathlib import Path
 
 from kidneyseg.errors import InputError
+from kidneyseg.metrics.fold import FoldScores
+from kidneyseg.recipe import Recipe, load_recipe
+
+Figures = list[tuple[str, Path]]  # (caption, PNG)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: kidneyseg report --work work --fold 0"
-    parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder of `kidneyseg train` and `kidneyseg eval`")
+    parser.add_argument("--work", type=Path, required=True, metavar="DIR",
+                        help="folder of `kidneyseg train` and `kidneyseg eval`")
     parser.add_argument("--fold", type=int, default=0, metavar="K", help="fold, from 0 (default: 0)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="cohort, if it has moved since it was prepared")
-    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="page to write (default: WORK/fold<K>/report.html)")
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE",
+                        help="page to write (default: WORK/fold<K>/report.html)")
 
 
 def run(args: argparse.Namespace) -> int:
-    from kidneyseg.recipe import load_recipe
     from kidneyseg.report.html import write_report
     from kidneyseg.report.tables import read_scores
 
@@ -34,36 +39,44 @@ def run(args: argparse.Namespace) -> int:
         scores["Regions from the true masks (oracle)"] = read_scores(folder / "scores_oracle.json")
     page = args.out or folder / "report.html"
     with tempfile.TemporaryDirectory() as pictures:
-        figures = _figures(args, folder, [stage.name for stage in recipe.stages], scores, Path(pictures))
-        write_report(page, title=f"{recipe.name}, fold {args.fold}", scores=scores, figures=figures, facts=_facts(folder, recipe.description),
-                     command=f"kidneyseg report --work {args.work} --fold {args.fold}")
+        write_report(
+            page, title=f"{recipe.name}, fold {args.fold}", scores=scores,
+            figures=_charts(folder, recipe, scores, Path(pictures)) + _cases(args, recipe, scores, Path(pictures)),
+            facts=_facts(folder, recipe.description),
+            command=f"kidneyseg report --work {args.work} --fold {args.fold}",
+        )
     print(f"written: {page}")
     return 0
 
 
-def _figures(args: argparse.Namespace, folder: Path, stages: list[str], scores: dict, pictures: Path) -> list[tuple[str, Path]]:
-    """(caption, PNG) of box plots, training curves and three validation cases."""
-    from kidneyseg.data.prepared import locate_cases
-    from kidneyseg.report.overlay import overlay
-    from kidneyseg.report.plots import boxplot, curves
-    from kidneyseg.volume.nifti import read_image, read_mask
+def _charts(folder: Path, recipe: Recipe, scores: dict[str, FoldScores], pictures: Path) -> Figures:
+    """Box plots of the scores and, where a stage was trained here, its curves."""
+    from kidneyseg.report.plots import boxplot, curves  # Matplotlib takes a second to import
 
-    logs = {stage: folder / stage / "log.jsonl" for stage in stages if (folder / stage / "log.jsonl").exists()}
     short = dict(zip(("cascade", "oracle"), scores.values()))
     figures = [("Dice of every held-out case", boxplot(short, pictures / "scores.png"))]
-    if logs:
-        figures.append(("Training", curves(logs, pictures / "curves.png")))
+    logs = {stage.name: folder / stage.name / "log.jsonl" for stage in recipe.stages}
+    logs = {name: log for name, log in logs.items() if log.exists()}
+    return figures + ([("Training", curves(logs, pictures / "curves.png"))] if logs else [])
+
+
+def _cases(args: argparse.Namespace, recipe: Recipe, scores: dict[str, FoldScores], pictures: Path) -> Figures:
+    """The validation cases with the lowest, middle and highest composite Dice."""
+    from kidneyseg.data.prepared import locate_cases
+    from kidneyseg.report.overlay import overlay
+    from kidneyseg.volume.nifti import read_image, read_mask
+
     honest = next(iter(scores.values()))
     ranked = sorted(honest.cases, key=lambda case: case["composite"])
-    chosen = {rank: ranked[index] for rank, index in (("Worst", 0), ("Middle", len(ranked) // 2), ("Best", -1))}
-    files = {case.name: case for case in locate_cases(args.work, [score["case"] for score in chosen.values()], args.data)}
-    for rank, score in chosen.items():
-        name = score["case"]
-        scan, masks = read_image(files[name].image), {
-            "prediction": read_mask(folder / "predictions" / f"{name}.nii.gz").array, "truth": read_mask(files[name].label).array,
-        }
-        picture = overlay(scan.array, masks, scan.spacing, pictures / f"{rank}.png", title=name)
-        figures.append((f"{rank} case, {name}: kidney {score['kidney']:.3f}, tumour {score['tumour']:.3f}", picture))
+    chosen = {"Worst": ranked[0], "Middle": ranked[len(ranked) // 2], "Best": ranked[-1]}
+    cases = locate_cases(args.work, [score["case"] for score in chosen.values()], args.data)
+    figures = []
+    for (rank, score), case in zip(chosen.items(), cases):
+        scan = read_image(case.image)
+        prediction = args.work / f"fold{args.fold}" / "predictions" / f"{case.name}.nii.gz"
+        masks = {"prediction": read_mask(prediction).array, "truth": read_mask(case.label, recipe.merge).array}
+        picture = overlay(scan.array, masks, scan.spacing, pictures / f"{rank}.png", title=case.name)
+        figures.append((f"{rank} case, {case.name}: kidney {score['kidney']:.3f}, tumour {score['tumour']:.3f}", picture))
     return figures
 
 
@@ -76,7 +89,8 @@ def _facts(folder: Path, description: str) -> dict[str, object]:
                          remedy="Train this fold first")
     for stage, sessions in json.loads(path.read_text(encoding="utf-8")).items():
         last = sessions[-1]
-        facts[f"{stage}: run"] = ", ".join(f"{key} {last[key]}" for key in ("started", "device", "ranks", "precision", "seed") if key in last)
+        keys = ("started", "device", "ranks", "precision", "seed")
+        facts[f"{stage}: run"] = ", ".join(f"{key} {last[key]}" for key in keys if key in last)
         facts["versions"] = ", ".join(f"{name} {version}" for name, version in last["versions"].items())
         facts["git revision"] = last["git"] or "not in git"
     return facts

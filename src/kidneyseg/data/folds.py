@@ -49,10 +49,20 @@ def make_splits(volumes: Mapping[str, float], folds: int = 5, seed: int = 2022) 
     return {"seed": seed, "folds": [{"train": sorted(set(names) - set(val)), "val": sorted(val)} for val in held_out]}
 
 
-def tumour_volumes(cases: Sequence[Case], label: int = TUMOUR, *, workers: int = 1) -> dict[str, float]:
-    """Volume of ``label`` in ml in every case's mask; all cases have one. Raises InputError if one is unreadable."""
+def tumour_volumes(
+    cases: Sequence[Case], merge: Mapping[int, int] | None = None, *, workers: int = 1
+) -> dict[str, float]:
+    """Tumour volume (label 2) in ml in every case's mask; all cases have one.
+
+    Args:
+        merge: as of :func:`kidneyseg.volume.nifti.read_mask`.
+        workers: processes.
+
+    Raises:
+        InputError: a mask cannot be read.
+    """
     volumes = run_cases(
-        partial(_volume, label=label), cases, [case.name for case in cases], workers=workers, title="tumour volumes"
+        partial(_tumour_volume, merge=merge), cases, [case.name for case in cases], workers=workers, title="tumour volumes"
     )
     return dict(zip([case.name for case in cases], volumes))
 
@@ -125,6 +135,6 @@ def _fault(splits: object) -> str | None:
     return None
 
 
-def _volume(case: Case, label: int) -> float:
-    mask = read_mask(case.label)
-    return float(np.count_nonzero(mask.array == label) * mask.voxel_ml)
+def _tumour_volume(case: Case, merge: Mapping[int, int] | None) -> float:
+    mask = read_mask(case.label, merge)
+    return float(np.count_nonzero(mask.array == TUMOUR) * mask.voxel_ml)

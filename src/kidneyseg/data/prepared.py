@@ -92,7 +92,11 @@ def stage_settings(stage: Stage) -> dict:
 
 def recipe_settings(recipe: Recipe) -> dict:
     """All settings that a case's records depend on, as JSON types."""
-    return {"format": FORMAT, "stages": {stage.name: stage_settings(stage) for stage in recipe.stages}}
+    return {
+        "format": FORMAT,
+        "merge": [list(pair) for pair in sorted(recipe.merge.items())],
+        "stages": {stage.name: stage_settings(stage) for stage in recipe.stages},
+    }
 
 
 def locate_cases(work: Path, names: Sequence[str], data: Path | None = None) -> list[Case]:
@@ -114,7 +118,7 @@ def locate_cases(work: Path, names: Sequence[str], data: Path | None = None) -> 
         image, label = Path(prepared.image["path"]), Path(prepared.label["path"])
         for path in (image, label):
             if not path.is_file():
-                raise InputError(path, expected=f"a file of case {name}, where it was when it was prepared", found="no such file",
-                                 remedy="Say with --data where the cohort is now")
+                raise InputError(path, expected=f"a file of case {name}, where it was when it was prepared",
+                                 found="no such file", remedy="Say with --data where the cohort is now")
         cases.append(Case(name, image, label))
     return cases

@@ -36,7 +36,7 @@ def evaluate_cases(model: Model, cases: Sequence[Case], out: Path, *, oracle: bo
     """Segment ``cases``, write ``out/<case>.nii.gz`` and score those files against the cases' masks.
 
     Args:
-        cases: scans with masks that training has not seen.
+        cases: scans with masks that training has not seen; labels are merged as the recipe says.
         oracle: also score the stages with ROIs alone, on ROIs cut from the true mask.
 
     Raises:
@@ -46,7 +46,7 @@ def evaluate_cases(model: Model, cases: Sequence[Case], out: Path, *, oracle: bo
     with tqdm(cases, desc="evaluate", unit="case", disable=None) as bar:
         for case in bar:
             bar.set_postfix_str(case.name)
-            scan, truth = read_image(case.image), read_mask(case.label)
+            scan, truth = read_image(case.image), read_mask(case.label, model.recipe.merge)
             truth.require_on(scan)
             path = out / f"{case.name}.nii.gz"
             result = segment(scan, model)

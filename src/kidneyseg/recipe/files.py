@@ -29,10 +29,12 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             remedy="Give a file such as configs/mplab.yaml",
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(path, expected="valid YAML", found=" ".join(str(error).split()), remedy="Correct that line") from None
+        raise InputError(path, expected="valid YAML", found=" ".join(str(error).split()),
+                         remedy="Correct that line") from None
     if not isinstance(data, dict):
         raise InputError(
-            path, expected="a mapping of recipe keys", found=type(data).__name__, remedy="Start from configs/mplab.yaml",
+            path, expected="a mapping of recipe keys", found=type(data).__name__,
+            remedy="Start from configs/mplab.yaml",
         )
     for text in overrides:
         _override(data, text)
@@ -49,7 +51,7 @@ def parse_recipe(data: dict, subject: str | Path = "recipe") -> Recipe:
 
 def save_recipe(recipe: Recipe, path: str | Path) -> None:
     """Write ``recipe`` as YAML, atomically; :func:`load_recipe` reads it back equal."""
-    data = json.loads(recipe.model_dump_json(exclude_none=True))
+    data = json.loads(recipe.model_dump_json(exclude_none=True)) | {"merge": recipe.merge}  # JSON's keys are text
     write_text(path, yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=110))
 
 

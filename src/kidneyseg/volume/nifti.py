@@ -8,6 +8,7 @@ patient comes out the same whether a file stores x first (most tools) or z first
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -99,8 +100,11 @@ def read_image(path: str | Path) -> Scan:
     return _canonical(image, data.astype(np.int16 if whole else np.float32, copy=False), path)
 
 
-def read_mask(path: str | Path) -> Scan:
+def read_mask(path: str | Path, merge: Mapping[int, int] | None = None) -> Scan:
     """A label mask, uint8, from the formats of :func:`read_image`; floating-point files of whole numbers are accepted.
+
+    Args:
+        merge: labels to read as another one, see :class:`kidneyseg.recipe.Recipe`; by default none.
 
     Raises:
         InputError: as :func:`read_image`, and values that are not whole numbers from 0 to 255.
@@ -118,7 +122,10 @@ def read_mask(path: str | Path) -> Scan:
             found=f"{int(wrong.sum())} voxels with values such as {some}",
             remedy="Give the mask, not the scan, and resample masks with nearest neighbour only",
         )
-    return _canonical(image, labels, path)
+    table = np.arange(256, dtype=np.uint8)
+    for label, other in (merge or {}).items():
+        table[label] = other
+    return _canonical(image, table[labels] if merge else labels, path)
 
 
 def write_mask(path: str | Path, mask: np.ndarray, like: Scan) -> None:
