@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N",
                         help="seed of the folds (default: that of WORK/splits.json, or 2022)")
     parser.add_argument("--workers", type=int, default=default_workers(), metavar="N",
-                        help="processes, fewer at a time for large scans, to stay below 6 GiB (default: one per CPU, at most 8)")
+                        help="processes, fewer at a time for large scans, to stay below 6 GiB "
+                             "(default: one per CPU, at most 8)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         make_splits({case.name: 0.0 for case in cases}, number, seed)
     summary = prepare(recipe, cases, args.work, workers=args.workers)
     if not keep:
-        volumes = tumour_volumes(cases, workers=args.workers)
+        volumes = tumour_volumes(cases, recipe.merge, workers=args.workers)
         save_splits(make_splits(volumes, number, seed), args.work / "splits.json")
     save_recipe(recipe, args.work / "recipe.yaml")
     print(_told(summary, args.work))

@@ -102,8 +102,9 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> None:
     partial_folder.mkdir(parents=True)
     try:
         sources = {"image": _source(case.image), "label": _source(case.label)}
-        scan, label = read_image(case.image), read_mask(case.label)
-        _check_pair(case, recipe, scan, label)
+        scan, label = read_image(case.image), read_mask(case.label, recipe.merge)
+        label.require_on(scan)
+        _check_labels(label, recipe)
         stages = {}
         for stage in recipe.stages:
             grids, samples = stage_samples(scan, label.array, recipe, stage)
@@ -151,13 +152,12 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
 
 
-def _check_pair(case: Case, recipe: Recipe, scan: Scan, label: Scan) -> None:
-    label.require_on(scan)
+def _check_labels(label: Scan, recipe: Recipe) -> None:
     unknown = sorted(set(np.unique(label.array).tolist()) - {0, *recipe.labels.values()})
     if unknown:
         named = ", ".join(f"{name} {value}" for name, value in recipe.labels.items())
-        raise InputError(case.label, expected=f"the recipe's labels ({named})", found=f"also {unknown}",
-                         remedy="Name them in the recipe's `labels` and in its stages' `targets`")
+        raise InputError(label.path, expected=f"the recipe's labels ({named})", found=f"also {unknown}",
+                         remedy="Name them in the recipe's `labels` and its stages' `targets`, or in its `merge`")
 
 
 def _memory(case: Case, unknown: int) -> int:

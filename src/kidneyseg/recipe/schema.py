@@ -58,13 +58,14 @@ class Volumes(_Model):
 
     @model_validator(mode="after")
     def _covering(self) -> Volumes:
-        if min(self.spacing) <= 0 or min(self.patch) < 1 or any(not 0 < s <= p for s, p in zip(self.stride, self.patch)):
+        fits = all(0 < s <= p for s, p in zip(self.stride, self.patch))
+        if min(self.spacing) <= 0 or min(self.patch) < 1 or not fits:
             raise ValueError("spacing and patch must be positive, and 0 < stride <= patch on every axis")
         return self
 
 
 class Slices(_Model):
-    """A 2-D stage: every axial slice of the region, at the scan's own slice spacing, resized to ``size`` pixels (y, x)."""
+    """A 2-D stage: every axial slice of the region at the scan's own slice spacing, resized to ``size`` pixels (y, x)."""
 
     size: tuple[int, int] = (256, 256)
 
@@ -146,7 +147,7 @@ class Schedule(_Model):
 
 
 class Train(_Model):
-    """``batch_size`` is per device. ``validate_every`` counts epochs; ``checkpoint_every`` counts steps (0: epochs only)."""
+    """``batch_size`` is per device. ``validate_every`` counts epochs, ``checkpoint_every`` steps (0: only epochs)."""
 
     epochs: int = Field(90, ge=1)
     batch_size: int = Field(4, ge=1)
@@ -185,7 +186,7 @@ class Component(_Model):
 class Stage(_Model):
     """One network and all around it. ``targets[k]`` are the labels that make class ``k + 1``; the rest is background.
 
-    ``outputs[k]`` is the label written for class ``k + 1``; default: the first label of ``targets[k]``.
+    The label written for a class is the first of its target.
     """
 
     name: str
@@ -222,23 +223,33 @@ class Stage(_Model):
 
 
 class Recipe(_Model):
-    """A whole system. ``labels`` names the mask's labels; the last stage's mask, cleaned, is the result."""
+    """A whole system. ``labels`` names the mask's labels; the last stage's mask, cleaned, is the result.
+
+    ``merge``: labels of the cohort's masks that are read as another, in training and in scoring; {3: 1} reads the
+    cysts of KiTS21/23 as kidney, as KiTS19 has them.
+    """
 
     name: str
     description: str = ""
     labels: dict[str, int] = {"kidney": 1, "tumour": 2}
+    merge: dict[Annotated[int, Field(ge=1, le=255)], int] = {}
     stages: tuple[Stage, ...]
     components: tuple[Component, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
+        named = set(self.labels.values())
+        for label, other in self.merge.items():
+            if label in named or other not in named:
+                raise ValueError(f"merge {{{label}: {other}}} must read a label that `labels` does not name as one it does")
         known: list[str] = []
         for stage in self.stages:
             if stage.name in known:
                 raise ValueError(f"two stages are called {stage.name!r}")
             if stage.region.of is not None and stage.region.of not in known:
-                raise ValueError(f"stage {stage.name!r} looks at ROIs of {stage.region.of!r}, which is not an earlier stage")
-            unknown = {label for group in stage.targets for label in group} - set(self.labels.values())
+                raise ValueError(f"stage {stage.name!r} looks at ROIs of {stage.region.of!r}, "
+                                 "which is not an earlier stage")
+            unknown = {label for group in stage.targets for label in group} - named
             if unknown:
                 raise ValueError(f"stage {stage.name!r} targets labels {sorted(unknown)}, which `labels` does not name")
             known.append(stage.name)
