@@ -12,7 +12,7 @@ import numpy as np
 
 from kidneyseg.data.augment import Augmentation
 from kidneyseg.data.prepared import PreparedCase, case_folder, record_file, stage_settings
-from kidneyseg.data.records import read_records
+from kidneyseg.data.records import read_records, require_records
 from kidneyseg.data.sampler import epoch_order
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Stage, Volumes
@@ -54,6 +54,7 @@ class Batches:
                 Path(work) / "prepared", expected=f"samples of stage {stage.name!r} in cases {list(cases)}",
                 found="none", remedy="Choose a fold whose cases have kidneys, or check the labels",
             )
+        require_records(self.paths)
         sampling = stage.sampling
         self.shape = sampling.patch if isinstance(sampling, Volumes) else sampling.size
         self.augmentation = Augmentation(stage.train.augment, stage.intensity)

@@ -80,10 +80,7 @@ def read_records(
     Raises:
         InputError: a file is missing or broken.
     """
-    for path in paths:
-        if not path.is_file():
-            raise InputError(path, expected="prepared samples", found="no such file",
-                             remedy="Run kidneyseg prepare again")
+    require_records(paths)
     names = [str(path) for path in paths]
     try:
         count = ds.MindDataset(names, shuffle=False).get_dataset_size()
@@ -96,6 +93,14 @@ def read_records(
             paths[0].parent.parent, expected="readable MindRecord files", found=str(error).strip().splitlines()[0],
             remedy="Delete the broken case's folder and run kidneyseg prepare again",
         ) from error
+
+
+def require_records(paths: Sequence[Path]) -> None:
+    """Raise InputError when one of the files is not there."""
+    for path in paths:
+        if not path.is_file():
+            raise InputError(path, expected="prepared samples", found="no such file",
+                             remedy="Run kidneyseg prepare again")
 
 
 def _read(names: list[str], rows: Sequence[int]) -> Iterator[dict[str, np.ndarray]]:

@@ -46,15 +46,14 @@ def train_stage(
     cases = fold_cases(Path(work), fold)
     folder = Path(work) / f"fold{fold}"
     _check_earlier_run(folder, stage, resume, overwrite)
-    ranks.barrier()  # every rank has looked before the first one writes
-    if ranks.first:
-        _prepare_folder(folder, recipe, stage, overwrite)
     loop = build_loop(recipe, stage, Path(work), folder / stage.name, cases, chosen, ranks)
     last = folder / stage.name / LAST
     if resume and last.exists():
         loop.progress = checkpoint.load_training(last, loop.network, loop.step.optimizer, loop.step.scaler)
         _require_ranks(last, loop.progress, ranks)
+    ranks.barrier()  # every rank has found its input good before the first one writes
     if ranks.first:
+        _prepare_folder(folder, recipe, stage, overwrite)
         provenance.record(folder, stage.name, {
             "recipe": recipe.name, "seed": stage.train.seed, "device": chosen, "ranks": ranks.size,
             "precision": nets.choose_precision(stage.train.precision, chosen),
