@@ -7,14 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
+from kidneyseg.errors import InputError
+
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """A temporary path beside ``path`` to write to; it becomes ``path`` when the block ends without an error.
 
     The folder of ``path`` is made. The temporary name keeps the suffix, which tells some libraries the format.
+
+    Raises:
+        InputError: as :func:`require_writable`.
     """
     path = Path(path)
+    require_writable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -24,8 +30,25 @@ def atomic(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def require_writable(file: str | Path) -> None:
+    """Raise InputError unless ``file`` can be written: commands ask before hours of work, not after."""
+    file = Path(file)
+    if file.is_dir():
+        raise InputError(file, expected="a file to write", found="a folder", remedy="Give the file's name too")
+    require_folder(file.parent)
+
+
+def require_folder(folder: str | Path) -> None:
+    """Raise InputError unless ``folder`` can be written to, or made: its nearest parent that exists is a folder."""
+    folder = Path(folder).absolute()
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise InputError(there, expected="a folder to write to", remedy="Give another path",
+                         found="a read-only one" if there.is_dir() else "a file")
+
+
 def use_default_mode(path: str | Path) -> None:
-    """Give a file the mode that the umask gives new ones: MindSpore makes its files for their owner only, or read-only."""
+    """Give a file the mode that the umask gives new ones: MindSpore makes its own 0600 or read-only."""
     umask = os.umask(0)
     os.umask(umask)
     os.chmod(path, 0o666 & ~umask)

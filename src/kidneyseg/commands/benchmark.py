@@ -10,7 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from kidneyseg.atomic import write_text
+from kidneyseg.atomic import require_writable, write_text
 from kidneyseg.cpu import benchmark
 from kidneyseg.cpu.benchmark_cases import NETWORKS, OPERATORS
 from kidneyseg.errors import InputError
@@ -34,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.repeats < 1:
         raise InputError("--repeats", expected="1 or more", found=str(args.repeats), remedy="Time at least one step")
+    if args.json:
+        require_writable(args.json)
     wanted = [pair for pair in benchmark.runnable() if pair[0] not in args.without]
     phases = args.phase or list(benchmark.PHASES)
     cases = args.network or list(NETWORKS)

@@ -8,12 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Sequence
 
+from kidneyseg.atomic import require_folder
+from kidneyseg.commands.common import count_from_0
 from kidneyseg.data.check import Fault, check_cohort
 from kidneyseg.data.cohort import find_cases, require_labels
 from kidneyseg.data.fingerprint import fingerprint
-from kidneyseg.data.folds import make_splits, save_splits, tumour_volumes
-from kidneyseg.pool import default_workers
+from kidneyseg.data.folds import load_splits, make_splits, save_splits, tumour_volumes
 from kidneyseg.errors import InputError
+from kidneyseg.pool import default_workers
 
 EXAMPLES = """examples:
   kidneyseg cohort check kits19/data
@@ -61,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     split.add_argument("--work", type=Path, required=True, help="folder in which splits.json is written")
     split.add_argument("--folds", type=int, default=5, help="number of folds (default: 5)")
-    split.add_argument("--seed", type=int, default=2022, help="of the random deal (default: 2022)")
+    split.add_argument("--seed", type=count_from_0, default=2022, help="of the random deal (default: 2022)")
     split.add_argument("--overwrite", action="store_true", help="replace a splits.json that says something else")
 
     download = actions.add_parser(
@@ -170,10 +172,11 @@ def _numbers(value: float | Sequence[float], digits: int) -> str:
 
 def _split(args: argparse.Namespace) -> int:
     path = args.work / "splits.json"
+    require_folder(args.work)
     cases = require_labels(find_cases(args.data), args.data)
     volumes = tumour_volumes(cases, workers=args.workers)
     splits = make_splits(volumes, args.folds, args.seed)
-    if path.exists() and not args.overwrite and json.loads(path.read_text(encoding="utf-8")) != splits:
+    if path.exists() and not args.overwrite and load_splits(path) != splits:
         raise InputError(
             path,
             expected="no file, or one with the same folds",

@@ -25,6 +25,13 @@ def recipe_from(args: argparse.Namespace) -> Recipe:
     return load_recipe(named if not path.exists() and named.exists() else path, args.overrides)
 
 
+def count_from_0(text: str) -> int:
+    """Type of options that take 0, 1, 2, ..., such as seeds and folds."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, found {text!r}")
+    return int(text)
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """`--device`."""
     parser.add_argument("--device", choices=["auto", "CPU", "GPU", "Ascend"], default="auto",

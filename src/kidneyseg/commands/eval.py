@@ -10,7 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kidneyseg.commands.common import add_device, recipe_from
+from kidneyseg.atomic import require_writable
+from kidneyseg.commands.common import add_device, count_from_0, recipe_from
 from kidneyseg.errors import InputError
 from kidneyseg.metrics.evaluate import score_folder
 from kidneyseg.metrics.fold import FoldScores, score_fold
@@ -44,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    for file in filter(None, (args.json, args.out and f"{args.out}.json")):
+        require_writable(file)
     if args.pred and args.truth and not args.work:
         scores = _score_masks(args)
     elif args.work and not (args.pred or args.truth):
@@ -118,6 +121,4 @@ def _write(scores: FoldScores, stem: str | Path | None) -> None:
 
 
 def _fold(text: str) -> int | str:
-    if text == "all" or text.isdecimal():
-        return text if text == "all" else int(text)
-    raise argparse.ArgumentTypeError(f"expected a number from 0 or all, found {text!r}")
+    return text if text == "all" else count_from_0(text)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from kidneyseg.atomic import require_folder
+from kidneyseg.commands.common import count_from_0
 from kidneyseg.data.kits import SimulatedCase, claim_folder, find_labels, simulate_case
 from kidneyseg.data.phantom import write_cohort
-from kidneyseg.pool import default_workers, run_cases
 from kidneyseg.errors import InputError
+from kidneyseg.pool import default_workers, require_workers, run_cases
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,13 +38,16 @@ An interrupted run is completed by the same command: cases that are there are ke
         help="resample the masks to this spacing in mm first, for small cases (default: keep their own)",
     )
     parser.add_argument("--kits19", action="store_true", help="merge cysts (3) into kidney (1), as KiTS19 labels them")
-    parser.add_argument("--seed", type=int, default=19, help="one seed gives one cohort, voxel for voxel (default: 19)")
+    parser.add_argument("--seed", type=count_from_0, default=19,
+                        help="one seed gives one cohort, voxel for voxel (default: 19)")
     parser.add_argument(
         "--workers", type=int, default=default_workers(), help="processes (default: %(default)s, the CPUs)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
+    require_workers(args.workers)
+    require_folder(args.out)
     cases = _phantoms(args) if args.phantom is not None else _simkits(args)
     print(f"{cases} cases in {args.out}")
     return 0

@@ -65,7 +65,7 @@ class Volumes(_Model):
 
 
 class Slices(_Model):
-    """A 2-D stage: every axial slice of the region at the scan's own slice spacing, resized to ``size`` pixels (y, x)."""
+    """A 2-D stage: every axial slice of the region, at the scan's own slice spacing, resized to ``size`` (y, x)."""
 
     size: tuple[int, int] = (256, 256)
 
@@ -160,7 +160,7 @@ class Train(_Model):
     augment: Augment = Augment()
     validate_every: int = Field(1, ge=1)
     checkpoint_every: int = Field(200, ge=0)
-    seed: int = 2022
+    seed: int = Field(2022, ge=0)
 
 
 class Inference(_Model):
@@ -208,7 +208,8 @@ class Stage(_Model):
         size = self.sampling.patch if self.dims == 3 else self.sampling.size
         factor = 2 ** (self.network.depth - 1)
         if any(n % factor for n in size):
-            raise ValueError(f"a network of depth {self.network.depth} halves its input {self.network.depth - 1} times: "
+            depth = self.network.depth
+            raise ValueError(f"a network of depth {depth} halves its input {depth - 1} times: "
                              f"patch or size {list(size)} must be multiples of {factor}")
         return self
 
@@ -241,7 +242,8 @@ class Recipe(_Model):
         named = set(self.labels.values())
         for label, other in self.merge.items():
             if label in named or other not in named:
-                raise ValueError(f"merge {{{label}: {other}}} must read a label that `labels` does not name as one it does")
+                raise ValueError(f"merge {{{label}: {other}}} must read a label that `labels` does not name "
+                                 "as one that it does")
         known: list[str] = []
         for stage in self.stages:
             if stage.name in known:
