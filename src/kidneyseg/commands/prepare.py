@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kidneyseg.commands.common import add_recipe, recipe_from
+from kidneyseg.atomic import require_folder
+from kidneyseg.commands.common import add_recipe, count_from_0, recipe_from
 from kidneyseg.data.cohort import Case, find_cases, require_labels
 from kidneyseg.data.folds import load_splits, make_splits, save_splits, tumour_volumes
-from kidneyseg.pool import default_workers
-from kidneyseg.data.prepare import Summary, prepare
+from kidneyseg.data.geometry import check_regions
+from kidneyseg.data.prepare import Summary, check_names, prepare
 from kidneyseg.errors import InputError
+from kidneyseg.pool import default_workers
 from kidneyseg.recipe import save_recipe
 
 FOLDS, SEED = 5, 2022
@@ -30,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--folds", type=int, metavar="N",
                         help="number of cross-validation folds (default: those of WORK/splits.json, or 5)")
-    parser.add_argument("--seed", type=int, metavar="N",
+    parser.add_argument("--seed", type=count_from_0, metavar="N",
                         help="seed of the folds (default: that of WORK/splits.json, or 2022)")
     parser.add_argument("--workers", type=int, default=default_workers(), metavar="N",
                         help="processes, fewer at a time for large scans, to stay below 6 GiB "
@@ -40,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     recipe = recipe_from(args)
     cases = require_labels(find_cases(args.data), args.data)
+    check_names(cases)
+    check_regions(recipe)
+    require_folder(args.work)
     keep = _keep_splits(cases, args)
     number = FOLDS if args.folds is None else args.folds
     seed = SEED if args.seed is None else args.seed

@@ -68,7 +68,7 @@ def prepare(
     """
     check_regions(recipe)
     require_workers(workers)
-    _check_names(cases)
+    check_names(cases)
     began = time.monotonic()
     folder = Path(work) / "prepared"
     with _only_one(folder):
@@ -139,7 +139,8 @@ def _prepare_all(recipe: Recipe, cases: Sequence[Case], work: str | Path, worker
         )
 
 
-def _check_names(cases: Sequence[Case]) -> None:
+def check_names(cases: Sequence[Case]) -> None:
+    """Raise InputError when two scans are called the same."""
     seen: dict[str, Case] = {}
     for case in cases:
         if case.name in seen:
@@ -213,6 +214,7 @@ def _sweep(folder: Path) -> None:
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
     """Hold the lock of ``folder``, which is made; the system lets go of it when this process ends."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as lock:
         try:
@@ -220,4 +222,10 @@ def _only_one(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise InputError(folder, expected="no other prepare at work here", found="one that is running",
                              remedy="Wait until it is done, or give another --work") from None
-        yield
+        try:
+            yield
+        finally:
+            if made and [file.name for file in folder.iterdir()] == [".lock"]:  # no case could be prepared
+                (folder / ".lock").unlink()
+                for place in made:
+                    place.rmdir()
