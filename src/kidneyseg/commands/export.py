@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kidneyseg.errors import InputError
-from kidneyseg.inference.model import read_model_recipe
+from kidneyseg.atomic import require_folder
+from kidneyseg.inference.model import checkpoint_path, read_model_recipe
 from kidneyseg.recipe import Stage
 
 
@@ -28,13 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     recipe = read_model_recipe(args.model)
-    if args.out.exists() and not args.out.is_dir():
-        raise InputError(args.out, expected="a folder to write to", found="a file", remedy="Give another -o")
+    require_folder(args.out)
     from kidneyseg import device  # MindSpore takes seconds to import
     from kidneyseg.export.metadata import write_metadata
     from kidneyseg.export.mindir import export_mindir
+    from kidneyseg.inference.networks import stock_network
 
     device.use("CPU")  # writing a graph needs no accelerator, and the file suits them all
+    for stage in recipe.stages:  # a bad checkpoint is said before the first file is written
+        stock_network(stage, checkpoint_path(args.model, stage.name))
     for stage in recipe.stages:
         for batch in _batches(args.batch, stage):
             path = args.out / f"{stage.name}{'.dynamic' if batch is None else ''}.mindir"
