@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 import kidneyseg
-from kidneyseg.atomic import write_text
+from kidneyseg.atomic import require_folder, require_writable, write_text
 from kidneyseg.commands.common import add_device
 from kidneyseg.data.cohort import Case, find_cases
 from kidneyseg.errors import InputError
@@ -58,6 +58,8 @@ class Summary:
 def run(args: argparse.Namespace) -> int:
     scans = find_scans(args.input)
     _check_out(args.out, scans)
+    if args.json:
+        require_writable(args.json)
     recipe = read_model_recipe(args.model)
     todo = [case for case in scans if args.overwrite or not _mask_path(args.out, case).exists()]
     summary = Summary(skipped=[case.name for case in scans if case not in todo])
@@ -73,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
                 except InputError as error:
                     failures.append(error)
                     summary.failed.append({"case": case.name, "image": str(case.image), "error": str(error)})
-                    tqdm.write(f"{case.name}: failed: {error}", file=sys.stderr)
+                    if len(scans) > 1:
+                        tqdm.write(f"{case.name}: failed: {error}", file=sys.stderr)
     if args.json:
         facts = {"model": str(args.model), "recipe": recipe.name, "kidneyseg": kidneyseg.__version__}
         write_text(args.json, json.dumps({**facts, **vars(summary)}, indent=2) + "\n")
@@ -116,8 +119,7 @@ def _scans_of(path: Path) -> list[Case]:
 
 
 def _check_out(out: Path, scans: Sequence[Case]) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(out, expected="a folder for the masks", found="a file", remedy="Give another -o")
+    require_folder(out)
     for case in scans:
         if _mask_path(out, case).resolve() == case.image.resolve():
             raise InputError(out, expected="a folder other than that of the scans",
