@@ -13,6 +13,11 @@ import time
 from pathlib import Path
 
 from kidneyseg import cli
+from kidneyseg.atomic import require_folder
+from kidneyseg.commands.common import recipe_from
+from kidneyseg.commands.prepare import FOLDS
+from kidneyseg.data.geometry import check_regions
+from kidneyseg.errors import InputError
 
 FLOOR = {"kidney": 0.90, "tumour": 0.60}  # Dice that the demo's recipe reaches on its held-out phantoms
 
@@ -30,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     work, fold = args.work, args.work / "fold0"
     data = work / "data"
+    _check(args)
     recipe = ["-c", args.recipe, *args.overrides]
     device = ["--device", args.device]
     for argv in (
@@ -48,6 +54,18 @@ def run(args: argparse.Namespace) -> int:
     scan = data / json.loads((work / "splits.json").read_text())["folds"][0]["val"][0] / "imaging.nii.gz"
     status = _step(["predict", "-m", str(fold), "-i", str(scan), "-o", str(work / "predicted"), "--overlay", "--overwrite", *device])
     return status or _summary(work, fold, time.perf_counter() - started)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise InputError for what would stop a later step."""
+    if args.cases < FOLDS:
+        raise InputError("--cases", expected=f"{FOLDS} or more, one for each fold", found=str(args.cases),
+                         remedy="Make more phantoms")
+    require_folder(args.work)
+    check_regions(recipe_from(args))
+    from kidneyseg import device  # MindSpore takes seconds to import
+
+    device.use(args.device)
 
 
 def _step(argv: list[str]) -> int:
