@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from mindspore import nn
 
-from kidneyseg.errors import InputError
+from kidneyseg.errors import InputError, nearest
 from kidneyseg.losses.cross_entropy import CrossEntropy
 from kidneyseg.losses.deep_supervision import DeepSupervision
 from kidneyseg.losses.dice import SoftDice
@@ -26,5 +26,5 @@ def build(spec: Loss) -> nn.Cell:
     """
     if spec.name not in LOSSES:
         raise InputError("loss.name", expected=f"one of {', '.join(LOSSES)}", found=repr(spec.name),
-                         remedy="Name a loss that exists")
+                         remedy=nearest(spec.name, list(LOSSES)) or "Name a loss that exists")
     return DeepSupervision(LOSSES[spec.name](spec))

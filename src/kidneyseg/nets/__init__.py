@@ -5,7 +5,7 @@ import inspect
 
 from mindspore import nn
 
-from kidneyseg.errors import InputError
+from kidneyseg.errors import InputError, nearest
 from kidneyseg.nets.precision import apply_precision, choose_precision
 from kidneyseg.nets.unet2d import UNet2D
 from kidneyseg.nets.unet3d import UNet3D
@@ -32,7 +32,7 @@ def build(spec: Network, classes: int, in_channels: int = 1) -> nn.Cell:
     """
     if spec.name not in NETWORKS:
         raise InputError("network.name", expected=f"one of {', '.join(NETWORKS)}", found=repr(spec.name),
-                         remedy="Name a network that exists")
+                         remedy=nearest(spec.name, list(NETWORKS)) or "Name a network that exists")
     network = NETWORKS[spec.name]
     options = {}
     if spec.deep_supervision:
