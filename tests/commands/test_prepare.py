@@ -63,28 +63,3 @@ def test_other_folds_are_made_unless_models_were_trained_on_the_old(data, work, 
     assert run(data, own, "--folds", "2") == 2
     assert "used by fold0" in capsys.readouterr().err
     assert run(data, own) == 0
-
-
-@pytest.mark.parametrize("options, said", [
-    (["--folds", "9"], "folds"), (["--folds", "0"], "folds"), (["--folds", "2", "--workers", "0"], "--workers"),
-])
-def test_bad_options_are_refused_before_anything_is_written(data, tmp_path, capsys, options, said):
-    assert run(data, tmp_path / "work", *options) == 2
-    assert said in capsys.readouterr().err
-    assert not (tmp_path / "work").exists()
-
-
-def test_bad_data_folders_are_refused(data, tmp_path, capsys):
-    (tmp_path / "empty").mkdir()
-    shutil.copytree(data, tmp_path / "unlabelled")
-    (tmp_path / "unlabelled" / "case_00002" / "segmentation.nii.gz").unlink()
-    for folder, said in (("gone", "no such folder"), ("empty", "empty folder"), ("unlabelled", "case_00002")):
-        assert run(tmp_path / folder, tmp_path / "work") == 2
-        assert said in capsys.readouterr().err
-    assert not (tmp_path / "work").exists()
-
-
-def test_recipes_whose_stages_cannot_be_cut_are_refused(data, tmp_path, capsys):
-    recipe = ["stages.fine.region.of=null", "--folds", "2"]
-    assert main(["prepare", "-c", "mplab", *recipe, "--data", str(data), "--work", str(tmp_path / "work")]) == 2
-    assert "region.of" in capsys.readouterr().err
