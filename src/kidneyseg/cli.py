@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from typing import Sequence
+from collections.abc import Sequence
 
 from kidneyseg import __version__
 from kidneyseg.errors import InputError
@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in argv if not word.startswith("-")), None)
     for name, line in COMMANDS.items():
-        sub = commands.add_parser(name, help=line, formatter_class=argparse.RawDescriptionHelpFormatter, description=line)
+        sub = commands.add_parser(name, help=line, description=line,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)
         if name == chosen:
             module = importlib.import_module(f"kidneyseg.commands.{name}")
             sub.description = module.__doc__

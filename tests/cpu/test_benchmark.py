@@ -7,7 +7,7 @@ import pytest
 from kidneyseg import cpu
 from kidneyseg.cli import main
 from kidneyseg.cpu import benchmark
-from kidneyseg.cpu.benchmark_cases import CASES, NETWORKS, in_mindspore, in_torch
+from kidneyseg.cpu.benchmark_cases import CASES, in_mindspore, in_torch
 
 
 @pytest.mark.parametrize("name", CASES)

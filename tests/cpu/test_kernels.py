@@ -1,12 +1,11 @@
 """The kernels give what MindSpore's own cells and PyTorch give, outputs and gradients."""
+import mindspore as ms
 import numpy as np
 import pytest
+from mindspore import nn
 
 from kidneyseg import cpu
 from kidneyseg.nets import blocks, norm
-
-import mindspore as ms  # after kidneyseg, which sets what MindSpore reads at import
-from mindspore import nn
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="no C++ compiler for the kernels")
 

@@ -1,6 +1,8 @@
 """Whole networks on the kernels: same numbers, same parameters, in both modes of MindSpore."""
+import mindspore as ms
 import numpy as np
 import pytest
+from mindspore import nn, ops
 
 from kidneyseg import cpu
 from kidneyseg.cpu import cells
@@ -9,9 +11,6 @@ from kidneyseg.nets.unet3d import UNet3D
 from kidneyseg.nets.unet3plus import UNet3Plus
 from kidneyseg.nets.unetpp import UNetPP
 from kidneyseg.nets.vnet3d import VNet3D
-
-import mindspore as ms  # after kidneyseg, which sets what MindSpore reads at import
-from mindspore import nn, ops
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="no C++ compiler for the kernels")
 
@@ -62,7 +61,7 @@ def test_network_and_its_compiled_step(name):
         network.set_train(True)
 
         def loss(x):
-            out = network(x)
+            out = network(x)  # noqa: B023 (called before the loop goes on)
             logits = out[0] if isinstance(out, tuple) else out
             return (logits * logits).mean()
 

@@ -75,6 +75,11 @@ def test_the_image_on_a_grid_is_that_of_the_whole_scan(box, size):
 
 def test_only_the_part_under_the_grid_is_converted(monkeypatch):
     seen = []
-    monkeypatch.setattr("kidneyseg.data.geometry.to_uint8", lambda hu, clip: seen.append(hu.shape) or to_uint8(hu, clip))
+
+    def spy(hu, clip):
+        seen.append(hu.shape)
+        return to_uint8(hu, clip)
+
+    monkeypatch.setattr("kidneyseg.data.geometry.to_uint8", spy)
     image_on(Grid((4, 64, 64), (10, 100, 100), (1, 0.5, 0.5)), np.zeros((50, 256, 256), np.int16), (-79, 304))
     assert np.less_equal(seen, (6, 36, 36)).all() and len(seen) == 1

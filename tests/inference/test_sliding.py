@@ -39,8 +39,9 @@ def test_a_network_without_context_is_not_changed_by_windows(shape, overlap, bat
 
 
 def test_probabilities_of_a_constant_network_stay():
-    constant = lambda windows: np.broadcast_to(np.float32([0.2, 0.5, 0.3])[None, :, None, None, None],
-                                               (len(windows), 3, *PATCH))
+    def constant(windows):
+        return np.broadcast_to(np.float32([0.2, 0.5, 0.3])[None, :, None, None, None], (len(windows), 3, *PATCH))
+
     result = whole(sliding_slabs(volume((29, 31, 33)), PATCH, 0.5, constant, 3, 4))
     np.testing.assert_allclose(result, np.broadcast_to(np.float32([0.2, 0.5, 0.3])[:, None, None, None], result.shape),
                                rtol=1e-5)

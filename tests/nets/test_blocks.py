@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from kidneyseg.nets.blocks import (
-    Concat, ConvNormAct, Upsample, check_size, conv, double_conv, make_act, max_pool, up_conv,
+    Concat,
+    ConvNormAct,
+    Upsample,
+    check_size,
+    conv,
+    double_conv,
+    make_act,
+    max_pool,
+    up_conv,
 )
 
 torch = pytest.importorskip("torch")

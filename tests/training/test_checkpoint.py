@@ -9,7 +9,6 @@ from kidneyseg.training import checkpoint, optimizer
 from kidneyseg.training.checkpoint import Progress
 
 
-
 def tiny(width=2, seed=0):
     set_seed(seed)
     return nets.build(Network(name="unet2d", width=width, depth=2), classes=2)

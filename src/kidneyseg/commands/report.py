@@ -76,7 +76,8 @@ def _cases(args: argparse.Namespace, recipe: Recipe, scores: dict[str, FoldScore
         prediction = args.work / f"fold{args.fold}" / "predictions" / f"{case.name}.nii.gz"
         masks = {"prediction": read_mask(prediction).array, "truth": read_mask(case.label, recipe.merge).array}
         picture = overlay(scan.array, masks, scan.spacing, pictures / f"{rank}.png", title=case.name)
-        figures.append((f"{rank} case, {case.name}: kidney {score['kidney']:.3f}, tumour {score['tumour']:.3f}", picture))
+        dice = ", ".join(f"{key} {score[key]:.3f}" for key in ("kidney", "tumour"))
+        figures.append((f"{rank} case, {case.name}: {dice}", picture))
     return figures
 
 

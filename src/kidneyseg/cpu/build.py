@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import warnings
-from functools import lru_cache
+from functools import cache
 from importlib import metadata, util
 from pathlib import Path
 
@@ -21,7 +21,7 @@ class BuildError(Exception):
     """The kernels cannot be had on this machine; says why."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def library() -> Path | None:
     """Path of the compiled kernels, compiled now if need be; None with one warning where that is impossible."""
     try:

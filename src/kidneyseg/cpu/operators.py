@@ -9,8 +9,8 @@ for the settings. What an operator shall remember for its backward pass must be 
 """
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Callable
+from collections.abc import Callable
+from functools import cache
 
 import mindspore as ms
 from mindspore import ops
@@ -35,7 +35,7 @@ def integers(*values: int) -> ms.Tensor:
     return ms.Tensor(list(values), ms.int64)
 
 
-@lru_cache(maxsize=None)
+@cache
 def channel_sum() -> ops.Custom:
     return custom("ChannelSum", lambda dy: (dy[1],))
 
@@ -86,12 +86,12 @@ def transposed_convolution(strides: tuple[int, ...], padding: tuple[int, ...], b
     return custom("ConvolutionData", out_shape, backward_bias if bias else backward, variant=(strides, padding, bias))
 
 
-@lru_cache(maxsize=None)
+@cache
 def norm_backward() -> ops.Custom:
     return custom("NormBackward", lambda z, gamma, *_: (z, gamma, gamma, gamma), outputs=4)
 
 
-@lru_cache(maxsize=None)
+@cache
 def batch_norm() -> ops.Custom:
     """f(z, gamma, beta, slope, moving mean, moving variance, settings) -> activation, and the batch's mean, its
     inverse deviation, and the new moving mean and variance, which have no gradient."""
@@ -105,7 +105,7 @@ def batch_norm() -> ops.Custom:
     return custom("BatchNormForward", lambda z, gamma, *_: (z, gamma, gamma, gamma, gamma), bprop, outputs=5)
 
 
-@lru_cache(maxsize=None)
+@cache
 def instance_norm() -> ops.Custom:
     """f(z, gamma, beta, slope, settings) -> activation, and mean and inverse deviation (N, C), without gradient."""
     backward = norm_backward()
@@ -117,7 +117,7 @@ def instance_norm() -> ops.Custom:
     return custom("InstanceNormForward", lambda z, *_: (z, z[:2], z[:2]), bprop, outputs=3)
 
 
-@lru_cache(maxsize=None)
+@cache
 def activation() -> ops.Custom:
     """f(x, slope) -> x where x > 0 else slope * x. The slope (1,) is a constant."""
     backward = custom("ActivationBackward", lambda x, slope, dy: x)
@@ -141,7 +141,7 @@ def max_pool(kernel: tuple[int, ...], strides: tuple[int, ...]) -> Callable:
     return custom("MaxPoolForward", out_shape, bprop, variant=(kernel, strides))
 
 
-@lru_cache(maxsize=None)
+@cache
 def upsample(factor: int) -> ops.Custom:
     """f(x) -> x at `factor` times the size, linearly interpolated between voxel centres."""
     backward = custom("ResizeBackward", lambda dy: (*dy[:2], *[length // factor for length in dy[2:]]),
@@ -154,19 +154,19 @@ def upsample(factor: int) -> ops.Custom:
                   variant=factor)
 
 
-@lru_cache(maxsize=None)
+@cache
 def join() -> ops.Custom:
     """f(x_1, ..., x_k) -> all along the channels. Its gradient is that of `cells.Concat`."""
     return custom("Join", lambda *x: (x[0][0], sum(shape[1] for shape in x), *x[0][2:]))
 
 
-@lru_cache(maxsize=None)
+@cache
 def split() -> ops.Custom:
     """f(dy, x_1, ..., x_k) -> dx_1, ..., dx_k, the gradients of what `join` joined."""
     return ops.Custom(f"{library()}:Split", out_shape=lambda dy, *x: x, out_dtype=lambda dy, *x: x, func_type="aot")
 
 
-@lru_cache(maxsize=None)
+@cache
 def enter() -> ops.Custom:
     """f(plain x) -> x channels-last."""
     backward = custom("Leave", lambda dy: dy, variant="gradient")
@@ -177,7 +177,7 @@ def enter() -> ops.Custom:
     return custom("Enter", lambda x: x, bprop)
 
 
-@lru_cache(maxsize=None)
+@cache
 def leave() -> ops.Custom:
     """f(channels-last x) -> plain x."""
     backward = custom("Enter", lambda dy: dy, variant="gradient")

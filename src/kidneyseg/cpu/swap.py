@@ -6,7 +6,7 @@ network does with its tensors in between.
 """
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
 
 from mindspore import nn
 

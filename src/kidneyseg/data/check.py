@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 
 from kidneyseg.data.cohort import Case
-from kidneyseg.pool import run_cases
 from kidneyseg.errors import InputError
+from kidneyseg.pool import run_cases
 from kidneyseg.volume.nifti import Scan, read_image, read_mask
 
 SPACING_MM = (0.1, 10.0)

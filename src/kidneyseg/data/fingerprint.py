@@ -6,8 +6,8 @@ Intensities are counted in histograms of whole HU, so the percentiles of a cohor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import cc3d
 import numpy as np

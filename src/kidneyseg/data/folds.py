@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Mapping, Sequence
 
 import numpy as np
 
 from kidneyseg.atomic import write_text
 from kidneyseg.data.cohort import Case
-from kidneyseg.pool import run_cases
 from kidneyseg.errors import InputError
+from kidneyseg.pool import run_cases
 from kidneyseg.volume.nifti import read_mask
 
 TUMOUR = 2
@@ -61,10 +61,9 @@ def tumour_volumes(
     Raises:
         InputError: a mask cannot be read.
     """
-    volumes = run_cases(
-        partial(_tumour_volume, merge=merge), cases, [case.name for case in cases], workers=workers, title="tumour volumes"
-    )
-    return dict(zip([case.name for case in cases], volumes))
+    names = [case.name for case in cases]
+    volume = partial(_tumour_volume, merge=merge)
+    return dict(zip(names, run_cases(volume, cases, names, workers=workers, title="tumour volumes")))
 
 
 def save_splits(splits: dict, path: str | Path) -> None:

@@ -1,8 +1,11 @@
-"""The grids a stage works on and the image it sees there: one place for training data and inference, so that they cannot differ."""
+"""The grids a stage works on and the image it sees there.
+
+One place for training data and inference, so that they cannot differ.
+"""
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 

@@ -6,15 +6,15 @@ network learns them within minutes; the organs around are those of :mod:`kidneys
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 
 from kidneyseg.data.kits import KITS, claim_folder, write_case
-from kidneyseg.pool import run_cases
 from kidneyseg.data.simulate import CYST, KIDNEY, TUMOUR, Tissue, simulate, smooth_field
+from kidneyseg.pool import run_cases
 
 SHAPE = (64, 160, 160)
 SPACING = (3.22, 1.62, 1.62)

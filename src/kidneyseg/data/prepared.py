@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Sequence
 
 from kidneyseg.data.cohort import Case, find_cases, require_labels
 from kidneyseg.errors import InputError

@@ -11,8 +11,8 @@ about 90-180, papillary and chromophobe 40-95, cyst 0-20, liver 100-130, spleen 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 from scipy import ndimage as ndi

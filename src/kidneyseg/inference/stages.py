@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Callable, Sequence
 
 import numpy as np
 
@@ -38,10 +38,9 @@ def run_volumes(
     Returns:
         uint8 labels of ``target.shape``.
     """
-    sampling, network = stage.sampling, partial(_probabilities, runtime, stage, progress)
-    slabs = sliding_slabs(
-        image_on(grid, hu, stage.intensity.clip), sampling.patch, stage.inference.overlap, network, stage.classes, stage.inference.batch_size
-    )
+    network = partial(_probabilities, runtime, stage, progress)
+    image, spec = image_on(grid, hu, stage.intensity.clip), stage.inference
+    slabs = sliding_slabs(image, stage.sampling.patch, spec.overlap, network, stage.classes, spec.batch_size)
     mask = np.zeros(target.shape, np.uint8)
     paint(mask, resample_slabs(slabs, grid, target), class_labels(stage))
     return mask

@@ -1,7 +1,7 @@
 """Softmax cross-entropy over any number of spatial axes."""
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import mindspore as ms
 from mindspore import nn, ops

@@ -7,8 +7,8 @@ areas (:mod:`kidneyseg.metrics.surfels`) and the same distances, from each eleme
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 from scipy.spatial import cKDTree

@@ -12,8 +12,8 @@ arXiv 1809.04430); its table is generated here from the geometry:
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Iterator, Sequence
 
 import numpy as np
 

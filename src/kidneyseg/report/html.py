@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import itertools
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Mapping, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from kidneyseg.metrics.fold import FoldScores, Score
 from kidneyseg.atomic import write_text
+from kidneyseg.metrics.fold import FoldScores, Score
 from kidneyseg.report.tables import COLUMNS, Column, notes
 
 LOW = 0.5  # a Dice or surface Dice below this is marked

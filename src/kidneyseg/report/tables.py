@@ -7,9 +7,9 @@ import io
 import json
 import math
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping
 
 from kidneyseg.atomic import write_text
 from kidneyseg.errors import InputError
@@ -64,17 +64,33 @@ def write_scores(scores: FoldScores, stem: str | Path) -> list[Path]:
     return paths
 
 
+def write_json(scores: FoldScores, path: str | Path) -> Path:
+    """Write all of ``scores``, atomically; undefined values are null. :func:`read_scores` reads it back."""
+    content = {
+        "cases": [_nullable(case) for case in scores.cases],
+        "mean": _nullable(scores.mean),
+        "sd": _nullable(scores.sd),
+        "undefined": scores.undefined,
+        "missing": scores.missing,
+        "without_truth": scores.without_truth,
+    }
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    return Path(path)
+
+
 def read_scores(path: str | Path) -> FoldScores:
-    """The scores that :func:`write_scores` wrote as JSON; null is NaN again. Raises InputError if it is not such a file."""
+    """The scores that :func:`write_json` wrote; null is NaN again. Raises InputError if it is not such a file."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        cases = [{key: math.nan if value is None else value for key, value in case.items()} for case in content["cases"]]
+        cases = [{key: math.nan if value is None else value for key, value in case.items()}
+                 for case in content["cases"]]
         return score_fold(cases, missing=content["missing"], without_truth=content["without_truth"])
     except OSError as error:
         found = error.strerror or str(error)
     except (ValueError, TypeError, KeyError, AttributeError):
         found = "something else"
-    raise InputError(path, expected="scores that `kidneyseg eval` wrote", found=found, remedy="Run `kidneyseg eval` first")
+    raise InputError(path, expected="scores that `kidneyseg eval` wrote", found=found,
+                     remedy="Run `kidneyseg eval` first")
 
 
 def format_table(scores: FoldScores) -> str:
@@ -136,20 +152,6 @@ def _line(name: str, cells: list[str]) -> str:
 def _shorten(name: str) -> str:
     """Names keep their end, which tells cases apart."""
     return name if len(name) < NAME_WIDTH else "..." + name[-(NAME_WIDTH - 4):]
-
-
-def write_json(scores: FoldScores, path: str | Path) -> Path:
-    """Write all of ``scores``, atomically; undefined values are null. :func:`read_scores` reads it back."""
-    content = {
-        "cases": [_nullable(case) for case in scores.cases],
-        "mean": _nullable(scores.mean),
-        "sd": _nullable(scores.sd),
-        "undefined": scores.undefined,
-        "missing": scores.missing,
-        "without_truth": scores.without_truth,
-    }
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-    return Path(path)
 
 
 def _nullable(row: Mapping[str, str | float]) -> dict[str, str | float | None]:

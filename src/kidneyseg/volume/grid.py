@@ -6,8 +6,8 @@ mask can be brought from any grid to any other, and back to the scan itself, wit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 from scipy import ndimage as ndi
@@ -53,13 +53,14 @@ class Grid:
         return tuple(t * s for t, s in zip(self.step, scan_spacing))
 
     def cover(self, box: Sequence[slice], other: Grid) -> tuple[slice, slice, slice]:
-        """The smallest box of ``other`` (clipped to it) that holds every voxel of ``box`` of this grid, faces included."""
-        out = []
-        for b, o, s, oo, os_, n in zip(box, self.origin, self.step, other.origin, other.step, other.shape):
-            low = (o + (b.start - 0.5) * s - oo) / os_ + 0.5
-            high = (o + (b.stop - 0.5) * s - oo) / os_ + 0.5
-            out.append(slice(max(0, int(np.floor(low + 1e-6))), min(n, int(np.ceil(high - 1e-6)))))
-        return tuple(out)
+        """The smallest box of ``other``, clipped to it, holding all of ``box`` of this grid up to its outer faces."""
+        covered = []
+        for axis, part in enumerate(box):
+            start, step = self.origin[axis] - other.origin[axis], self.step[axis]
+            low, high = ((start + (face - 0.5) * step) / other.step[axis] + 0.5 for face in (part.start, part.stop))
+            covered.append(slice(max(0, int(np.floor(low + 1e-6))),
+                                 min(other.shape[axis], int(np.ceil(high - 1e-6)))))
+        return tuple(covered)
 
     def to_dict(self) -> dict:
         return {"shape": list(self.shape), "origin": list(self.origin), "step": list(self.step)}
