@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage as ndi
 
-from kidneyseg.metrics.surface import bounding_box, robust_hausdorff, surface_dice, surface_distances
+from kidneyseg.metrics.surface import robust_hausdorff, surface_dice, surface_distances
 
 
 def blobs(seed, shape=(18, 22, 20)):
@@ -98,8 +98,3 @@ def test_bad_shapes():
         surface_distances(np.ones((2, 2), bool), np.ones((2, 2), bool), (1, 1))
     with pytest.raises(ValueError, match="one shape"):
         surface_distances(np.ones((2, 2, 2), bool), np.ones((2, 2, 3), bool), (1, 1, 1))
-
-
-def test_bounding_box():
-    assert bounding_box(box((9, 9, 9), (1, 3), (2, 8), (4, 5))) == (slice(1, 3), slice(2, 8), slice(4, 5))
-    assert np.zeros((4, 4))[bounding_box(np.zeros((4, 4), bool))].size == 0

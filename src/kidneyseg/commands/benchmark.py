@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg benchmark --small --no-operators"""
     parser.add_argument("--network", choices=sorted(NETWORKS), action="append", help="only this network (repeatable)")
     parser.add_argument("--phase", choices=benchmark.PHASES, action="append", help="only this phase (repeatable)")
-    parser.add_argument("--without", choices=benchmark.IMPLEMENTATIONS, action="append", default=[], metavar="IMPLEMENTATION",
+    parser.add_argument("--without", choices=benchmark.IMPLEMENTATIONS, action="append", default=[],
+                        metavar="IMPLEMENTATION",
                         help=f"leave out one of {', '.join(benchmark.IMPLEMENTATIONS)} (repeatable)")
     parser.add_argument("--no-operators", action="store_true", help="leave out the table of single operators")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="timed steps of each (default: 3)")

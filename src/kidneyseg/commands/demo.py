@@ -24,7 +24,8 @@ FLOOR = {"kidney": 0.90, "tumour": 0.60}  # Dice that the demo's recipe reaches 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: kidneyseg demo --work demo"
-    parser.add_argument("--work", type=Path, default=Path("demo"), help="folder for everything it makes (default: demo)")
+    parser.add_argument("--work", type=Path, default=Path("demo"),
+                        help="folder for everything it makes (default: demo)")
     parser.add_argument("-c", "--recipe", default="demo", help="recipe to run (default: demo, sized for two CPU cores)")
     parser.add_argument("--cases", type=int, default=20, help="phantom CTs to make (default: 20, a fifth held out)")
     parser.add_argument("--device", choices=["auto", "CPU", "GPU", "Ascend"], default="auto", help="where to compute")
@@ -52,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
         if status:
             return status
     scan = data / json.loads((work / "splits.json").read_text())["folds"][0]["val"][0] / "imaging.nii.gz"
-    status = _step(["predict", "-m", str(fold), "-i", str(scan), "-o", str(work / "predicted"), "--overlay", "--overwrite", *device])
+    status = _step(["predict", "-m", str(fold), "-i", str(scan), "-o", str(work / "predicted"), "--overlay",
+                    "--overwrite", *device])
     return status or _summary(work, fold, time.perf_counter() - started)
 
 

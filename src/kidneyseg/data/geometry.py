@@ -12,9 +12,9 @@ import numpy as np
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Recipe, Slices, Stage, Volumes
 from kidneyseg.volume.body import body_box
+from kidneyseg.volume.box import Box
 from kidneyseg.volume.grid import Grid, sample
 from kidneyseg.volume.intensity import to_uint8
-from kidneyseg.volume.roi import Box
 
 
 def check_regions(recipe: Recipe) -> None:

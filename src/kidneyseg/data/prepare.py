@@ -6,11 +6,11 @@ import fcntl
 import os
 import shutil
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Iterator, Sequence
 
 import nibabel as nib
 import numpy as np
@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from kidneyseg.data.cohort import Case
 from kidneyseg.data.geometry import check_regions
-from kidneyseg.pool import require_workers, run_within
 from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, recipe_settings, record_file
 from kidneyseg.data.samples import stage_samples
 from kidneyseg.errors import InputError
+from kidneyseg.pool import require_workers, run_within
 from kidneyseg.recipe import Recipe
 from kidneyseg.volume.nifti import Scan, read_image, read_mask
 

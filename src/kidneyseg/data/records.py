@@ -6,8 +6,8 @@ A row holds ``image`` and ``label`` (bytes of uint8 arrays), ``case``, ``index``
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Iterable, Iterator, Sequence
 
 import mindspore.dataset as ds
 import numpy as np

@@ -13,9 +13,9 @@ from kidneyseg.inference.slabs import paint, resample_slabs
 from kidneyseg.inference.slices import slice_slabs
 from kidneyseg.inference.sliding import Slabs, sliding_slabs
 from kidneyseg.recipe import Stage
+from kidneyseg.volume.box import Box
 from kidneyseg.volume.grid import Grid
 from kidneyseg.volume.intensity import normalise
-from kidneyseg.volume.roi import Box
 
 Progress = Callable[[str, int], None]
 """Called with a stage's name and how many windows or slices its network has just done."""

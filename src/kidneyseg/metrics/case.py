@@ -8,7 +8,8 @@ import numpy as np
 
 from kidneyseg.metrics.dice import dice
 from kidneyseg.metrics.regions import KIDNEY_AND_MASSES, REGIONS, TUMOUR, Region
-from kidneyseg.metrics.surface import bounding_box, robust_hausdorff, surface_dice, surface_distances
+from kidneyseg.metrics.surface import robust_hausdorff, surface_dice, surface_distances
+from kidneyseg.volume.box import bounding_box
 
 
 def score_case(prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]) -> dict[str, float]:

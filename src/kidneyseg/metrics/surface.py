@@ -14,6 +14,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from kidneyseg.metrics.surfels import surfel_areas
+from kidneyseg.volume.box import bounding_box
 
 
 @dataclass(frozen=True)
@@ -80,15 +81,6 @@ def robust_hausdorff(distances: SurfaceDistances, percent: float = 95) -> float:
         _percentile(distances.prediction_to_truth, distances.prediction_areas, percent),
         _percentile(distances.truth_to_prediction, distances.truth_areas, percent),
     )
-
-
-def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box that holds every voxel of a bool ``mask`` of any shape; of no voxels if the mask is empty."""
-    box = []
-    for axis in range(mask.ndim):
-        used = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-        box.append(slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 0))
-    return tuple(box)
 
 
 def _surfels(mask: np.ndarray, areas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

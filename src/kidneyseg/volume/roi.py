@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-Box = tuple[slice, slice, slice]
+from kidneyseg.volume.box import Box, bounding_box
 
 
 def kidney_boxes(mask: np.ndarray, gap: int, margin: int) -> list[Box]:
@@ -31,7 +31,7 @@ def kidney_boxes(mask: np.ndarray, gap: int, margin: int) -> list[Box]:
         if part.any():
             boxes.append(tuple(
                 slice(max(0, b.start + t.start - margin), min(n, b.start + t.stop + margin))
-                for b, t, n in zip(box, _tight(part), mask.shape)
+                for b, t, n in zip(box, bounding_box(part), mask.shape)
             ))
     return boxes
 
@@ -43,8 +43,3 @@ def _pieces(occupied: np.ndarray, gap: int) -> list[slice]:
         return []
     runs = np.split(coordinates, np.flatnonzero(np.diff(coordinates) > gap) + 1)
     return [slice(int(run[0]), int(run[-1]) + 1) for run in runs]
-
-
-def _tight(mask: np.ndarray) -> Box:
-    """The smallest box around the voxels of ``mask``, which has some."""
-    return tuple(_pieces(mask.any(axis=tuple({0, 1, 2} - {axis})), max(mask.shape))[0] for axis in range(3))
