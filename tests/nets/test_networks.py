@@ -15,7 +15,7 @@ SUPERVISED = ["unetpp", "unet3plus"]
 
 def tiny(name: str, **options) -> ms.nn.Cell:
     ms.set_seed(0)
-    return nets.build(Network(**{"name": name, "width": 4, "depth": 3, **options}), classes=3)
+    return nets.build(Network(**{"name": name, "width": 4, "depth": 2, **options}), classes=3)
 
 
 def images(name: str, length: int = 16, batch: int = 2) -> ms.Tensor:
@@ -53,12 +53,12 @@ def test_encoder_doubles_channels_and_halves_lengths_at_every_level(name):
 def test_size_that_cannot_be_halved_is_refused_while_tracing(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # MindSpore leaves a graph dump behind in the working folder
     with pytest.raises(ValueError, match="multiple of 4"):
-        ms.jit(tiny(name))(images(name, length=18))
+        ms.jit(tiny(name, depth=3))(images(name, length=18))
 
 
 @pytest.mark.parametrize("name", DIMS)
 def test_a_few_steps_in_graph_mode_lower_the_loss(name):
-    network = tiny(name, depth=2, deep_supervision=name in SUPERVISED)
+    network = tiny(name, deep_supervision=name in SUPERVISED)
     loss = losses.build(Loss(name="dice_ce"))
     optimiser = ms.nn.Adam(network.trainable_params(), 1e-2)
     x = images(name)
@@ -85,7 +85,7 @@ def test_a_few_steps_in_graph_mode_lower_the_loss(name):
 @pytest.mark.parametrize("name, outputs", [("unetpp", 2), ("unet3plus", 3)])
 def test_deep_supervision_gives_a_tuple_in_training_only(name, outputs):
     x = images(name)
-    network = tiny(name, deep_supervision=True, norm="instance")
+    network = tiny(name, depth=3, deep_supervision=True, norm="instance")
     network.set_train()
     logits = ms.jit(network)(x)
     assert isinstance(logits, tuple) and [side.shape for side in logits] == [(2, 3, 16, 16)] * outputs
