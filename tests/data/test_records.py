@@ -92,9 +92,13 @@ def test_missing_and_broken_files_are_named(tmp_path):
     path = tmp_path / "case" / "case.coarse.mindrecord"
     path.parent.mkdir()
     write_records(path, "case", samples(3))
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(InputError, match="MindRecord"):
-        list(read_records([path], (4, 6, 8)))
+    whole = path.read_bytes()
+    for broken in (b"", whole[:100], whole[:1000], whole[:-1], b"\xff" * 8 + whole[8:], b"not a MindRecord file"):
+        path.write_bytes(broken)
+        with pytest.raises(InputError, match="case.coarse.mindrecord.*broken MindRecord"):
+            list(read_records([path], (4, 6, 8)))
+    path.write_bytes(whole)
+    assert len(list(read_records([path], (4, 6, 8)))) == 3
 
 
 def test_files_have_the_mode_that_the_umask_gives(tmp_path):

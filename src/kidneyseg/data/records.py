@@ -6,6 +6,7 @@ A row holds ``image`` and ``label`` (bytes of uint8 arrays), ``case``, ``index``
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -96,11 +97,23 @@ def read_records(
 
 
 def require_records(paths: Sequence[Path]) -> None:
-    """Raise InputError when one of the files is not there."""
+    """Raise InputError when one of the files is not there or was cut short, which can crash MindSpore's reader."""
     for path in paths:
-        if not path.is_file():
-            raise InputError(path, expected="prepared samples", found="no such file",
-                             remedy="Run kidneyseg prepare again")
+        found = "no such file" if not path.is_file() else None if _is_whole(path) else "a broken MindRecord file"
+        if found:
+            raise InputError(path, expected="prepared samples", found=found,
+                             remedy=f"Delete {path.parent} and run kidneyseg prepare again")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file is as long as its header (a length of 8 bytes, then JSON) says that its last page reaches."""
+    try:
+        with open(path, "rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        ends = [page["page_id"] * header["page_size"] + page["page_size"] for page in header["page"]]
+        return path.stat().st_size >= header["header_size"] + max(ends)
+    except (ValueError, KeyError, TypeError, MemoryError, OverflowError):
+        return False
 
 
 def _read(names: list[str], rows: Sequence[int]) -> Iterator[dict[str, np.ndarray]]:
