@@ -46,3 +46,12 @@ def test_version_and_wrong_command(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["trian"])
     assert stop.value.code == 2 and "trian" in capsys.readouterr().err
+
+
+def test_overrides_may_stand_anywhere(capsys):
+    argv = ["train", "name=x", "-c", "mplab", "--work", "nowhere", "stages.coarse.train.epochz=2", "--fold", "0"]
+    assert main(argv) == 2
+    assert "Did you mean 'epochs'?" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["train", "-c", "mplab", "--work", "nowhere", "--fold", "0", "a=1", "--flod=0"])
+    assert "--flod=0" in capsys.readouterr().err

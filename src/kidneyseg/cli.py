@@ -42,7 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             sub.description = module.__doc__
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
-    args = parser.parse_args(argv)
+    args, rest = parser.parse_known_args(argv)
+    if rest and not (hasattr(args, "overrides") and all("=" in word and word[0] != "-" for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:  # argparse takes one group of positional words; KEY=VALUE may stand anywhere
+        args.overrides += rest
     try:
         return args.run(args)
     except InputError as error:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mindspore as ms
+import numpy as np
 import pytest
 from tiny_training import make_work
 
@@ -46,6 +48,21 @@ def test_overwrite_trains_anew(tmp_path, call):
     assert [row["epoch"] for row in rows] == [0] and rows[0]["val_dice"].keys() == {"kidney+tumour", "tumour"}
     assert len(json.loads((fold / "run.json").read_text())["fine"]) == 1
     assert len((fold / "fine/best.ckpt").read_bytes()) == pytest.approx(len(first), abs=100)
+
+
+def test_init_starts_from_the_weights_of_another_model(tmp_path, call):
+    """A step too small to matter leaves the weights where they came from."""
+    recipe = ["-c", str(tmp_path / "tiny.yaml"), "stages.fine.train.epochs=1"]
+    here = ["train", *recipe, "--stage", "fine", "--device", "CPU"]
+    work, model = ["--work", str(tmp_path / "work")], tmp_path / "work/fold0"
+    still = "stages.fine.train.schedule={start: 1.0e-12, peak: 1.0e-12, end: 0, warmup: 0}"
+    assert main([*here, *work]) == 0
+    assert main([*here, still, *work, "--fold", "1", "--init", str(model)]) == 0
+    before, after = (ms.load_checkpoint(str(path / "fine/best.ckpt")) for path in (model, tmp_path / "work/fold1"))
+    weights = [name for name in before if name.endswith("weight")]
+    assert weights and all(np.allclose(before[name].asnumpy(), after[name].asnumpy(), atol=1e-6) for name in weights)
+    assert json.loads((tmp_path / "work/fold1/run.json").read_text())["fine"][0]["init"] == str(model)
+    assert "checkpoint" in call("--stage", "fine", "--fold", "1", "--overwrite", "--init", str(tmp_path / "nowhere"))
 
 
 def test_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path, call):

@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg train -c mplab --work work --stage all --fold 0
   kidneyseg train -c mplab stages.coarse.train.epochs=2 --work work --stage coarse --fold 0 --device CPU
   kidneyseg train -c mplab --work work --stage fine --fold 0 --resume
+  kidneyseg train -c mplab_small --work mine --init model_zoo/mplab-small     fine-tune on one's own cases
   bash scripts/run_distribute_train.sh Ascend 8 mplab work all 0     eight devices; batch_size is per device"""
     add_recipe(parser)
     parser.add_argument("--work", type=Path, required=True, metavar="DIR",
@@ -30,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     earlier = parser.add_mutually_exclusive_group()
     earlier.add_argument("--resume", action="store_true", help="go on from last.ckpt where there is one")
     earlier.add_argument("--overwrite", action="store_true", help="train anew, forgetting an earlier run of the stage")
+    parser.add_argument("--init", type=Path, metavar="MODEL",
+                        help="model folder whose weights a new run starts from, to fine-tune (default: random weights)")
     add_device(parser)
 
 
@@ -41,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
     for name in names:
         done = train_stage(recipe, name, args.work, args.fold, resume=args.resume, overwrite=args.overwrite,
-                           device=args.device)
+                           init=args.init, device=args.device)
         if os.environ.get("RANK_ID", "0") == "0":
             print(f"{name}: best mean Dice {done['best_dice']:.4f} in epoch {done['best_epoch'] + 1} of "
                   f"{done['epochs']}: {done['checkpoint']}", flush=True)

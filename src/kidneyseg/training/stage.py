@@ -22,7 +22,7 @@ from kidneyseg.training.validation import Validator, region_names
 
 def train_stage(
     recipe: Recipe, stage_name: str, work: str | Path, fold: int, *,
-    resume: bool = False, overwrite: bool = False, device: str = "auto",
+    resume: bool = False, overwrite: bool = False, init: str | Path | None = None, device: str = "auto",
 ) -> dict:
     """Train a stage of ``recipe`` on the prepared data in ``work``; everything goes to ``WORK/fold<K>/<stage>/``.
 
@@ -32,6 +32,7 @@ def train_stage(
         fold: which of the folds of ``WORK/splits.json`` is held out for validation.
         resume: go on from ``last.ckpt``, bit for bit as if never stopped; start where there is none yet.
         overwrite: forget an earlier run of this stage.
+        init: model folder whose weights of this stage a new run starts from; None: random weights from the seed.
         device: "auto", "CPU", "GPU" or "Ascend".
 
     Returns:
@@ -47,6 +48,8 @@ def train_stage(
     folder = Path(work) / f"fold{fold}"
     _check_earlier_run(folder, stage, resume, overwrite)
     loop = build_loop(recipe, stage, Path(work), folder / stage.name, cases, chosen, ranks)
+    if init is not None:
+        checkpoint.load_weights(loop.network, Path(init) / stage.name / BEST)
     last = folder / stage.name / LAST
     if resume and last.exists():
         loop.progress = checkpoint.load_training(last, loop.network, loop.step.optimizer, loop.step.scaler)
@@ -57,6 +60,7 @@ def train_stage(
         provenance.record(folder, stage.name, {
             "recipe": recipe.name, "seed": stage.train.seed, "device": chosen, "ranks": ranks.size,
             "precision": nets.choose_precision(stage.train.precision, chosen),
+            "init": None if init is None else str(init),
             "first_epoch": loop.progress.epoch, "first_step": loop.progress.step, "cases": cases,
         })
     done = loop.run()
