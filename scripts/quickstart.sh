@@ -4,5 +4,5 @@
 # a report page and MindIR, in WORK_DIR (default: demo/).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-source scripts/setup_env.sh
+source scripts/setup_env.sh any
 exec kidneyseg demo --work "${1:-demo}"

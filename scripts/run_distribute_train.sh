@@ -11,7 +11,7 @@ device=$1 ranks=$2 work=$3 recipe=${4:-$3/recipe.yaml} stage=${5:-all} fold=${6:
 shift $(($# < 6 ? $# : 6))
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/setup_env.sh
-source "$root/scripts/setup_env.sh"
+source "$root/scripts/setup_env.sh" any
 logs=$work/fold$fold/$stage/msrun
 rm -rf "$logs"
 mkdir -p "$logs"

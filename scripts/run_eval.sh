@@ -11,5 +11,5 @@ device=$1 work=$2 fold=${3:-0}
 shift $(($# < 3 ? $# : 3))
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/setup_env.sh
-source "$root/scripts/setup_env.sh"
+source "$root/scripts/setup_env.sh" any
 exec python "$root/eval.py" --work "$work" --fold "$fold" --device "$device" "$@"

@@ -11,5 +11,5 @@ model=$1 out=$2 batch=${3:-both}
 shift $(($# < 3 ? $# : 3))
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/setup_env.sh
-source "$root/scripts/setup_env.sh"
+source "$root/scripts/setup_env.sh" any
 exec python "$root/export.py" -m "$model" -o "$out" --batch "$batch" "$@"

@@ -11,5 +11,5 @@ device=$1 work=$2 recipe=${3:-$2/recipe.yaml} stage=${4:-all} fold=${5:-0}
 shift $(($# < 5 ? $# : 5))
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/setup_env.sh
-source "$root/scripts/setup_env.sh"
+source "$root/scripts/setup_env.sh" any
 exec python "$root/train.py" -c "$recipe" --work "$work" --stage "$stage" --fold "$fold" --device "$device" "$@"

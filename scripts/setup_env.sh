@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Usage: source scripts/setup_env.sh [EXTRA]
-# Enters an environment with kidneyseg: the current one if it has it, else .venv, made and filled from this checkout.
-# EXTRA, an extra of setup.py such as "test", always means .venv.
+# Usage: source scripts/setup_env.sh any|EXTRA
+# any: enters an environment with kidneyseg, the current one if it has it, else .venv, made and filled from this checkout.
+# EXTRA, an extra of setup.py such as "test": enters .venv, filled with what it names too.
+# The argument must be given: without one, bash would hand over those of the script that sources this.
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 find_python() {
@@ -17,7 +18,7 @@ find_python() {
 }
 
 enter_venv() {
-  local extra=${1:-} python stamp
+  local extra=$1 python stamp
   if [ ! -x "$project/.venv/bin/python" ]; then
     python=$(find_python) || exit 2
     echo "Creating $project/.venv with $("$python" --version)"
@@ -33,6 +34,8 @@ enter_venv() {
   fi
 }
 
-if [ -n "${1:-}" ] || ! python -c 'import kidneyseg' 2>/dev/null; then
-  enter_venv "${1:-}"
+if [ "$1" != any ]; then
+  enter_venv "$1"
+elif ! python -c 'import kidneyseg' 2>/dev/null; then
+  enter_venv ""
 fi

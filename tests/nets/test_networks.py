@@ -40,6 +40,7 @@ def test_logits_have_the_inputs_size_for_any_depth_and_odd_width(name, norm, dep
 
 @pytest.mark.parametrize("name", DIMS)
 def test_encoder_doubles_channels_and_halves_lengths_at_every_level(name):
+    ms.set_context(mode=ms.PYNATIVE_MODE)  # hooks are not called in graph mode, which an earlier test may have left
     network = tiny(name, width=4, depth=4)
     seen = []
     for cell in network.encoder:

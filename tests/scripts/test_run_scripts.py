@@ -24,7 +24,7 @@ def test_too_few_arguments_show_the_usage(name, args):
 
 
 @pytest.mark.parametrize("name, args, words", [
-    ("run_eval.sh", ["CPU", "nowhere"], ["kidneyseg eval: error: nowhere:", "kidneyseg prepare"]),
+    ("run_eval.sh", ["CPU", "nowhere"], ["kidneyseg eval: error: nowhere/splits.json: expected", "kidneyseg prepare"]),
     ("run_eval.sh", ["CPU", "nowhere", "0", "--no-oracle", "--data"], ["--data: expected one argument"]),
     ("run_export.sh", ["nowhere", "out", "many"], ["argument --batch", "'many'"]),
     ("run_export.sh", ["nowhere", "out"], ["kidneyseg export: error: nowhere:", "model folder"]),
