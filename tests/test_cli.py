@@ -55,3 +55,11 @@ def test_overrides_may_stand_anywhere(capsys):
     with pytest.raises(SystemExit):
         main(["train", "-c", "mplab", "--work", "nowhere", "--fold", "0", "a=1", "--flod=0"])
     assert "--flod=0" in capsys.readouterr().err
+
+
+def test_bare_name_is_a_recipe_even_beside_a_folder_of_that_name(tmp_path, monkeypatch, capsys):
+    """`kidneyseg demo --work demo` makes a folder called demo."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    assert main(["train", "-c", "demo", "--work", "demo", "--fold", "0"]) == 2
+    assert "demo/splits.json" in capsys.readouterr().err

@@ -22,7 +22,7 @@ def recipe_from(args: argparse.Namespace) -> Recipe:
     """The validated recipe that ``args`` names, overrides applied. Raises InputError."""
     path = Path(args.recipe)
     named = CONFIGS / f"{args.recipe}.yaml"
-    return load_recipe(named if not path.exists() and named.exists() else path, args.overrides)
+    return load_recipe(named if not path.is_file() and named.exists() else path, args.overrides)
 
 
 def count_from_0(text: str) -> int:
