@@ -1,6 +1,7 @@
 """Compiles the C++ kernels of this package once per machine and set of versions."""
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import hashlib
 import os
@@ -10,6 +11,8 @@ import warnings
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
+
+from kidneyseg.cpu.threads import thread_count
 
 SOURCE = Path(__file__).parent / "source"
 # -fno-math-errno and -fno-trapping-math let the compiler vectorise; unlike -ffast-math they keep NaN and rounding.
@@ -25,7 +28,10 @@ class BuildError(Exception):
 def library() -> Path | None:
     """Path of the compiled kernels, compiled now if need be; None with one warning where that is impossible."""
     try:
-        return build()
+        path = build()
+        # Not left to C++: MindSpore sets OMP_NUM_THREADS=1 in the process's environment when it compiles a graph.
+        ctypes.CDLL(str(path)).kidneyseg_set_threads(thread_count())
+        return path
     except BuildError as error:
         warnings.warn(f"The fast CPU kernels cannot be built ({error}); MindSpore's own, slower ones are used.",
                       stacklevel=3)

@@ -1,13 +1,16 @@
-"""How many threads the kernels use; the same rule as in source/threads.cc."""
+"""How many threads the kernels use."""
 from __future__ import annotations
 
 import os
 
 
 def thread_count() -> int:
-    """KIDNEYSEG_THREADS, else OMP_NUM_THREADS, else the cores this process may run on."""
+    """KIDNEYSEG_THREADS, else OMP_NUM_THREADS, else this process's share of the cores it may run on.
+
+    The ranks that `msrun` started share them evenly, as if all ran on this host; set KIDNEYSEG_THREADS if they do not.
+    """
     for name in ("KIDNEYSEG_THREADS", "OMP_NUM_THREADS"):
         text = os.environ.get(name, "")
         if text.isdigit() and int(text) > 0:
             return int(text)
-    return len(os.sched_getaffinity(0))
+    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("MS_WORKER_NUM", 1)))

@@ -48,6 +48,9 @@ void check(int status, const char *what) {
 }
 
 dnnl_engine *engine() {
+  // A primitive is made for so many threads, a setting of the thread that makes it: MindSpore's threads have it at 1.
+  thread_local const int status = dnnl_threadpool_interop_set_max_concurrency(thread_count());
+  check(status, "threads");
   static dnnl_engine *instance = [] {
     // kidneyseg keeps MindSpore's own operators to AVX2 (their convolution is 30 times slower above it). Ours are at
     // their best with all the CPU has. oneDNN refuses the change once it has compiled something: then AVX2 it stays.

@@ -28,6 +28,7 @@ struct dnnl_exec_arg {
 
 extern "C" {
 int dnnl_set_max_cpu_isa(int isa);
+int dnnl_threadpool_interop_set_max_concurrency(int threads);
 int dnnl_engine_create(dnnl_engine **engine, int kind, size_t index);
 int dnnl_threadpool_interop_stream_create(dnnl_stream **stream, dnnl_engine *engine, void *threadpool);
 int dnnl_memory_desc_create_with_strides(dnnl_memory_desc **desc, int ndims, const int64_t *dims, int type,

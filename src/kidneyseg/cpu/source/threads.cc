@@ -1,10 +1,9 @@
 #include "threads.h"
 
-#include <sched.h>
+#include <pthread.h>
 
 #include <atomic>
 #include <condition_variable>
-#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -12,21 +11,18 @@ namespace {
 
 thread_local bool in_pool = false;
 
-int count_threads() {
-  for (const char *name : {"KIDNEYSEG_THREADS", "OMP_NUM_THREADS"}) {
-    const char *text = std::getenv(name);
-    if (text != nullptr && std::atoi(text) > 0) return std::atoi(text);
-  }
-  cpu_set_t cores;
-  return sched_getaffinity(0, sizeof(cores), &cores) == 0 ? CPU_COUNT(&cores) : 1;
-}
+int wanted_threads = 1;
 
 // Workers sleep on a condition variable between jobs: a spinning worker would take a core from MindSpore's own
 // operators, and waking one costs microseconds where a kernel takes milliseconds.
 class ThreadPool : public dnnl::threadpool_interop::threadpool_iface {
  public:
   explicit ThreadPool(int threads) : threads_(threads) {
-    for (int worker = 1; worker < threads; ++worker) std::thread([this] { work(); }).detach();
+    for (int worker = 1; worker < threads; ++worker) {
+      std::thread thread([this] { work(); });
+      pthread_setname_np(thread.native_handle(), "kidneyseg");
+      thread.detach();
+    }
   }
   int get_num_threads() const override { return threads_; }
   bool get_in_parallel() const override { return in_pool; }
@@ -88,8 +84,10 @@ class ThreadPool : public dnnl::threadpool_interop::threadpool_iface {
 
 }  // namespace
 
+extern "C" __attribute__((visibility("default"))) void kidneyseg_set_threads(int count) { wanted_threads = count; }
+
 int thread_count() {
-  static const int count = count_threads();
+  static const int count = wanted_threads;  // oneDNN's primitives are made for one number
   return count;
 }
 

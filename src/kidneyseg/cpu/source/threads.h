@@ -7,8 +7,7 @@
 
 #include "onednn_api.h"
 
-// Threads of the pool, the caller's included: KIDNEYSEG_THREADS, else OMP_NUM_THREADS, else the cores this process may
-// run on.
+// Threads of the pool, the caller's included: what Python (threads.py) said before the first kernel ran.
 int thread_count();
 
 // The pool in the form oneDNN asks for.
