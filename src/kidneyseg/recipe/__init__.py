@@ -1,24 +1,12 @@
 """The recipe: everything that makes one segmentation system, as typed data."""
 
 from kidneyseg.recipe.files import load_recipe, parse_recipe, save_recipe
-from kidneyseg.recipe.schema import (
-    Augment,
-    Component,
-    Inference,
-    Intensity,
-    Loss,
-    Network,
-    Recipe,
-    Region,
-    Sampler,
-    Schedule,
-    Slices,
-    Stage,
-    Train,
-    Volumes,
-)
+from kidneyseg.recipe.geometry import Region, Slabs, Slices, Volumes, Whole
+from kidneyseg.recipe.schema import Component, Inference, Intensity, Network, Recipe, Stage
+from kidneyseg.recipe.training import Augment, Elastic, Lesion, Loss, Sampler, Schedule, SideOutputs, Train
 
 __all__ = [
-    "Augment", "Component", "Inference", "Intensity", "Loss", "Network", "Recipe", "Region", "Sampler", "Schedule",
-    "Slices", "Stage", "Train", "Volumes", "load_recipe", "parse_recipe", "save_recipe",
+    "Augment", "Component", "Elastic", "Inference", "Intensity", "Lesion", "Loss", "Network", "Recipe", "Region",
+    "Sampler", "Schedule", "SideOutputs", "Slabs", "Slices", "Stage", "Train", "Volumes", "Whole", "load_recipe",
+    "parse_recipe", "save_recipe",
 ]

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from kidneyseg.atomic import write_text
 from kidneyseg.errors import InputError, nearest
-from kidneyseg.recipe.schema import Recipe, Slices, Volumes
+from kidneyseg.recipe.geometry import SAMPLINGS
+from kidneyseg.recipe.schema import Recipe
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -103,7 +104,7 @@ def _item(items: list, part: str, text: str) -> Any:
 def _explain(error: ValidationError, subject: str | Path) -> InputError:
     """The first fault of a pydantic report, with the nearest valid name when a key is unknown."""
     first = error.errors()[0]
-    where = ".".join(str(p) for p in first["loc"] if p not in ("Volumes", "Slices")) or "recipe"
+    where = ".".join(str(p) for p in first["loc"] if p not in SAMPLINGS) or "recipe"
     if first["type"] == "extra_forbidden":
         valid = _valid_keys(first["loc"])
         key = str(first["loc"][-1])
@@ -128,7 +129,7 @@ def _valid_keys(location: tuple) -> list[str]:
             continue
         options = [model.model_fields[part].annotation] if part in model.model_fields else [model]
         found = list(_models_in(options[0]))
-        named = {"Volumes": Volumes, "Slices": Slices}.get(part)
+        named = SAMPLINGS.get(part)
         model = named or (found[0] if found else model)
     return list(model.model_fields)
 

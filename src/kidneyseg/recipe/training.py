@@ -1,0 +1,141 @@
+"""How a stage is trained: loss, augmentation, choice of samples, learning rate, optimiser."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kidneyseg.recipe.model import Model
+
+Range = Annotated[float, Field(ge=0)] | tuple[float, float]
+"""Of a random factor: 0.1 draws from 0.9-1.1, [0.6, 1.5] from just that."""
+Axes = Annotated[str, Field(pattern="^z?y?x?$")]
+"""Some of the axes, for example "yx"."""
+
+
+class SideOutputs(Model):
+    """Weights of the side outputs of a network with deep supervision; its main output has weight 1.
+
+    The k-th side output (k = 1 is the finest) weighs ``weight * falloff ** (k - 1)``, times ``decay`` after every
+    ``every`` epochs.
+    """
+
+    weight: float = Field(0.5, ge=0)
+    falloff: float = Field(0.5, ge=0, le=1)
+    decay: float = Field(1.0, ge=0, le=1)
+    every: int = Field(15, ge=1)
+
+
+class Loss(Model):
+    """``name``: one of ``kidneyseg.losses.LOSSES``.
+
+    regions: the class sets whose Dice counts (class k is the k-th of the stage's targets); default each class.
+    batch: Dice of the whole batch instead of the mean over its samples.
+    weights: of the classes, the background's first; for the losses that weigh them. Default all alike.
+    gamma: exponent of Hybrid-Dice's logarithm; focus: exponent of the focal loss.
+    side: of deep supervision.
+    """
+
+    name: str
+    regions: tuple[tuple[int, ...], ...] | None = None
+    batch: bool = True
+    weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
+    gamma: float = Field(1.0, gt=0)
+    focus: float = Field(2.0, ge=0)
+    side: SideOutputs = SideOutputs()
+
+
+class Elastic(Model):
+    """Smooth random displacement in plane: noise blurred by ``sigma`` voxels times ``magnitude``, each drawn from its
+    range."""
+
+    probability: float = Field(0.0, ge=0, le=1)
+    sigma: tuple[float, float] = (3, 5)
+    magnitude: tuple[float, float] = (100, 200)
+
+
+class Lesion(Model):
+    """Changes of intensity inside ``classes`` only, as :class:`Augment` has them for the whole image."""
+
+    classes: tuple[int, ...] = ()
+    brightness: float = Field(0.0, ge=0)
+    contrast: Range = 0.0
+    gamma: Range = 0.0
+
+
+class Augment(Model):
+    """Random changes of training samples; 0 turns one off. Geometry is shared by image and mask.
+
+    flip: probability per axis of ``flip_axes``; rotate: degrees in plane; scale, contrast, gamma: ranges of factors;
+    shift: fraction of the in-plane size; brightness, noise: standard deviations; blur: sigma in voxels; equalise:
+    probability of histogram equalisation; mixup: alpha of the Beta distribution that blends a batch with itself;
+    probability: chance that each of the others is applied to a sample.
+    """
+
+    flip: float = Field(0.5, ge=0, le=1)
+    flip_axes: Axes = "yx"
+    rotate: float = Field(10, ge=0, le=180)
+    scale: Range = 0.1
+    shift: float = Field(0.05, ge=0, lt=1)
+    elastic: Elastic = Elastic()
+    brightness: float = Field(0.1, ge=0)
+    contrast: Range = 0.1
+    gamma: Range = 0.1
+    lesion: Lesion = Lesion()
+    equalise: float = Field(0.0, ge=0, le=1)
+    noise: float = Field(0.05, ge=0)
+    blur: float = Field(0.0, ge=0)
+    mixup: float = Field(0.0, ge=0)
+    probability: float = Field(0.5, ge=0, le=1)
+
+
+class Sampler(Model):
+    """Which prepared samples an epoch holds.
+
+    foreground: share of an epoch's samples that contain a target; None takes the samples as they come.
+    per_epoch: samples in one epoch; None takes every sample once.
+    mine: share of an epoch's samples drawn in proportion to their loss when last seen (hard-example mining).
+    labels: how many times as often a case that holds a label is drawn, {3: 2} for cases with cysts (hard cases).
+    """
+
+    foreground: float | None = Field(None, ge=0, le=1)
+    per_epoch: int | None = Field(None, ge=1)
+    mine: float = Field(0.0, ge=0, le=1)
+    labels: dict[int, Annotated[float, Field(gt=0)]] = {}
+
+
+class Schedule(Model):
+    """Learning rate: linear ``start`` -> ``peak`` over ``warmup`` steps, then, by ``kind``:
+
+    cosine: half a cosine to ``end`` at the last step; exponential: times ``factor`` after every epoch, to ``end`` at
+    least; constant: as it is.
+    """
+
+    kind: Literal["cosine", "exponential", "constant"] = "cosine"
+    start: float = Field(3e-4, gt=0)
+    peak: float = Field(1e-3, gt=0)
+    end: float = Field(1e-5, ge=0)
+    warmup: int = Field(1500, ge=0)
+    factor: float = Field(0.985, gt=0, le=1)
+
+
+class Train(Model):
+    """``batch_size`` is per device. ``validate_every`` counts epochs, ``checkpoint_every`` steps (0: only epochs).
+
+    best: what the checkpoint that is kept is best in on the validation cases, their Dice or their loss.
+    """
+
+    epochs: int = Field(90, ge=1)
+    batch_size: int = Field(4, ge=1)
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Schedule = Schedule()
+    clip_norm: float = Field(1.0, ge=0)
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    sampler: Sampler = Sampler()
+    augment: Augment = Augment()
+    best: Literal["dice", "loss"] = "dice"
+    validate_every: int = Field(1, ge=1)
+    checkpoint_every: int = Field(200, ge=0)
+    seed: int = Field(2022, ge=0)
