@@ -9,8 +9,8 @@ from kidneyseg import losses, nets
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Loss, Network
 
-DIMS = {"unet2d": 2, "unetpp": 2, "unet3plus": 2, "unet3d": 3, "vnet3d": 3}
-SUPERVISED = ["unetpp", "unet3plus"]
+DIMS = {"unet2d": 2, "unetpp": 2, "unet3plus": 2, "unet3d": 3, "vnet3d": 3, "resunet3d": 3, "resunet25d": 3}
+SUPERVISED = {"unetpp": 2, "unet3plus": 3, "resunet3d": 3}  # name -> outputs of a network of depth 3
 
 
 def tiny(name: str, **options) -> ms.nn.Cell:
@@ -47,7 +47,10 @@ def test_encoder_doubles_channels_and_halves_lengths_at_every_level(name):
         cell.register_forward_hook(lambda cell, inputs, output: seen.append(output.shape))
     network(images(name))
     first = {"unet3d": 8}.get(name, 4)
-    assert seen == [(2, first * 2**level) + (16 // 2**level,) * DIMS[name] for level in range(4)]
+    sizes = [(16 // 2**level,) * DIMS[name] for level in range(4)]
+    if name == "resunet25d":
+        sizes = [(16, *size[1:]) for size in sizes]
+    assert seen == [(2, first * 2**level, *size) for level, size in enumerate(sizes)]
 
 
 @pytest.mark.parametrize("name", DIMS)
@@ -83,13 +86,13 @@ def test_a_few_steps_in_graph_mode_lower_the_loss(name):
     assert not np.array_equal(before, network.trainable_params()[0].asnumpy()), "the first layer must learn too"
 
 
-@pytest.mark.parametrize("name, outputs", [("unetpp", 2), ("unet3plus", 3)])
-def test_deep_supervision_gives_a_tuple_in_training_only(name, outputs):
+@pytest.mark.parametrize("name", SUPERVISED)
+def test_deep_supervision_gives_a_tuple_in_training_only(name):
     x = images(name)
     network = tiny(name, depth=3, deep_supervision=True, norm="instance")
     network.set_train()
     logits = ms.jit(network)(x)
-    assert isinstance(logits, tuple) and [side.shape for side in logits] == [(2, 3, 16, 16)] * outputs
+    assert isinstance(logits, tuple) and [side.shape for side in logits] == [(2, 3, *x.shape[2:])] * SUPERVISED[name]
     network.set_train(False)
     # Instance norm computes the same in training, so the single tensor must be the tuple's first.
     np.testing.assert_allclose(ms.jit(network)(x).asnumpy(), logits[0].asnumpy(), rtol=1e-5, atol=1e-5)
@@ -142,11 +145,11 @@ def test_precision_refusals():
 
 
 def test_unknown_network_is_refused_with_the_names_there_are():
-    with pytest.raises(InputError, match="unet2d, unet3d, unet3plus, unetpp, vnet3d.*'unet4d'"):
+    with pytest.raises(InputError, match=", ".join(nets.NETWORKS) + ".*'unet4d'"):
         tiny("unet4d")
 
 
 @pytest.mark.parametrize("name", sorted(set(DIMS) - set(SUPERVISED)))
-def test_deep_supervision_of_a_network_without_side_outputs_is_refused(name):
-    with pytest.raises(InputError, match=f"'{name}'.*no side outputs"):
+def test_an_option_that_a_network_does_not_have_is_refused(name):
+    with pytest.raises(InputError, match=f"'{name}'.*no deep_supervision.*or {max(SUPERVISED)}"):
         tiny(name, deep_supervision=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from mindspore import nn
 
 from kidneyseg.cpu import cells
-from kidneyseg.nets import blocks, norm, unet, unet3plus, unetpp, vnet3d
+from kidneyseg.nets import blocks, norm, residual, resunet, unet, unet3plus, unetpp, vnet3d
 
 SWAPS = {
     nn.Conv2d: cells.Convolution,
@@ -30,7 +30,8 @@ SWAPS = {
 }
 # Cells whose `construct` does not care how a tensor lies in memory.
 CONTAINERS = (nn.SequentialCell, nn.CellList, blocks.ConvNormAct, unet.UNet, unet3plus.UNet3Plus,
-              unet3plus.FullScaleNode, unetpp.UNetPP, vnet3d.VNet3D, vnet3d.ResidualStage)
+              unet3plus.FullScaleNode, unetpp.UNetPP, vnet3d.VNet3D, residual.ResidualStage, residual.ResidualBlock,
+              resunet.ResUNet)
 ELEMENTWISE = (nn.Identity, cells.Activation)
 KERNEL_CELLS = (cells.NormActivation, cells.Activation)
 

@@ -7,6 +7,8 @@ from mindspore import nn
 
 from kidneyseg.errors import InputError, nearest
 from kidneyseg.nets.precision import apply_precision, choose_precision
+from kidneyseg.nets.resunet3d import ResUNet3D
+from kidneyseg.nets.resunet25d import ResUNet25D
 from kidneyseg.nets.unet2d import UNet2D
 from kidneyseg.nets.unet3d import UNet3D
 from kidneyseg.nets.unet3plus import UNet3Plus
@@ -17,33 +19,30 @@ from kidneyseg.recipe import Network
 __all__ = ["NETWORKS", "apply_precision", "build", "choose_precision"]
 
 NETWORKS = {
+    "resunet25d": ResUNet25D,
+    "resunet3d": ResUNet3D,
     "unet2d": UNet2D,
     "unet3d": UNet3D,
     "unet3plus": UNet3Plus,
     "unetpp": UNetPP,
     "vnet3d": VNet3D,
 }
+# Settings of a recipe's network that only some networks have: those with a parameter of that name.
+OPTIONS = ("deep_supervision", "residual", "attention", "pretrained")
 
 
 def build(spec: Network, classes: int, in_channels: int = 1) -> nn.Cell:
     """Returns the network of a recipe, for `classes` classes including the background.
 
-    Raises InputError for an unknown name, and for deep supervision of a network without side outputs.
+    Raises InputError for an unknown name, and for an option that the network does not have.
     """
     if spec.name not in NETWORKS:
         raise InputError("network.name", expected=f"one of {', '.join(NETWORKS)}", found=repr(spec.name),
                          remedy=nearest(spec.name, list(NETWORKS)) or "Name a network that exists")
-    network = NETWORKS[spec.name]
-    options = {}
-    if spec.deep_supervision:
-        supervised = [name for name, cls in NETWORKS.items() if _has_side_outputs(cls)]
-        if spec.name not in supervised:
-            raise InputError(f"network {spec.name!r}", expected="deep_supervision: false",
-                             found="deep_supervision: true, but it has no side outputs",
-                             remedy=f"Turn it off or use {' or '.join(supervised)}")
-        options["deep_supervision"] = True
-    return network(in_channels, classes, width=spec.width, depth=spec.depth, norm=spec.norm, **options)
-
-
-def _has_side_outputs(network: type[nn.Cell]) -> bool:
-    return "deep_supervision" in inspect.signature(network).parameters
+    options = {name: getattr(spec, name) for name in OPTIONS if getattr(spec, name)}
+    for option, value in options.items():
+        able = [name for name, network in NETWORKS.items() if option in inspect.signature(network).parameters]
+        if spec.name not in able:
+            raise InputError(f"network {spec.name!r}", expected=f"no {option}, which it does not have",
+                             found=f"{option}: {value}", remedy=f"Leave it out or use {' or '.join(able)}")
+    return NETWORKS[spec.name](in_channels, classes, width=spec.width, depth=spec.depth, norm=spec.norm, **options)

@@ -16,6 +16,7 @@ CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 CONV_TRANSPOSE = {2: nn.Conv2dTranspose, 3: nn.Conv3dTranspose}
 MAX_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 LEAKY_SLOPE = 0.01
+PerAxis = int | tuple[int, ...]  # one number for all spatial axes, or one for each
 
 
 def make_act(name: str | None, channels: int) -> nn.Cell:
@@ -31,19 +32,21 @@ def make_act(name: str | None, channels: int) -> nn.Cell:
     raise ValueError(f"act must be 'relu', 'leaky_relu', 'prelu' or None, but is {name!r}")
 
 
-def conv(dims: int, in_ch: int, out_ch: int, kernel: int = 3, stride: int = 1, dilation: int = 1,
+def conv(dims: int, in_ch: int, out_ch: int, kernel: PerAxis = 3, stride: PerAxis = 1, dilation: int = 1,
          bias: bool = True) -> nn.Cell:
     """Returns a convolution with He-normal weights; an odd kernel at stride 1 keeps the size of its input."""
-    return CONV[dims](in_ch, out_ch, kernel, stride, pad_mode="pad", padding=dilation * (kernel - 1) // 2,
+    lengths = (kernel,) * dims if isinstance(kernel, int) else kernel
+    padding = tuple(dilation * (length - 1) // 2 for length in lengths for _ in ("low end", "high end"))
+    return CONV[dims](in_ch, out_ch, kernel, stride, pad_mode="pad", padding=padding,
                       dilation=dilation, has_bias=bias, weight_init=HeNormal(), bias_init="zeros")
 
 
-def up_conv(dims: int, in_ch: int, out_ch: int, bias: bool = True) -> nn.Cell:
-    """Returns the transposed convolution (kernel 2, stride 2) that doubles every spatial size.
+def up_conv(dims: int, in_ch: int, out_ch: int, bias: bool = True, factor: PerAxis = 2) -> nn.Cell:
+    """Returns the transposed convolution (kernel and stride `factor`) that makes every length `factor` times as long.
 
     Kernel equals stride, so each output voxel sees `in_ch` products: weights of variance 1 / in_ch keep the variance.
     """
-    return CONV_TRANSPOSE[dims](in_ch, out_ch, 2, 2, pad_mode="valid", has_bias=bias,
+    return CONV_TRANSPOSE[dims](in_ch, out_ch, factor, factor, pad_mode="valid", has_bias=bias,
                                 weight_init=Normal(math.sqrt(1 / in_ch)), bias_init="zeros")
 
 
@@ -58,7 +61,7 @@ class ConvNormAct(nn.Cell):
     The convolution has a bias only where no normalisation follows to take it away again.
     """
 
-    def __init__(self, dims: int, in_ch: int, out_ch: int, kernel: int = 3, stride: int = 1, dilation: int = 1,
+    def __init__(self, dims: int, in_ch: int, out_ch: int, kernel: PerAxis = 3, stride: PerAxis = 1, dilation: int = 1,
                  norm: str | None = "batch", act: str | None = "relu") -> None:
         super().__init__()
         self.conv = conv(dims, in_ch, out_ch, kernel, stride, dilation, bias=norm is None)
@@ -100,9 +103,17 @@ class Concat(nn.Cell):
         return ops.concat(tensors, axis=1)
 
 
-def check_size(size: tuple[int, ...], factor: int) -> None:
+class SpatialMean(nn.Cell):
+    """The mean of every channel over all places: (N, C, *S) -> (N, C, 1...), with as many axes."""
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        return x.mean(tuple(range(2, x.ndim)), keep_dims=True)
+
+
+def check_size(size: tuple[int, ...], factor: PerAxis) -> None:
     """Raises ValueError unless every spatial length is a multiple of `factor`: halving must not lose voxels."""
-    for length in size:
-        if length % factor != 0:
-            raise ValueError(f"the network halves its input until it is {factor} times smaller: every spatial length "
-                             f"must be a multiple of {factor}, but the input has {size}")
+    factors = (factor,) * len(size) if isinstance(factor, int) else factor
+    for length, multiple in zip(size, factors):
+        if length % multiple != 0:
+            raise ValueError(f"the network makes its input {factors} times smaller: a length of {length} must be a "
+                             f"multiple of {multiple}, but the input has {size}")

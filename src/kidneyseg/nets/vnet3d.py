@@ -6,23 +6,14 @@ from mindspore import nn
 
 from kidneyseg.nets.blocks import Concat, ConvNormAct, check_size, conv, make_act, up_conv
 from kidneyseg.nets.norm import make_norm
+from kidneyseg.nets.residual import ResidualStage
 
 CONVOLUTIONS = 3  # level k (from 0) has k + 1 of them, but never more than these
 
 
-class ResidualStage(nn.Cell):
-    """(N, in_ch, *S) -> (N, out_ch, *S) by 5 x 5 x 5 convolutions; `shortcut` is added before the last PReLU."""
-
-    def __init__(self, in_ch: int, out_ch: int, convolutions: int, norm: str | None) -> None:
-        super().__init__()
-        channels = [in_ch] + [out_ch] * convolutions
-        acts = ["prelu"] * (convolutions - 1) + [None]
-        self.convs = nn.SequentialCell([ConvNormAct(3, before, after, kernel=5, norm=norm, act=act)
-                                        for before, after, act in zip(channels, channels[1:], acts)])
-        self.act = make_act("prelu", out_ch)
-
-    def construct(self, x: ms.Tensor, shortcut: ms.Tensor) -> ms.Tensor:
-        return self.act(self.convs(x) + shortcut)
+def residual_stage(in_ch: int, out_ch: int, convolutions: int, norm: str | None) -> ResidualStage:
+    """Returns `convolutions` of 5 x 5 x 5 with PReLU between them."""
+    return ResidualStage(3, [in_ch] + [out_ch] * convolutions, kernel=5, norm=norm, act="prelu")
 
 
 class VNet3D(nn.Cell):
@@ -42,8 +33,9 @@ class VNet3D(nn.Cell):
         self.repeats = width // in_channels
         out = [width * 2**level for level in range(depth)]
         convolutions = [min(level + 1, CONVOLUTIONS) for level in range(depth)]
-        self.encoder = nn.CellList([ResidualStage(in_channels if level == 0 else out[level], out[level],
-                                                  convolutions[level], norm) for level in range(depth)])
+        self.encoder = nn.CellList([
+            residual_stage(in_channels if level == 0 else out[level], out[level], convolutions[level], norm)
+            for level in range(depth)])
         self.down = nn.CellList([ConvNormAct(3, before, after, kernel=2, stride=2, norm=norm, act="prelu")
                                  for before, after in zip(out, out[1:])])
         # What comes up joins the skip of the same width, hence decoder stages are twice as wide as encoder stages.
@@ -52,7 +44,7 @@ class VNet3D(nn.Cell):
             nn.SequentialCell(up_conv(3, deep, skip, bias=norm is None), make_norm(norm, skip), make_act("prelu", skip))
             for skip, deep in zip(out, below)])
         self.concat = Concat()
-        self.decoder = nn.CellList([ResidualStage(2 * out[level], 2 * out[level], convolutions[level], norm)
+        self.decoder = nn.CellList([residual_stage(2 * out[level], 2 * out[level], convolutions[level], norm)
                                     for level in range(depth - 1)])
         self.head = conv(3, 2 * width, classes, kernel=1)
 
