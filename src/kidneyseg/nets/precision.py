@@ -5,10 +5,12 @@ import mindspore as ms
 from mindspore import nn
 
 from kidneyseg.errors import InputError
+from kidneyseg.nets.blocks import SpatialMean
 from kidneyseg.nets.norm import NORMS
 
 PRECISIONS = {"float32": ms.float32, "float16": ms.float16, "bfloat16": ms.bfloat16}
 HEADS = ("head", "heads")  # the attributes of a network whose outputs are logits
+SUMS = (*NORMS.values(), SpatialMean)  # cells that sum over many voxels
 
 
 def choose_precision(setting: str, device: str) -> str:
@@ -21,7 +23,7 @@ def choose_precision(setting: str, device: str) -> str:
 def apply_precision(network: nn.Cell, precision: str) -> nn.Cell:
     """Makes `network` compute in "float32", "float16" or "bfloat16" and returns it.
 
-    Weights stay float32, and so do normalisations (sums over many voxels) and the heads, so that logits are float32.
+    Weights stay float32, and so do sums over many voxels (normalisations) and the heads, so that logits are float32.
 
     Raises InputError for another name, and for bfloat16 on CPU, where MindSpore has no such convolution.
     """
@@ -35,6 +37,6 @@ def apply_precision(network: nn.Cell, precision: str) -> nn.Cell:
         return network
     network.to_float(PRECISIONS[precision])
     for name, cell in network.cells_and_names():
-        if name.split(".")[0] in HEADS or isinstance(cell, tuple(NORMS.values())):
+        if name.split(".")[0] in HEADS or isinstance(cell, SUMS):
             cell.to_float(ms.float32)
     return network
