@@ -22,7 +22,7 @@ def exported(tmp_path_factory):
 
 
 def expected_probabilities(folder, stage, images):
-    network = nets.build(stage.network, stage.classes)
+    network = nets.build(stage.network, stage.classes, stage.channels)
     load_weights(network, folder / "model" / stage.name / "best.ckpt")
     logits = network.set_train(False)(ms.Tensor(images)).asnumpy().astype(np.float64)
     return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)

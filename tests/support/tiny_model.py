@@ -32,5 +32,6 @@ def save_tiny_model(folder: Path, recipe: Recipe | None = None) -> Recipe:
     for seed, stage in enumerate(recipe.stages):
         ms.set_seed(seed)
         (folder / stage.name).mkdir()
-        save_weights(folder / stage.name / "best.ckpt", nets.build(stage.network, stage.classes), Progress())
+        network = nets.build(stage.network, stage.classes, stage.channels)
+        save_weights(folder / stage.name / "best.ckpt", network, Progress())
     return recipe

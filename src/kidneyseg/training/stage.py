@@ -75,7 +75,7 @@ def build_loop(recipe: Recipe, stage: Stage, work: Path, folder: Path, cases: di
     spec = stage.train
     ms.set_seed(spec.seed)
     precision = nets.choose_precision(spec.precision, device)
-    network = nets.apply_precision(nets.build(stage.network, stage.classes), precision)
+    network = nets.apply_precision(nets.build(stage.network, stage.classes, stage.channels), precision)
     network = cpu.accelerate(network)  # itself where the device is not a CPU
     loss = losses.build(stage.loss)
     step = TrainStep(network, loss, optimizer.build(spec, network), clip_norm=spec.clip_norm,
