@@ -110,13 +110,6 @@ class SpatialMean(nn.Cell):
         return x.mean(tuple(range(2, x.ndim)), keep_dims=True)
 
 
-class SpatialMean(nn.Cell):
-    """The mean of every channel over all places: (N, C, *S) -> (N, C, 1...), with as many axes."""
-
-    def construct(self, x: ms.Tensor) -> ms.Tensor:
-        return x.mean(tuple(range(2, x.ndim)), keep_dims=True)
-
-
 def check_size(size: tuple[int, ...], factor: PerAxis) -> None:
     """Raises ValueError unless every spatial length is a multiple of `factor`: halving must not lose voxels."""
     factors = (factor,) * len(size) if isinstance(factor, int) else factor
