@@ -3,12 +3,17 @@ from __future__ import annotations
 
 import mindspore as ms
 from mindspore import nn, ops
-from mindspore.communication import GlobalComm, get_group_size
+from mindspore.communication import GlobalComm, get_group_size, get_rank
 
 
 def count_ranks() -> int:
     """Number of processes that train together: 1 unless `mindspore.communication.init()` was called."""
     return get_group_size() if GlobalComm.INITED else 1
+
+
+def own_rank() -> int:
+    """Number of this process among them, from 0."""
+    return get_rank() if GlobalComm.INITED else 0
 
 
 class SumOverRanks(nn.Cell):

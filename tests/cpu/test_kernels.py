@@ -9,6 +9,7 @@ from kidneyseg.nets import blocks, norm
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="no C++ compiler for the kernels")
 
+ONE_AXIS = {2: (1, 2), 3: (1, 2, 2)}
 SPATIAL = {2: (9, 11), 3: (5, 7, 6)}
 CELLS = {  # name -> (input channels, cell for a number of spatial axes)
     "conv": (3, lambda dims: blocks.conv(dims, 3, 20)),
@@ -32,6 +33,9 @@ CELLS = {  # name -> (input channels, cell for a number of spatial axes)
     "max pool": (5, blocks.max_pool),
     "max pool, overlapping": (5, lambda dims: blocks.MAX_POOL[dims](3, 2)),
     "upsample": (3, lambda dims: blocks.Upsample(dims, 4)),
+    "conv, kernel and stride of one axis 1": (3, lambda dims: blocks.conv(dims, 3, 8, ONE_AXIS[dims], ONE_AXIS[dims])),
+    "transposed, one axis kept": (16, lambda dims: blocks.up_conv(dims, 16, 8, factor=ONE_AXIS[dims])),
+    "norm, leaky, conv": (3, lambda dims: blocks.NormActConv(dims, 3, 8, act="leaky_relu")),
     "double conv": (3, lambda dims: blocks.double_conv(dims, 3, 8, 16, "batch")),
 }
 
@@ -90,6 +94,15 @@ def test_same_as_mindspore(name, dims, batch):
     assert accelerated is not ours, "nothing was swapped"
     x = rng.standard_normal((batch, channels, *SPATIAL[dims])).astype(np.float32)
     assert_close(outputs_and_gradients(accelerated, x), outputs_and_gradients(stock, x))
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_repeated_voxels(factor):
+    stock, ours = blocks.Repeat3D(factor), cpu.accelerate(blocks.Repeat3D(factor))
+    x = np.random.default_rng(0).standard_normal((2, 5, *SPATIAL[3])).astype(np.float32)
+    found = outputs_and_gradients(ours, x)
+    assert_close(found, outputs_and_gradients(stock, x))
+    assert np.array_equal(found["output"], x.repeat(factor, 2).repeat(factor, 3).repeat(factor, 4))
 
 
 @pytest.mark.parametrize("dims", [2, 3])

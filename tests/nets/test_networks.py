@@ -9,7 +9,8 @@ from kidneyseg import losses, nets
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Loss, Network
 
-DIMS = {"unet2d": 2, "unetpp": 2, "unet3plus": 2, "unet3d": 3, "vnet3d": 3, "resunet3d": 3, "resunet25d": 3}
+DIMS = {"unet2d": 2, "unetpp": 2, "unet3plus": 2, "unet3d": 3, "vnet3d": 3, "resunet3d": 3, "resunet25d": 3,
+        "isensee3d": 3}
 SUPERVISED = {"unetpp": 2, "unet3plus": 3, "resunet3d": 3}  # name -> outputs of a network of depth 3
 
 
@@ -104,7 +105,7 @@ def test_float16_computes_in_half_precision_and_gives_float32_logits(name):
     supervised = name in SUPERVISED
     full, half = tiny(name, deep_supervision=supervised), tiny(name, deep_supervision=supervised)
     nets.apply_precision(half, "float16")
-    assert {p.dtype for p in half.get_parameters()} == {ms.float32}
+    assert {p.dtype for p in half.trainable_params()} == {ms.float32}
     full.set_train()
     half.set_train()
     exact, rounded = ms.jit(full)(x), ms.jit(half)(x)

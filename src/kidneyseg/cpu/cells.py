@@ -181,11 +181,11 @@ class MaxPool(nn.Cell):
 
 
 class Upsample(nn.Cell):
-    """In the place of nets.blocks.Upsample."""
+    """In the place of nets.blocks.Upsample ("Linear") and Repeat3D ("Nearest")."""
 
-    def __init__(self, cell: nn.Cell) -> None:
+    def __init__(self, mode: str, factor: int) -> None:
         super().__init__(auto_prefix=False)
-        self.operator = operators.upsample(cell.factor)
+        self.operator = operators.upsample(mode, factor)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         return self.operator(x)

@@ -142,15 +142,15 @@ def max_pool(kernel: tuple[int, ...], strides: tuple[int, ...]) -> Callable:
 
 
 @cache
-def upsample(factor: int) -> ops.Custom:
-    """f(x) -> x at `factor` times the size, linearly interpolated between voxel centres."""
-    backward = custom("ResizeBackward", lambda dy: (*dy[:2], *[length // factor for length in dy[2:]]),
+def upsample(mode: str, factor: int) -> ops.Custom:
+    """f(x) -> x at `factor` times the size, "Linear" between voxel centres or of the "Nearest" voxel."""
+    backward = custom(f"{mode}Backward", lambda dy: (*dy[:2], *[length // factor for length in dy[2:]]),
                       variant=factor)
 
     def bprop(x, out, dout):
         return (backward(dout),)
 
-    return custom("ResizeForward", lambda x: (*x[:2], *[length * factor for length in x[2:]]), bprop,
+    return custom(f"{mode}Forward", lambda x: (*x[:2], *[length * factor for length in x[2:]]), bprop,
                   variant=factor)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from mindspore import nn
 
 from kidneyseg.cpu import cells
-from kidneyseg.nets import blocks, norm, residual, resunet, unet, unet3plus, unetpp, vnet3d
+from kidneyseg.nets import blocks, isensee3d, norm, residual, resunet, unet, unet3plus, unetpp, vnet3d
 
 SWAPS = {
     nn.Conv2d: cells.Convolution,
@@ -25,13 +25,14 @@ SWAPS = {
     nn.PReLU: cells.PReLU,
     norm.BatchNorm: lambda cell: cells.NormActivation(cell, nn.Identity()),
     norm.InstanceNorm: lambda cell: cells.NormActivation(cell, nn.Identity()),
-    blocks.Upsample: cells.Upsample,
+    blocks.Upsample: lambda cell: cells.Upsample("Linear", cell.factor),
+    blocks.Repeat3D: lambda cell: cells.Upsample("Nearest", cell.factor),
     blocks.Concat: cells.Concat,
 }
 # Cells whose `construct` does not care how a tensor lies in memory.
-CONTAINERS = (nn.SequentialCell, nn.CellList, blocks.ConvNormAct, unet.UNet, unet3plus.UNet3Plus,
+CONTAINERS = (nn.SequentialCell, nn.CellList, blocks.ConvNormAct, blocks.NormActConv, unet.UNet, unet3plus.UNet3Plus,
               unet3plus.FullScaleNode, unetpp.UNetPP, vnet3d.VNet3D, residual.ResidualStage, residual.ResidualBlock,
-              resunet.ResUNet)
+              resunet.ResUNet, isensee3d.Isensee3D, isensee3d.ContextModule)
 ELEMENTWISE = (nn.Identity, cells.Activation)
 KERNEL_CELLS = (cells.NormActivation, cells.Activation)
 
@@ -96,8 +97,9 @@ def kernel_cell(cell: nn.Cell) -> nn.Cell | None:
 
 
 def fuse_activation(cell: nn.Cell) -> None:
-    """Makes norm and activation of a ConvNormAct one cell, in the norm's place, where the kernels can."""
-    if isinstance(cell, blocks.ConvNormAct) and isinstance(cell.norm, (norm.BatchNorm, norm.InstanceNorm)):
+    """Makes norm and activation of a block one cell, in the norm's place, where the kernels can."""
+    fusible = isinstance(cell, (blocks.ConvNormAct, blocks.NormActConv))
+    if fusible and isinstance(cell.norm, (norm.BatchNorm, norm.InstanceNorm)):
         try:
             fused = cells.NormActivation(cell.norm, cell.act)
         except cells.Unsupported:

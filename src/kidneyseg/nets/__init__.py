@@ -6,6 +6,7 @@ import inspect
 from mindspore import nn
 
 from kidneyseg.errors import InputError, nearest
+from kidneyseg.nets.isensee3d import Isensee3D
 from kidneyseg.nets.precision import apply_precision, choose_precision
 from kidneyseg.nets.resunet3d import ResUNet3D
 from kidneyseg.nets.resunet25d import ResUNet25D
@@ -19,6 +20,7 @@ from kidneyseg.recipe import Network
 __all__ = ["NETWORKS", "apply_precision", "build", "choose_precision"]
 
 NETWORKS = {
+    "isensee3d": Isensee3D,
     "resunet25d": ResUNet25D,
     "resunet3d": ResUNet3D,
     "unet2d": UNet2D,

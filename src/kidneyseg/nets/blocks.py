@@ -72,6 +72,20 @@ class ConvNormAct(nn.Cell):
         return self.act(self.norm(self.conv(x)))
 
 
+class NormActConv(nn.Cell):
+    """Normalisation, activation, 3 x 3 (x 3) convolution: (N, in_ch, *S) -> (N, out_ch, *S), as "pre-activation"
+    residual blocks have it (He 2016, "Identity mappings in deep residual networks")."""
+
+    def __init__(self, dims: int, in_ch: int, out_ch: int, norm: str | None = "batch", act: str = "relu") -> None:
+        super().__init__()
+        self.norm = make_norm(norm, in_ch)
+        self.act = make_act(act, in_ch)
+        self.conv = conv(dims, in_ch, out_ch, bias=norm is None)
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        return self.conv(self.act(self.norm(x)))
+
+
 def double_conv(dims: int, in_ch: int, mid_ch: int, out_ch: int, norm: str | None) -> nn.SequentialCell:
     """Returns two 3 x 3 (x 3) ConvNormAct in a row, in_ch -> mid_ch -> out_ch: one level of the U-Net family."""
     return nn.SequentialCell(ConvNormAct(dims, in_ch, mid_ch, norm=norm), ConvNormAct(dims, mid_ch, out_ch, norm=norm))
@@ -94,6 +108,18 @@ class Upsample(nn.Cell):
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         size = tuple([length * self.factor for length in x.shape[2:]])
         return self.bilinear(x, size) if self.dims == 2 else self.trilinear(x, size, None)
+
+
+class Repeat3D(nn.Cell):
+    """(N, C, z, y, x) -> the same with every voxel repeated `factor` times along each axis (nearest neighbour)."""
+
+    def __init__(self, factor: int = 2) -> None:
+        super().__init__()
+        self.factor = factor
+        self.repeat = ops.UpsampleNearest3D()
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        return self.repeat(x, tuple([length * self.factor for length in x.shape[2:]]), None)
 
 
 class Concat(nn.Cell):

@@ -1,5 +1,6 @@
-// Linear interpolation, one axis after the other. Sample points are voxel centres: output i looks at input
-// (i + 0.5) * in / out - 0.5, kept within the first and the last voxel (PyTorch's align_corners=False).
+// Interpolation, one axis after the other. Linear: sample points are voxel centres, output i looks at input
+// (i + 0.5) * in / out - 0.5, kept within the first and the last voxel (PyTorch's align_corners=False). Nearest: output
+// i looks at input i * in / out, rounded down.
 #include <algorithm>
 #include <vector>
 
@@ -11,13 +12,18 @@ constexpr int kSlotPasses = kSlotWork + 2;  // two blocks, used in turns
 
 struct Weight { int64_t low, high; float share; };  // value = (1 - share) * in[low] + share * in[high]
 
-Weight weight(int64_t in, int64_t out, int64_t i) {
+using Sample = Weight (*)(int64_t in, int64_t out, int64_t i);
+
+Weight linear(int64_t in, int64_t out, int64_t i) {
   const double source = std::min(std::max((i + 0.5) * in / out - 0.5, 0.0), in - 1.0);
   const int64_t low = static_cast<int64_t>(source);
   return {low, std::min(low + 1, in - 1), static_cast<float>(source - low)};
 }
 
+Weight nearest(int64_t in, int64_t out, int64_t i) { return {i * in / out, i * in / out, 0.0f}; }
+
 // x (outer, in, inner) -> y (outer, out, inner)
+template <Sample weight>
 void stretch(const float *x, float *y, int64_t outer, int64_t in, int64_t out, int64_t inner) {
   parallel_ranges(outer * out, std::max<int64_t>(1, 8192 / inner), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
@@ -30,6 +36,7 @@ void stretch(const float *x, float *y, int64_t outer, int64_t in, int64_t out, i
 }
 
 // The transpose: dy (outer, out, inner) -> dx (outer, in, inner)
+template <Sample weight>
 void gather(const float *dy, float *dx, int64_t outer, int64_t in, int64_t out, int64_t inner) {
   std::vector<std::vector<std::pair<int64_t, float>>> sources(in);
   for (int64_t i = 0; i < out; ++i) {
@@ -78,11 +85,19 @@ void run_passes(const Volume &from, const Volume &to, const float *x, float *y, 
 }  // namespace
 
 // x -> y, whose shape says how far to go
-KERNEL(ResizeForward) {
-  run_passes(args.volume(0), args.volume(1), args.floats(0), args.floats(1), stretch, {0, 1, 2}, false);
+KERNEL(LinearForward) {
+  run_passes(args.volume(0), args.volume(1), args.floats(0), args.floats(1), stretch<linear>, {0, 1, 2}, false);
+}
+
+KERNEL(NearestForward) {
+  run_passes(args.volume(0), args.volume(1), args.floats(0), args.floats(1), stretch<nearest>, {0, 1, 2}, false);
 }
 
 // dy -> dx
-KERNEL(ResizeBackward) {
-  run_passes(args.volume(0), args.volume(1), args.floats(0), args.floats(1), gather, {2, 1, 0}, true);
+KERNEL(LinearBackward) {
+  run_passes(args.volume(0), args.volume(1), args.floats(0), args.floats(1), gather<linear>, {2, 1, 0}, true);
+}
+
+KERNEL(NearestBackward) {
+  run_passes(args.volume(0), args.volume(1), args.floats(0), args.floats(1), gather<nearest>, {2, 1, 0}, true);
 }
