@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy import ndimage as ndi
 
 from kidneyseg.recipe import Component
@@ -74,3 +75,43 @@ def test_input_is_left_alone_and_an_empty_mask_stays_empty():
     assert clean(mask, [Component(labels=(1,), min_ml=1.0)], ML).sum() == 0
     np.testing.assert_array_equal(mask, before)
     assert clean(np.zeros_like(mask), [Component(labels=(1, 2), fill_holes=True, min_fraction=0.2)], ML).sum() == 0
+
+
+def blobs(seed):
+    rng = np.random.default_rng(seed)
+    mask = ndi.binary_dilation(rng.random((24, 24, 24)) > 0.997, np.ones((3, 3, 3)))
+    numbered, count = ndi.label(mask, np.ones((3, 3, 3)))
+    voxels = np.bincount(numbered.ravel(), minlength=count + 1)
+    voxels[0] = 0
+    return mask.astype(np.uint8), numbered, voxels
+
+
+def test_voxels_below_the_limit_are_dropped_whatever_their_size_in_ml():
+    mask, numbered, voxels = blobs(3)
+    limit = int(np.median(voxels[1:])) + 1
+    got = clean(mask, [Component(labels=(1,), min_voxels=limit)], voxel_ml=123.0)
+    assert 0 < got.sum() < mask.sum()
+    np.testing.assert_array_equal(got, mask * (voxels[numbered] >= limit))
+
+
+@pytest.mark.parametrize("kept", [1, 2, 1000])
+def test_only_the_largest_are_kept(kept):
+    mask, numbered, voxels = blobs(4)
+    largest = np.argsort(-voxels, kind="stable")[:kept]
+    got = clean(mask, [Component(labels=(1,), largest=kept)], ML)
+    np.testing.assert_array_equal(got, mask * np.isin(numbered, largest))
+    assert (got.sum() < mask.sum()) == (kept < np.count_nonzero(voxels))
+
+
+def test_of_two_alike_one_is_the_largest():
+    mask = np.zeros((1, 1, 20), np.uint8)
+    mask[0, 0, 2:5] = mask[0, 0, 9:12] = 1
+    assert clean(mask, [Component(labels=(1,), largest=1)], ML).sum() == 3
+
+
+def test_limits_and_number_add_up_and_other_labels_stay():
+    mask = np.zeros((1, 1, 40), np.uint8)
+    mask[0, 0, :10] = mask[0, 0, 12:17] = mask[0, 0, 20:22] = 2
+    mask[0, 0, 30] = 1
+    got = clean(mask, [Component(labels=(2,), largest=2, min_voxels=6)], ML)
+    assert (got == 2).sum() == 10 and got[0, 0, 30] == 1

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kidneyseg.volume.intensity import normalise, to_uint8
+from kidneyseg.recipe import Intensity
+from kidneyseg.volume.intensity import moments, normalise, to_uint8
 
 
 def test_clip_limits_map_to_0_and_255_and_outside_is_clipped():
@@ -25,3 +26,18 @@ def test_normalise_equals_its_formula():
     got = normalise(image, 119.84, 103.80)
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, (image.astype(np.float64) - 119.84) / 103.80, rtol=1e-6, atol=1e-7)
+
+
+def test_moments_are_the_recipes_or_those_of_the_image():
+    image = np.random.default_rng(5).integers(0, 200, (3, 17, 19), np.uint8)
+    assert moments(image, Intensity(mean=119.84, std=103.80)) == (119.84, 103.80)
+    own = moments(image, Intensity(per_volume=True))
+    np.testing.assert_allclose(own, (image.mean(dtype=np.float64), image.std(dtype=np.float64)), rtol=1e-12)
+    scored = normalise(image, *own)
+    assert abs(scored.mean(dtype=np.float64)) < 1e-6 and abs(scored.std(dtype=np.float64) - 1) < 1e-6
+
+
+@pytest.mark.parametrize("value", [0, 1, 137, 255])
+def test_an_image_of_one_value_becomes_0(value):
+    image = np.full((4, 5, 6), value, np.uint8)
+    assert (normalise(image, *moments(image, Intensity(per_volume=True))) == 0).all()

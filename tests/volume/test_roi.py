@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage as ndi
 
-from kidneyseg.volume.roi import kidney_boxes
+from kidneyseg.recipe import Region
+from kidneyseg.volume.roi import region_boxes
 
 
 def mask_of(shape, *boxes) -> np.ndarray:
@@ -11,6 +13,10 @@ def mask_of(shape, *boxes) -> np.ndarray:
     for box in boxes:
         mask[tuple(slice(a, b) for a, b in box)] = 1
     return mask
+
+
+def kidney_boxes(mask, gap, margin):
+    return region_boxes(mask, Region(of="coarse", gap=gap, margin=margin))
 
 
 def ends(boxes):
@@ -67,3 +73,36 @@ def test_every_mask_voxel_is_in_a_box():
     for box in kidney_boxes(mask, 4, 1):
         covered[box] = True
     assert mask.any() and covered[mask].all()
+
+
+TWO = [[(10, 20), (12, 30), (5, 15)], [(14, 26), (10, 28), (35, 50)]]
+SHAPE = (40, 40, 60)
+
+
+@pytest.mark.parametrize("crop, expected", [
+    ("kidneys", [((8, 22), (10, 32), (3, 17)), ((12, 28), (8, 30), (33, 52))]),
+    ("box", [((8, 28), (8, 32), (3, 52))]),
+    ("slices", [((8, 28), (0, 40), (0, 60))]),
+    ("none", [((0, 40), (0, 40), (0, 60))]),
+])
+def test_every_crop_of_two_kidneys(crop, expected):
+    region = Region(of="coarse", crop=crop, margin=2 if crop != "none" else 3, masked=True)
+    assert ends(region_boxes(mask_of(SHAPE, *TWO), region)) == expected
+    assert region_boxes(mask_of(SHAPE), region) == []
+
+
+def test_kidneys_that_touch_at_a_corner_are_one_and_every_component_has_its_box():
+    touching = mask_of(SHAPE, [(5, 10), (5, 10), (5, 10)], [(10, 15), (10, 15), (10, 15)])
+    region = Region(of="coarse", crop="kidneys", margin=0)
+    assert ends(region_boxes(touching, region)) == [((5, 15), (5, 15), (5, 15))]
+    mask = ndi.binary_dilation(np.random.default_rng(1).random((30, 30, 30)) > 0.999, np.ones((3, 3, 3)))
+    numbered, count = ndi.label(mask, np.ones((3, 3, 3)))
+    expected = sorted(ends(ndi.find_objects(numbered)), key=lambda box: [start for start, _ in box])
+    assert count > 3 and ends(region_boxes(mask, region)) == expected
+
+
+def test_every_side_has_least_voxels():
+    """10 more on every side, then 64 at least: the kidney crop of the third system; at the border it grows inwards."""
+    mask = mask_of((50, 120, 120), [(20, 30), (2, 12), (40, 100)])
+    region = Region(of="coarse", crop="kidneys", margin=10, least=64, voxels="scan")
+    assert ends(region_boxes(mask, region)) == [((0, 50), (0, 64), (30, 110))]

@@ -16,7 +16,6 @@ from kidneyseg import cli
 from kidneyseg.atomic import require_folder
 from kidneyseg.commands.common import recipe_from
 from kidneyseg.commands.prepare import FOLDS
-from kidneyseg.data.geometry import check_regions
 from kidneyseg.errors import InputError
 
 FLOOR = {"kidney": 0.90, "tumour": 0.60}  # Dice that the demo's recipe reaches on its held-out phantoms
@@ -64,7 +63,7 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--cases", expected=f"{FOLDS} or more, one for each fold", found=str(args.cases),
                          remedy="Make more phantoms")
     require_folder(args.work)
-    check_regions(recipe_from(args))
+    recipe_from(args)
     from kidneyseg import device  # MindSpore takes seconds to import
 
     device.use(args.device)

@@ -13,7 +13,6 @@ from kidneyseg.atomic import require_folder
 from kidneyseg.commands.common import add_recipe, count_from_0, recipe_from
 from kidneyseg.data.cohort import Case, find_cases, require_labels
 from kidneyseg.data.folds import load_splits, make_splits, save_splits, tumour_volumes
-from kidneyseg.data.geometry import check_regions
 from kidneyseg.data.prepare import Summary, check_names, prepare
 from kidneyseg.errors import InputError
 from kidneyseg.pool import default_workers
@@ -43,7 +42,6 @@ def run(args: argparse.Namespace) -> int:
     recipe = recipe_from(args)
     cases = require_labels(find_cases(args.data), args.data)
     check_names(cases)
-    check_regions(recipe)
     require_folder(args.work)
     keep = _keep_splits(cases, args)
     number = FOLDS if args.folds is None else args.folds

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from kidneyseg.recipe import Augment, Intensity
+from kidneyseg.volume.intensity import moments
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Augmentation:
 
     Args:
         spec: ranges and probabilities.
-        intensity: its mean and standard deviation normalise the image.
+        intensity: says what mean and standard deviation normalise an image.
     """
 
     def __init__(self, spec: Augment, intensity: Intensity):
@@ -77,16 +78,16 @@ class Augmentation:
         on the normalised image (contrast around the mean); with normalisation they are one table of 256 values.
 
         Args:
-            image: uint8, (z, y, x) or (y, x).
-            label: uint8, same shape.
+            image: uint8, (z, y, x), (y, x), or (channels, y, x) of a stack of slices.
+            label: uint8, same shape; (y, x) of a stack.
 
         Returns:
-            image: float32, normalised; label: uint8. New arrays of the same shape.
+            image: float32, normalised; label: uint8. New arrays of the same shapes.
         """
         matrix = _matrix(draw, image.shape[-2:])
         image, label = (_move(array, draw, matrix, how) for array, how in
                         ((image, cv2.INTER_LINEAR), (label, cv2.INTER_NEAREST)))
-        changed = self._table(draw)[image]
+        changed = self._table(draw, *moments(image, self.intensity))[image]
         if draw.blur > 0:
             for plane in changed.reshape(-1, *changed.shape[-2:]):
                 cv2.GaussianBlur(plane, (0, 0), draw.blur, dst=plane)
@@ -95,10 +96,10 @@ class Augmentation:
             changed += np.float32(draw.noise) * noise
         return changed, label
 
-    def _table(self, draw: Draw) -> np.ndarray:
+    def _table(self, draw: Draw, mean: float, std: float) -> np.ndarray:
         """What each of the 256 grey values becomes."""
         grey = 255 * (np.arange(256) / 255) ** draw.gamma
-        normalised = (grey - self.intensity.mean) / self.intensity.std
+        normalised = (grey - mean) / std
         return (normalised * draw.contrast + draw.brightness).astype(np.float32)
 
 

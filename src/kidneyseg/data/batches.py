@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 
 from kidneyseg.data.augment import Augmentation
-from kidneyseg.data.prepared import PreparedCase, case_folder, record_file, stage_settings
+from kidneyseg.data.geometry import stack_slices
+from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, record_file, stage_settings
 from kidneyseg.data.records import read_records, require_records
 from kidneyseg.data.sampler import epoch_order
 from kidneyseg.errors import InputError
-from kidneyseg.recipe import Stage, Volumes
-from kidneyseg.volume.intensity import normalise
+from kidneyseg.recipe import Stage
+from kidneyseg.volume.intensity import moments, normalise
 
 Batch = tuple[np.ndarray, np.ndarray, list[str]]
 AHEAD = 2  # batches made while the network computes
@@ -47,6 +48,7 @@ class Batches:
         self.paths: list[Path] = []
         self.rows: list[tuple[str, int]] = []  # (case, index in its file) in the order in which the files are read
         self.foreground = np.zeros(0, bool)
+        self.stacks = np.zeros((0, stage.channels), int)  # per row, the rows whose images the network sees as channels
         for case in cases:
             self._add(Path(work), case)
         if not self.rows:
@@ -55,8 +57,6 @@ class Batches:
                 found="none", remedy="Choose a fold whose cases have kidneys, or check the labels",
             )
         require_records(self.paths)
-        sampling = stage.sampling
-        self.shape = sampling.patch if isinstance(sampling, Volumes) else sampling.size
         self.augmentation = Augmentation(stage.train.augment, stage.intensity)
 
     def _add(self, work: Path, case: str) -> None:
@@ -67,11 +67,22 @@ class Batches:
                 folder, expected=f"records made with the recipe's settings of stage {self.stage.name!r}",
                 found="others", remedy="Run kidneyseg prepare with this recipe",
             )
-        flags = made.stages[self.stage.name].foreground
+        prepared = made.stages[self.stage.name]
+        flags = prepared.foreground
         if flags:
             self.paths.append(record_file(folder, case, self.stage.name))
+            self.stacks = np.append(self.stacks, len(self.rows) + self._stacks(prepared), axis=0)
             self.rows += [(case, index) for index in range(len(flags))]
             self.foreground = np.append(self.foreground, flags)
+
+    def _stacks(self, prepared: PreparedStage) -> np.ndarray:
+        """(rows, channels): for each row of one case's file, those that make its stack; every slice is stored once."""
+        if self.stage.channels == 1:
+            return np.arange(len(prepared.foreground))[:, None]
+        depths = [grid.shape[0] for grid in prepared.roi_grids()]
+        firsts = np.cumsum([0, *depths])
+        return np.concatenate([first + stack_slices(depth, self.stage.channels)
+                               for first, depth in zip(firsts, depths)])
 
     @property
     def samples(self) -> int:
@@ -90,16 +101,17 @@ class Batches:
         """The batches of ``epoch`` from ``first_step`` on.
 
         Yields:
-            image: float32 (N, 1, \\*S) normalised; S is (z, y, x) of a patch or (y, x) of a slice.
+            image: float32 (N, channels, \\*S) normalised; S is (z, y, x) of a window or (y, x) of a slice, whose stack
+                is the channels.
             target: int32 (N, \\*S) class indices.
             names: the samples' cases.
         """
         positions = self._positions()[first_step:]
         order = self._order(epoch)
-        wanted = [order[position] for batch in positions for position in batch]
+        wanted = [row for batch in positions for position in batch for row in self.stacks[order[position]]]
         if not wanted:
             return
-        rows = read_records(self.paths, self.shape, wanted)
+        rows = read_records(self.paths, self.stage.sampling.window, wanted)
         with ThreadPoolExecutor(1, "batches") as thread:  # one thread: batches are made in their order
             pending: deque = deque()
             try:
@@ -133,21 +145,28 @@ class Batches:
         cv2.setNumThreads(1)  # the cores are for the network
         images, targets, names = [], [], []
         for position in positions:
-            row = next(rows)
-            if (row["case"], row["index"]) != self.rows[order[position]]:
-                raise InputError(
-                    self.paths[0].parent.parent, expected=f"row {self.rows[order[position]]} of the records",
-                    found=f"{(row['case'], row['index'])}",
-                    remedy="Run kidneyseg prepare again; the records have changed",
-                )
-            image, label = self._sample(row["image"], row["label"], epoch, int(position))
-            images.append(image)
+            stack = [self._row(rows, number) for number in self.stacks[order[position]]]
+            middle = stack[len(stack) // 2]
+            image = middle["image"] if len(stack) == 1 else np.stack([row["image"] for row in stack])
+            image, label = self._sample(image, middle["label"], epoch, int(position))
+            images.append(image.reshape(self.stage.channels, *self.stage.sampling.window))
             targets.append(label)
-            names.append(row["case"])
-        return np.stack(images)[:, None], np.stack(targets).astype(np.int32), names
+            names.append(middle["case"])
+        return np.stack(images), np.stack(targets).astype(np.int32), names
+
+    def _row(self, rows: Iterator[dict], number: int) -> dict:
+        """The next of ``rows``, which must be the one that ``number`` counts."""
+        row = next(rows)
+        if (row["case"], row["index"]) != self.rows[number]:
+            raise InputError(
+                self.paths[0].parent.parent, expected=f"row {self.rows[number]} of the records",
+                found=f"{(row['case'], row['index'])}",
+                remedy="Run kidneyseg prepare again; the records have changed",
+            )
+        return row
 
     def _sample(self, image: np.ndarray, label: np.ndarray, epoch: int, position: int) -> tuple[np.ndarray, np.ndarray]:
         if not self.train:
-            return normalise(image, self.stage.intensity.mean, self.stage.intensity.std), label
+            return normalise(image, *moments(image, self.stage.intensity)), label
         rng = np.random.default_rng([self.seed, epoch, position])
         return self.augmentation.apply(image, label, self.augmentation.draw(rng))

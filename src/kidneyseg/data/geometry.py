@@ -1,4 +1,4 @@
-"""The grids a stage works on and the image it sees there.
+"""Where a stage looks in a scan, and the image it sees there.
 
 One place for training data and inference, so that they cannot differ.
 """
@@ -6,82 +6,136 @@ One place for training data and inference, so that they cannot differ.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from kidneyseg.errors import InputError
-from kidneyseg.recipe import Recipe, Slices, Stage, Volumes
+from kidneyseg.recipe import Recipe, Region, Stage, Volumes, Whole
+from kidneyseg.recipe.geometry import Sampling
 from kidneyseg.volume.body import body_box
 from kidneyseg.volume.box import Box
 from kidneyseg.volume.grid import Grid, sample
 from kidneyseg.volume.intensity import to_uint8
+from kidneyseg.volume.nifti import Scan
+from kidneyseg.volume.roi import region_boxes
+
+PIECE = 1 << 24  # voxels resampled at a time: interpolation needs floats, and a grid may be as large as the scan
 
 
-def check_regions(recipe: Recipe) -> None:
-    """Refuse a recipe whose stages combine region and sampling in a way that nothing here can cut.
+@dataclass(frozen=True)
+class StageMask:
+    """What a stage finds, or should find: uint8 of any kind (0 is background), (z, y, x) on ``grid``."""
 
-    Raises:
-        InputError: a 2-D stage without ROIs, a 3-D stage with them, or ROIs of a 2-D stage.
-    """
-    for stage in recipe.stages:
-        if isinstance(stage.sampling, Slices) != (stage.region.of is not None):
-            raise InputError(
-                f"recipe {recipe.name!r}, stage {stage.name!r}",
-                expected="volumes (spacing, patch, stride) of the scan, or slices (size) of an earlier stage's ROIs",
-                found="slices of the whole scan" if stage.region.of is None else "volumes of ROIs",
-                remedy="Give a slice stage region.of, and a volume stage none",
-            )
-        if stage.region.of and not isinstance(recipe.stage(stage.region.of).sampling, Volumes):
-            raise InputError(
-                f"recipe {recipe.name!r}, stage {stage.name!r}", expected="region.of to name a volume stage",
-                found=f"{stage.region.of!r}, a slice stage", remedy="Take the ROIs of a volume stage",
-            )
+    mask: np.ndarray
+    grid: Grid
 
 
-def volume_grid(hu: np.ndarray, scan_spacing: Sequence[float], stage: Stage) -> Grid:
-    """The grid of a 3-D stage: the scan's body (``stage.region.body``) or all of it, at ``stage.sampling.spacing``.
+@dataclass(frozen=True)
+class Part:
+    """A part of a scan that a stage sees by itself: ``seen`` as its network does, its mask is wanted on ``region``."""
 
-    Args:
-        hu: the scan in canonical orientation, (z, y, x), HU.
-        scan_spacing: its voxel size in mm, (z, y, x).
-    """
-    grid = Grid.of(hu)
-    if stage.region.body:
-        grid = grid.crop(body_box(hu))
-    return grid.at_spacing(stage.sampling.spacing, scan_spacing)
+    region: Grid
+    seen: Grid
 
 
-def slice_grids(
-    boxes: Sequence[Box], stage_grid: Grid, scan_grid: Grid, size: Sequence[int]
-) -> list[tuple[Grid, Grid]]:
-    """The grids of a 2-D stage: for each ROI its voxels in the scan, and its slices as the network sees them.
+def stage_parts(scan: Scan, recipe: Recipe, stage: Stage, earlier: StageMask | None = None) -> list[Part]:
+    """The parts of ``scan`` that ``stage`` sees, in the order of :func:`kidneyseg.volume.roi.region_boxes`.
+
+    A stage without ``region.of`` sees one part, the body (``region.body``) or the whole scan.
 
     Args:
-        boxes: ROIs in voxels of ``stage_grid``, the grid of the earlier stage they come from.
-        scan_grid: the grid of the scan itself.
-        size: (y, x) pixels of the network's slices; the number of slices stays the scan's own.
+        earlier: the mask of the stage that ``region.of`` names. Where it is empty there are no parts.
 
     Returns:
-        (ROI grid, slice grid) per box: the ROI grid is the smallest crop of the scan that holds the box. Boxes that
-        lie outside the scan are left out.
+        Parts whose regions lie, voxel on voxel, on :func:`mask_grid`, clipped to it.
     """
-    grids = []
-    for box in boxes:
-        crop = stage_grid.cover(box, scan_grid)
-        if all(part.start < part.stop for part in crop):
-            roi = scan_grid.crop(crop)
-            grids.append((roi, roi.resize((roi.shape[0], *size))))
-    return grids
+    own = Grid.of(scan.array)
+    regions = [own.crop(box) for box in _boxes(scan, stage.region, earlier)]
+    parts = [Part(region, _seen_grid(region, scan.spacing, stage.sampling)) for region in regions]
+    return [Part(part.seen, part.seen) for part in parts] if _keeps_own_grid(recipe, stage) else parts
+
+
+def mask_grid(scan: Scan, recipe: Recipe, stage: Stage) -> Grid:
+    """Where the mask of ``stage`` lies.
+
+    That of a stage that sees the scan in one part, for later stages alone, stays on the grid its network sees; every
+    other is on the scan.
+    """
+    if not _keeps_own_grid(recipe, stage):
+        return Grid.of(scan.array)
+    [part] = stage_parts(scan, recipe, stage)
+    return part.region
+
+
+def seen_image(scan: Scan, stage: Stage, grid: Grid, earlier: StageMask | None = None) -> np.ndarray:
+    """What the network of ``stage`` sees on ``grid``, before normalisation: :func:`image_on`, masked if it asks so.
+
+    Args:
+        earlier: the mask of the stage that ``region.of`` names; ``region.masked`` makes what lies outside it 0.
+    """
+    image = image_on(grid, scan.array, stage.intensity.clip)
+    if stage.region.masked:
+        image[sample(earlier.mask, earlier.grid, grid, order=0) == 0] = 0
+    return image
 
 
 def image_on(grid: Grid, hu: np.ndarray, clip: Sequence[float]) -> np.ndarray:
-    """The scan as a network sees it, before normalisation: (z, y, x) uint8 of ``grid.shape``.
+    """The scan as 8-bit image, interpolated linearly: (z, y, x) uint8 of ``grid.shape``.
 
     Args:
         grid: in voxels of the scan; outside the scan it sees 0, air.
         hu: the whole scan, (z, y, x), HU. Only the part under ``grid`` is read.
         clip: (low, high) HU, which become 0 and 255.
     """
+    image = np.empty(grid.shape, np.uint8)
+    planes = max(1, PIECE // (grid.shape[1] * grid.shape[2]))
+    for z in range(0, grid.shape[0], planes):
+        piece = (slice(z, min(z + planes, grid.shape[0])), slice(0, grid.shape[1]), slice(0, grid.shape[2]))
+        image[piece] = _piece_on(grid.crop(piece), hu, clip)
+    return image
+
+
+def stack_slices(depth: int, stack: int) -> np.ndarray:
+    """Which slices the network sees for each of ``depth`` slices: (depth, stack) int, the slice itself in the middle.
+
+    Beyond the ends the last slice is repeated.
+    """
+    offsets = np.arange(stack) - stack // 2
+    return np.clip(np.arange(depth)[:, None] + offsets, 0, depth - 1)
+
+
+def _boxes(scan: Scan, region: Region, earlier: StageMask | None) -> list[Box]:
+    """The stage's regions as boxes of the scan's own voxels."""
+    own = Grid.of(scan.array)
+    whole = tuple(slice(0, n) for n in own.shape)
+    if region.of is None:
+        return [body_box(scan.array) if region.body else whole]
+    mask, grid = earlier.mask, earlier.grid
+    if region.voxels == "scan" and grid != own:
+        mask, grid = sample(mask, grid, own, order=0), own
+    boxes = [grid.cover(box, own) for box in region_boxes(mask, region)]
+    if region.crop == "none":
+        return [whole for _ in boxes]
+    if region.crop == "slices":
+        boxes = [(box[0], *whole[1:]) for box in boxes]
+    return [box for box in boxes if all(part.start < part.stop for part in box)]
+
+
+def _seen_grid(region: Grid, spacing: Sequence[float], sampling: Sampling) -> Grid:
+    """``region``, a crop of a scan of ``spacing`` mm, on the lattice that ``sampling`` asks for."""
+    if isinstance(sampling, Volumes):
+        return region.at_spacing(sampling.spacing, spacing)
+    if isinstance(sampling, Whole):
+        return region.resize(sampling.shape)
+    between = sampling.slice_spacing or spacing[0]
+    return region.resize((region.at_spacing((between, *spacing[1:]), spacing).shape[0], *sampling.size))
+
+
+def _keeps_own_grid(recipe: Recipe, stage: Stage) -> bool:
+    return stage.region.of is None and stage.name not in recipe.painted
+
+
+def _piece_on(grid: Grid, hu: np.ndarray, clip: Sequence[float]) -> np.ndarray:
     scan = Grid.of(hu)
     under = grid.cover([slice(0, n) for n in grid.shape], scan)
     # One voxel more on every side: linear interpolation looks at the neighbours of a voxel on the rim.

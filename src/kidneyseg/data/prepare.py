@@ -17,7 +17,6 @@ import numpy as np
 from tqdm import tqdm
 
 from kidneyseg.data.cohort import Case
-from kidneyseg.data.geometry import check_regions
 from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, recipe_settings, record_file
 from kidneyseg.data.samples import stage_samples
 from kidneyseg.errors import InputError
@@ -66,7 +65,6 @@ def prepare(
         InputError: cases failed (all of them are listed; the others are done), a case has no label, or another
             process prepares the same folder.
     """
-    check_regions(recipe)
     require_workers(workers)
     check_names(cases)
     began = time.monotonic()

@@ -95,6 +95,7 @@ def recipe_settings(recipe: Recipe) -> dict:
     return {
         "format": FORMAT,
         "merge": [list(pair) for pair in sorted(recipe.merge.items())],
+        "painted": list(recipe.painted),  # it decides on which grid later stages find a stage's mask
         "stages": {stage.name: stage_settings(stage) for stage in recipe.stages},
     }
 

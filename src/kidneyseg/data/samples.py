@@ -1,4 +1,4 @@
-"""What a scan with its label gives a stage to learn from: patches on a grid, or the slices of kidney ROIs."""
+"""What a scan with its label gives a stage to learn from: volumes or slices of the parts it sees."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kidneyseg.data.geometry import image_on, slice_grids, volume_grid
-from kidneyseg.recipe import Recipe, Stage, Volumes
+from kidneyseg.data.geometry import StageMask, mask_grid, seen_image, stage_parts
+from kidneyseg.recipe import Recipe, Slabs, Stage, Volumes
+from kidneyseg.recipe.geometry import Sampling
+from kidneyseg.volume.box import widen
 from kidneyseg.volume.grid import Grid, sample
 from kidneyseg.volume.nifti import Scan
-from kidneyseg.volume.roi import kidney_boxes
 from kidneyseg.volume.windows import window_starts
 
 
@@ -20,7 +21,8 @@ class Sample:
     """One training sample and where it was cut.
 
     Attributes:
-        image: uint8, (z, y, x) of a 3-D stage's patch or (y, x) of a slice; 0 is air.
+        image: uint8, (z, y, x) of a 3-D stage's window or (y, x) of one slice; 0 is air. The neighbours that a stage
+            of stacks sees with a slice are samples of their own: all slices of a grid are, in order.
         label: uint8 class indices of the stage's targets, same shape.
         roi: number of the grid it was cut from, in the list that :func:`stage_samples` returns.
         start: its first voxel on that grid, (z, y, x).
@@ -45,50 +47,68 @@ def to_classes(label: np.ndarray, targets: Sequence[Sequence[int]]) -> np.ndarra
     return table[label]
 
 
+def true_mask(scan: Scan, label: np.ndarray, recipe: Recipe, stage: Stage) -> StageMask:
+    """What ``stage`` should find in ``scan``: class indices of ``label`` on the grid of the stage's own mask."""
+    grid = mask_grid(scan, recipe, stage)
+    return StageMask(to_classes(sample(label, Grid.of(label), grid, order=0), stage.targets), grid)
+
+
 def stage_samples(scan: Scan, label: np.ndarray, recipe: Recipe, stage: Stage) -> tuple[list[Grid], Iterator[Sample]]:
     """The grids that ``stage`` looks at in one scan, and the samples cut from them, one at a time.
 
-    A 3-D stage has one grid, cut into overlapping patches, padded with air where it is smaller than one. A 2-D stage
-    has one grid per kidney ROI of the label, and every slice of it is a sample.
+    A 3-D stage cuts each grid into overlapping windows, padded with air where it is smaller than one. Of a 2-D stage
+    every slice is a sample. Regions and masks of an earlier stage are those of a perfect one.
 
     Args:
         scan: the CT in canonical orientation.
         label: its mask, (z, y, x) uint8, labels as the recipe names them.
     """
-    own = Grid.of(scan.array)
-    if isinstance(stage.sampling, Volumes):
-        grids = [volume_grid(scan.array, scan.spacing, stage)]
-    else:
-        grids = [slices for _, slices in _label_rois(scan, label, recipe, stage)]
+    of = stage.region.of
+    earlier = None if of is None else true_mask(scan, label, recipe, recipe.stage(of))
+    grids = [part.seen for part in stage_parts(scan, recipe, stage, earlier)]
 
     def cut() -> Iterator[Sample]:
         for roi, grid in enumerate(grids):
-            image = image_on(grid, scan.array, stage.intensity.clip)
-            classes = to_classes(sample(label, own, grid, order=0), stage.targets)
-            yield from _patches(image, classes, roi, stage)
+            image = seen_image(scan, stage, grid, earlier)
+            classes = to_classes(sample(label, Grid.of(label), grid, order=0), stage.targets)
+            yield from _slices(image, classes, roi) if stage.dims == 2 else _windows(image, classes, roi, stage)
 
     return grids, cut()
 
 
-def _label_rois(scan: Scan, label: np.ndarray, recipe: Recipe, stage: Stage) -> list[tuple[Grid, Grid]]:
-    """ROIs as inference would cut them from a perfect mask of the earlier stage."""
-    earlier = recipe.stage(stage.region.of)
-    earlier_grid = volume_grid(scan.array, scan.spacing, earlier)
-    own = Grid.of(scan.array)
-    found = to_classes(sample(label, own, earlier_grid, order=0), earlier.targets)
-    boxes = kidney_boxes(found, stage.region.gap, stage.region.margin)
-    return slice_grids(boxes, earlier_grid, own, stage.sampling.size)
+def _slices(image: np.ndarray, classes: np.ndarray, roi: int) -> Iterator[Sample]:
+    for z, (pixels, labels) in enumerate(zip(image, classes)):
+        yield Sample(pixels, labels, roi, (z, 0, 0))
 
 
-def _patches(image: np.ndarray, classes: np.ndarray, roi: int, stage: Stage) -> Iterator[Sample]:
-    """Every patch, or every slice, of one grid's ``image`` and ``classes``."""
-    if not isinstance(stage.sampling, Volumes):
-        for z, (pixels, labels) in enumerate(zip(image, classes)):
-            yield Sample(pixels, labels, roi, (z, 0, 0))
-        return
-    patch = stage.sampling.patch
-    missing = [(0, max(0, p - n)) for n, p in zip(image.shape, patch)]
+def _windows(image: np.ndarray, classes: np.ndarray, roi: int, stage: Stage) -> Iterator[Sample]:
+    window = stage.sampling.window
+    missing = [(0, max(0, w - n)) for n, w in zip(image.shape, window)]
     image, classes = np.pad(image, missing), np.pad(classes, missing)
-    for start in window_starts(image.shape, patch, stage.sampling.stride):
-        box = tuple(slice(a, a + p) for a, p in zip(start, patch))
+    for start in _starts(classes, stage.sampling):
+        box = tuple(slice(a, a + w) for a, w in zip(start, window))
         yield Sample(image[box], classes[box], roi, start)
+
+
+def _starts(classes: np.ndarray, sampling: Sampling) -> list[tuple[int, ...]]:
+    """First corners of the windows cut from one grid's ``classes``, which is nowhere smaller than a window."""
+    if isinstance(sampling, Slabs):
+        stride = (sampling.stride, *sampling.size)
+        return [(first + z, y, x) for first, depth in _runs(classes, sampling)
+                for z, y, x in window_starts((depth, *classes.shape[1:]), sampling.window, stride)]
+    stride = sampling.stride if isinstance(sampling, Volumes) else sampling.window
+    return window_starts(classes.shape, sampling.window, stride)
+
+
+def _runs(classes: np.ndarray, sampling: Slabs) -> list[tuple[int, int]]:
+    """(first slice, slices) of the runs of slices that are near enough to a target to be cut into slabs.
+
+    A run that is shorter than a slab is widened to one.
+    """
+    if sampling.near is None:
+        return [(0, len(classes))]
+    held = np.flatnonzero(classes.any(axis=(1, 2)))
+    pieces = np.split(held, np.flatnonzero(np.diff(held) > 2 * sampling.near + 1) + 1) if held.size else []
+    near = [slice(int(piece[0]), int(piece[-1]) + 1) for piece in pieces]
+    wide = [widen([run], [len(classes)], sampling.near, sampling.slices)[0] for run in near]
+    return [(run.start, run.stop - run.start) for run in wide]

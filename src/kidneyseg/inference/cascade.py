@@ -1,4 +1,4 @@
-"""A whole recipe on one scan: its stages in order, each on the scan or on the ROIs of an earlier one."""
+"""A whole recipe on one scan: its stages in order, each on the scan or on what an earlier one found."""
 
 from __future__ import annotations
 
@@ -7,29 +7,22 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kidneyseg.data.geometry import slice_grids, volume_grid
-from kidneyseg.data.samples import to_classes
-from kidneyseg.inference.stages import Progress, ignore_progress, run_slices, run_volumes
-from kidneyseg.recipe import Stage
+from kidneyseg.data.geometry import Part, StageMask, mask_grid, stage_parts
+from kidneyseg.data.samples import true_mask
+from kidneyseg.inference.slabs import paint
+from kidneyseg.inference.stages import Progress, class_labels, ignore_progress, stage_slabs
+from kidneyseg.recipe import Recipe, Stage
 from kidneyseg.volume.components import clean
-from kidneyseg.volume.grid import Grid, sample
+from kidneyseg.volume.grid import Grid
 from kidneyseg.volume.nifti import Scan
-from kidneyseg.volume.roi import kidney_boxes
 
 if TYPE_CHECKING:
     from kidneyseg.inference.model import Model
-
-
-@dataclass(frozen=True)
-class StageMask:
-    """What a stage yields: uint8 labels, cleaned by the stage's components, (z, y, x) on ``grid``."""
-
-    mask: np.ndarray
-    grid: Grid
 
 
 @dataclass
@@ -38,8 +31,8 @@ class Result:
 
     Attributes:
         mask: (z, y, x) uint8 labels on the scan.
-        stages: the mask of every stage that ran, by name.
-        rois: the ROIs of every stage that has some, as crops of the scan's grid, by name.
+        stages: the mask of every stage that ran, by name: labels, cleaned by the stage's components.
+        rois: the regions of every stage that looks at what an earlier one found, as crops of the scan's grid, by name.
         seconds: wall time per stage and of the final clean-up.
     """
 
@@ -54,67 +47,56 @@ def segment(
 ) -> Result:
     """Segment ``scan`` with ``model``.
 
-    A scan in which nothing is found yields an empty mask and a warning. Beside the scan itself this holds its mask
-    and the body or ROI at work as uint8, and the windows or slices at work as float: never a float copy of a scan.
+    A scan in which nothing is found yields an empty mask and a warning. Beside the scan itself this holds its masks
+    and the part at work as uint8, and the windows or slices at work as float: never a float copy of a scan.
 
     Args:
         scan: HU in canonical orientation.
-        oracle: the true mask, (z, y, x) labels on the scan. ROIs are then cut from it instead of from the earlier
-            stage's mask, as Table 2 of the CCF BDCI 2022 third-prize solution (MPLab) does, to judge the stage alone.
+        oracle: the true mask, (z, y, x) labels on the scan. Regions are then cut from it instead of from the earlier
+            stage's mask, as Table 2 of the CCF BDCI 2022 third-prize solution (MPLab) does, to judge a stage alone;
+            stages that only find regions for others do not run.
         progress: called after every batch with the stage's name and the number of windows or slices done.
     """
     if oracle is not None and oracle.shape != scan.array.shape:
         raise ValueError(f"true mask of shape {oracle.shape} does not lie on a scan of shape {scan.array.shape}")
     recipe = model.recipe
     result = Result(np.zeros(scan.array.shape, np.uint8))
-    grids: dict[str, Grid] = {}  # of the 3-D stages
     for stage in recipe.stages:
+        if oracle is not None and stage.name not in recipe.painted:
+            continue
         with _timed(result, stage.name):
-            if stage.region.of is None:
-                grids[stage.name] = volume_grid(scan.array, scan.spacing, stage)
-                if oracle is not None and stage is not recipe.stages[-1]:
-                    continue  # only its grid matters: its mask is known
-                result.stages[stage.name] = _volume_stage(scan, stage, model, grids[stage.name], progress)
-            else:
-                earlier = stage.region.of
-                mask = (_true_mask(oracle, grids[earlier], recipe.stage(earlier)) if oracle is not None
-                        else result.stages[earlier].mask)
-                result.rois[stage.name], result.stages[stage.name] = _roi_stage(
-                    scan, stage, model, mask, grids[earlier], progress
-                )
+            earlier = _earlier(scan, recipe, stage, result, oracle)
+            parts = stage_parts(scan, recipe, stage, earlier)
+            result.stages[stage.name] = _run(scan, model, stage, parts, earlier, progress)
+            if stage.region.of is not None:
+                result.rois[stage.name] = [part.region for part in parts]
     with _timed(result, "components"):
-        last = result.stages[recipe.stages[-1].name]
-        result.mask = clean(last.mask, recipe.components, scan.voxel_ml)
+        painted = reduce(lambda under, over: np.where(over > 0, over, under),
+                         [result.stages[name].mask for name in recipe.painted])
+        result.mask = clean(painted, recipe.components, scan.voxel_ml)
     if not result.mask.any():
         warnings.warn(f"{scan.path}: no kidney found, the mask is empty", stacklevel=2)
     return result
 
 
-def _volume_stage(scan: Scan, stage: Stage, model: Model, grid: Grid, progress: Progress) -> StageMask:
-    """A 3-D stage; on its own grid, where later stages cut their ROIs, or on the scan if it is the last."""
-    target = Grid.of(scan.array) if stage is model.recipe.stages[-1] else grid
-    mask = run_volumes(scan.array, grid, target, stage, model.runtimes[stage.name], progress)
-    return StageMask(clean(mask, stage.components, _voxel_ml(target, scan)), target)
+def _earlier(scan: Scan, recipe: Recipe, stage: Stage, result: Result, oracle: np.ndarray | None) -> StageMask | None:
+    """The mask, found or true, of the stage that ``stage`` looks at; None if it looks at the scan."""
+    of = stage.region.of
+    if of is None:
+        return None
+    return result.stages[of] if oracle is None else true_mask(scan, oracle, recipe, recipe.stage(of))
 
 
-def _roi_stage(
-    scan: Scan, stage: Stage, model: Model, earlier: np.ndarray, grid: Grid, progress: Progress
-) -> tuple[list[Grid], StageMask]:
-    """A 2-D stage on the ROIs of ``earlier``, a mask on ``grid``; returns them and its mask on the scan."""
-    boxes = kidney_boxes(earlier, stage.region.gap, stage.region.margin)
-    target = Grid.of(scan.array)
-    parts = slice_grids(boxes, grid, target, stage.sampling.size)
-    mask = run_slices(scan.array, parts, stage, model.runtimes[stage.name], progress)
-    return [roi for roi, _ in parts], StageMask(clean(mask, stage.components, scan.voxel_ml), target)
-
-
-def _true_mask(oracle: np.ndarray, grid: Grid, stage: Stage) -> np.ndarray:
-    """What ``stage`` should have found, on ``grid``: class indices, as training data takes its ROIs from."""
-    return to_classes(sample(oracle, Grid.of(oracle), grid, order=0), stage.targets)
-
-
-def _voxel_ml(grid: Grid, scan: Scan) -> float:
-    return float(np.prod(grid.spacing(scan.spacing))) / 1000
+def _run(scan: Scan, model: Model, stage: Stage, parts: list[Part], earlier: StageMask | None,
+         progress: Progress) -> StageMask:
+    """What ``stage`` finds in ``parts``, cleaned by its components, on its own mask's grid."""
+    grid = mask_grid(scan, model.recipe, stage)
+    mask = np.zeros(grid.shape, np.uint8)
+    for box, slabs in stage_slabs(scan, stage, parts, grid, model.runtimes[stage.name], earlier=earlier,
+                                  progress=progress):
+        paint(mask[box], slabs, class_labels(stage))
+    voxel_ml = float(np.prod(grid.spacing(scan.spacing))) / 1000
+    return StageMask(clean(mask, stage.components, voxel_ml), grid)
 
 
 @contextmanager

@@ -9,13 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
-from kidneyseg.data.geometry import check_regions
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Recipe, load_recipe
 
 
 class Runtime(Protocol):
-    """(N, 1, *S) float32 normalised -> (N, classes, *S) float32 that sum to 1 over the classes."""
+    """(N, channels, *S) float32 normalised -> (N, classes, *S) float32 that sum to 1 over the classes."""
 
     def __call__(self, images: np.ndarray) -> np.ndarray: ...
 
@@ -42,7 +41,6 @@ class Model:
         """
         own = read_model_recipe(folder)
         recipe = recipe or own
-        check_regions(recipe)
         from kidneyseg import device as devices  # MindSpore takes seconds to import
         from kidneyseg.inference.networks import load_network
         from kidneyseg.inference.runtimes import MindSporeRuntime
@@ -67,7 +65,6 @@ def read_model_recipe(folder: str | Path) -> Recipe:
         raise InputError(folder, expected="a model folder (recipe.yaml and STAGE/best.ckpt)", found=found,
                          remedy="Give WORK/fold0 of a trained recipe, or a folder of model_zoo/")
     recipe = load_recipe(folder / "recipe.yaml")
-    check_regions(recipe)
     for stage in recipe.stages:
         path = checkpoint_path(folder, stage.name)
         if not path.is_file():

@@ -34,6 +34,12 @@ def resample_slabs(slabs: Slabs, source: Grid, target: Grid) -> Slabs:
         done, last = max(done, ready), slab[:, -1:].copy()
 
 
+def confine(slabs: Slabs, inside: np.ndarray) -> Slabs:
+    """``slabs`` with all classes 0 where ``inside``, (z, y, x) bool on their voxels, does not hold."""
+    for first, slab in slabs:
+        yield first, slab * inside[first:first + slab.shape[1]]
+
+
 def paint(mask: np.ndarray, slabs: Slabs, labels: Sequence[int]) -> None:
     """Write the label of the most probable class into ``mask`` (z, y, x) uint8; class 0 leaves a voxel as it is.
 

@@ -12,17 +12,20 @@ from kidneyseg.recipe.model import Model, Size2, Size3, Triple
 class Region(Model):
     """What part of the scan a stage sees: all of it, or what an earlier stage (``of``) found.
 
+    Where the earlier stage found nothing there is no region, and this stage finds nothing.
+
     crop: how the mask of the earlier stage becomes regions.
         extents: per axis, the coordinates where the mask has any voxel are split wherever neighbours are more than
             ``gap`` apart (the ROIs of the CCF BDCI 2022 third-prize solution);
         kidneys: one box around each 26-connected component of the mask, so one kidney at a time;
         box: one box around the whole mask;
-        slices: from its first to its last axial slice, at full width;
+        slices: from its first to its last axial slice, at the scan's full width;
         none: the whole scan.
-    margin: voxels added to a box on every side; least: voxels that every side of a box has at least.
+    margin: voxels added to a box on every side; least: voxels that every side of a box has at least (as far as the
+        scan has them); of ``slices`` both concern z alone.
     voxels: whose voxels ``gap``, ``margin`` and ``least`` count: the earlier stage's grid or the scan itself.
-    masked: the image outside the earlier stage's mask becomes air before the network sees it.
-    confined: what the stage finds outside the earlier stage's mask is dropped.
+    masked: the image outside the earlier stage's mask becomes air (0) before the network sees it.
+    confined: what the stage finds outside the earlier stage's mask is dropped, before its components are cleaned.
     body: crop the black border around the patient first (only where no earlier stage is named).
     """
 
@@ -40,6 +43,16 @@ class Region(Model):
     def _fitting(self) -> Region:
         if self.of is None and (self.masked or self.confined):
             raise ValueError("masked and confined need the mask of an earlier stage: name it in `of`")
+        cutting = {"gap", "margin", "least", "voxels"}
+        useless = {
+            None: cutting | {"crop"}, "none": cutting, "extents": set(),
+        }.get(self.crop if self.of else None, {"gap"})
+        given = sorted(key for key in useless if getattr(self, key) != type(self).model_fields[key].default)
+        if given:
+            where = f"crop: {self.crop}" if self.of else "a region without `of`"
+            raise ValueError(f"{', '.join(given)} of no effect with {where}: leave out")
+        if self.of is not None and self.crop == "none" and not (self.masked or self.confined):
+            raise ValueError("crop: none makes use of the earlier stage only when masked or confined")
         return self
 
 
@@ -82,8 +95,10 @@ class Whole(Model):
 class Slabs(Model):
     """A 3-D stage that sees ``slices`` consecutive axial slices, resized to ``size`` (y, x) in plane.
 
-    slice_spacing: mm between slices; None keeps the scan's own. stride: slices from one training slab to the next.
-    near: training only: slices further than this many from any target are left out.
+    A region with fewer slices is padded with air at its end. slice_spacing: mm between slices; None keeps the scan's
+    own. stride: slices from one training slab to the next; in inference ``inference.overlap`` says it.
+    near: training only: slices further than this many from any target are left out, except where there are too few
+    others to fill a slab.
     """
 
     slices: int = Field(ge=1)

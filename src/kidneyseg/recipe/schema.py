@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from kidneyseg.errors import InputError, nearest
-from kidneyseg.recipe.geometry import Region, Sampling, Slices
+from kidneyseg.recipe.geometry import Region, Sampling, Slices, Whole
 from kidneyseg.recipe.model import Model
 from kidneyseg.recipe.training import Axes, Loss, Train
 
@@ -64,8 +64,10 @@ class Inference(Model):
 
     overlap: share of neighbouring sliding windows (3-D stages). merge: what a voxel takes from the windows that hold
     it: their Gaussian-weighted mean, or only what the windows say that have it in the middle half of every axis along
-    which they overlap (at the ends of the scan, the last window's).
-    mirrors: the network also sees its input mirrored along these axes, ["z"] or ["y", "x", "yx"], and the mean counts.
+    which there are several (an axis's first window also keeps what lies before its middle, the last what lies behind).
+    A voxel in no window's middle, which needs an overlap below 0.5, takes the mean of all that hold it.
+    mirrors: the network also sees its input mirrored along these axes, ["z"] or ["y", "x", "yx"], and the mean of its
+    answers, mirrored back, counts. For a stack of slices "z" is the order of the stack; its middle slice stays.
     """
 
     overlap: float = Field(0.5, ge=0, lt=1)
@@ -121,7 +123,20 @@ class Stage(Model):
         if weights is not None and len(weights) != self.classes:
             raise ValueError(f"loss.weights {list(weights)} must have one for each of {self.classes} classes, the "
                              "background's first")
+        self._check_inference()
         return self
+
+    def _check_inference(self) -> None:
+        """Refuse what inference would have to ignore."""
+        spec, default = self.inference, Inference()
+        if isinstance(self.sampling, Slices | Whole) and (spec.overlap, spec.merge) != (default.overlap, default.merge):
+            raise ValueError("inference.overlap and merge are of windows, which a stage of slices or whole regions "
+                             "has not: leave them out")
+        axes = "".join(spec.mirrors)
+        if "" in spec.mirrors or len(set(spec.mirrors)) < len(spec.mirrors):
+            raise ValueError(f"inference.mirrors {list(spec.mirrors)} must each name other axes")
+        if "z" in axes and self.dims == 2 and self.channels == 1:
+            raise ValueError("inference.mirrors: single slices have no z to mirror")
 
     @property
     def classes(self) -> int:
@@ -178,6 +193,11 @@ class Recipe(Model):
         if set(self.result) - set(known):
             raise ValueError(f"result {list(self.result)} must name stages: {', '.join(known)}")
         return self
+
+    @property
+    def painted(self) -> tuple[str, ...]:
+        """Names of the stages whose masks make the result, in the order in which they are painted."""
+        return self.result or (self.stages[-1].name,)
 
     def stage(self, name: str) -> Stage:
         """The stage called ``name``. Raises InputError naming the stages there are."""

@@ -21,7 +21,8 @@ def clean(mask: np.ndarray, components: Sequence[Component], voxel_ml: float) ->
         mask: (z, y, x) uint8 labels.
         components: what to do to the union of which labels, see :class:`kidneyseg.recipe.Component`. Holes are
             those of the 3-D union (not connected to the outside through faces); components are 26-connected.
-            A component is dropped when it is below either of the two limits; its voxels become background.
+            A component is dropped when it is below any of the limits or not among the largest that are kept; its
+            voxels become background.
         voxel_ml: volume of one voxel in ml.
     """
     mask = mask.copy()
@@ -43,9 +44,17 @@ def _clean_box(mask: np.ndarray, union: np.ndarray, component: Component, voxel_
         filled = fill_voids.fill(union)
         mask[filled & ~union] = component.labels[0]
         union = filled
-    if component.min_fraction > 0 or component.min_ml > 0:
+    if component.min_fraction > 0 or component.min_ml > 0 or component.min_voxels > 0 or component.largest > 0:
         numbered, count = cc3d.connected_components(union, connectivity=26, return_N=True)
         voxels = np.bincount(numbered.ravel(), minlength=count + 1)
-        small = (voxels < component.min_fraction * voxels[1:].max()) | (voxels * voxel_ml < component.min_ml)
-        small[0] = False
-        mask[small[numbered]] = 0
+        dropped = np.append(False, _dropped(voxels[1:], component, voxel_ml))
+        mask[dropped[numbered]] = 0
+
+
+def _dropped(voxels: np.ndarray, component: Component, voxel_ml: float) -> np.ndarray:
+    """Whether each component goes, (n,) bool; ``voxels``: (n,) sizes. Of equals the first counts as the largest."""
+    small = ((voxels < component.min_fraction * voxels.max()) | (voxels * voxel_ml < component.min_ml)
+             | (voxels < component.min_voxels))
+    if component.largest > 0:
+        small[np.argsort(-voxels, kind="stable")[component.largest:]] = True
+    return small

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from kidneyseg.recipe import Intensity
 
 
 def to_uint8(hu: np.ndarray, clip: Sequence[float]) -> np.ndarray:
@@ -29,3 +33,20 @@ def normalise(image: np.ndarray, mean: float, std: float) -> np.ndarray:
     """``(image - mean) / std`` as float32; ``image`` is uint8 of any shape, looked up in a table of its 256 values."""
     table = ((np.arange(256) - mean) / std).astype(np.float32)
     return table[image]
+
+
+def moments(image: np.ndarray, intensity: Intensity) -> tuple[float, float]:
+    """Mean and standard deviation that ``image`` is normalised with: those of ``intensity``, or its own.
+
+    Args:
+        image: uint8 of any shape, all that a network sees of one sample.
+        intensity: ``per_volume`` asks for the image's own; of an image of one value the standard deviation is taken
+            as 1, which makes it 0 everywhere.
+    """
+    if not intensity.per_volume:
+        return intensity.mean, intensity.std
+    counts = np.bincount(image.ravel(), minlength=256)  # exact, and no float copy of the image
+    values = np.arange(256)
+    mean = float(counts @ values / image.size)
+    variance = float(counts @ (values - mean) ** 2 / image.size)
+    return mean, variance**0.5 if np.count_nonzero(counts) > 1 else 1.0

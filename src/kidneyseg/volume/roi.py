@@ -1,39 +1,77 @@
-"""Kidney regions of interest cut from a mask, as the CCF BDCI 2022 third-prize solution (MPLab) does."""
+"""Regions of interest cut from a mask of kidneys."""
 
 from __future__ import annotations
 
 from itertools import product
+from typing import TYPE_CHECKING
 
+import cc3d
 import numpy as np
 
-from kidneyseg.volume.box import Box, bounding_box
+from kidneyseg.volume.box import Box, bounding_box, widen
+
+if TYPE_CHECKING:
+    from kidneyseg.recipe import Region
 
 
-def kidney_boxes(mask: np.ndarray, gap: int, margin: int) -> list[Box]:
-    """Boxes around the kidneys in ``mask``.
-
-    Per axis, the coordinates where the mask has any voxel are split wherever neighbours are more than ``gap`` apart.
-    Every combination of the three axes' pieces that holds voxels is shrunk to those voxels and widened by ``margin``.
+def region_boxes(mask: np.ndarray, region: Region) -> list[Box]:
+    """The regions that ``region`` cuts from ``mask``; see :class:`kidneyseg.recipe.Region`.
 
     Args:
         mask: (z, y, x), non-zero where there is kidney.
-        gap: voxels; ``where(diff(coordinates) > gap)`` splits.
-        margin: voxels kept on every side, clipped to the volume.
+        region: its crop, gap, margin and least count; of ``slices`` they widen z alone.
 
     Returns:
-        Boxes with start and stop, ordered by z, then y, then x; none for an empty mask. Their margins may overlap.
+        Boxes with start and stop inside the volume, ordered by z, then y, then x; none for an empty mask. They may
+        overlap. For ``none``, the one box of the whole volume.
     """
     mask = mask != 0
+    if not mask.any():
+        return []
+    whole = tuple(slice(0, n) for n in mask.shape)
+    if region.crop == "none":
+        return [whole]
+    tight = {
+        "extents": lambda: extents(mask, region.gap),
+        "kidneys": lambda: component_boxes(mask),
+        "box": lambda: [bounding_box(mask)],
+        "slices": lambda: [(bounding_box(mask)[0], *whole[1:])],
+    }[region.crop]()
+    return [widen(box, mask.shape, region.margin, region.least) for box in tight]
+
+
+def extents(mask: np.ndarray, gap: int) -> list[Box]:
+    """Tight boxes around the kidneys in ``mask``, as the CCF BDCI 2022 third-prize solution (MPLab) finds them.
+
+    Per axis, the coordinates where the mask has any voxel are split wherever neighbours are more than ``gap`` apart:
+    ``where(diff(coordinates) > gap)``. Every combination of the three axes' pieces that holds voxels is shrunk to them.
+
+    Args:
+        mask: (z, y, x) bool.
+
+    Returns:
+        Boxes ordered by the pieces of z, then y, then x.
+    """
     pieces = [_pieces(mask.any(axis=tuple({0, 1, 2} - {axis})), gap) for axis in range(3)]
     boxes = []
     for box in product(*pieces):
         part = mask[box]
         if part.any():
-            boxes.append(tuple(
-                slice(max(0, b.start + t.start - margin), min(n, b.start + t.stop + margin))
-                for b, t, n in zip(box, bounding_box(part), mask.shape)
-            ))
+            boxes.append(_inside(box, bounding_box(part)))
     return boxes
+
+
+def component_boxes(mask: np.ndarray) -> list[Box]:
+    """Tight boxes around the 26-connected components of ``mask``, (z, y, x) bool; ordered by their first corners."""
+    outer = bounding_box(mask)  # numbering the components takes four bytes per voxel: only where there are some
+    numbered = cc3d.connected_components(mask[outer], connectivity=26)
+    boxes = [_inside(outer, box) for box in cc3d.statistics(numbered)["bounding_boxes"][1:]]
+    return sorted(boxes, key=lambda box: [part.start for part in box])
+
+
+def _inside(outer: Box, inner: Box) -> Box:
+    """``inner``, which counts from the first corner of ``outer``, in the voxels that ``outer`` counts."""
+    return tuple(slice(int(o.start + i.start), int(o.start + i.stop)) for o, i in zip(outer, inner))
 
 
 def _pieces(occupied: np.ndarray, gap: int) -> list[slice]:
