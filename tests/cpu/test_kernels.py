@@ -5,7 +5,9 @@ import pytest
 from mindspore import nn
 
 from kidneyseg import cpu
+from kidneyseg.cpu import cells
 from kidneyseg.nets import blocks, norm
+from kidneyseg.nets.attention import SqueezeExcite
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="no C++ compiler for the kernels")
 
@@ -33,6 +35,7 @@ CELLS = {  # name -> (input channels, cell for a number of spatial axes)
     "max pool": (5, blocks.max_pool),
     "max pool, overlapping": (5, lambda dims: blocks.MAX_POOL[dims](3, 2)),
     "upsample": (3, lambda dims: blocks.Upsample(dims, 4)),
+    "squeeze and excitation": (5, lambda dims: SqueezeExcite(dims, 5)),
     "conv, kernel and stride of one axis 1": (3, lambda dims: blocks.conv(dims, 3, 8, ONE_AXIS[dims], ONE_AXIS[dims])),
     "transposed, one axis kept": (16, lambda dims: blocks.up_conv(dims, 16, 8, factor=ONE_AXIS[dims])),
     "norm, leaky, conv": (3, lambda dims: blocks.NormActConv(dims, 3, 8, act="leaky_relu")),
@@ -103,6 +106,24 @@ def test_repeated_voxels(factor):
     found = outputs_and_gradients(ours, x)
     assert_close(found, outputs_and_gradients(stock, x))
     assert np.array_equal(found["output"], x.repeat(factor, 2).repeat(factor, 3).repeat(factor, 4))
+
+
+@pytest.mark.parametrize("make", [lambda: nn.MaxPool2d(3, 2, "pad", 1),
+                                  lambda: nn.MaxPool2d((5, 2), (2, 3), "pad", (2, 1)),
+                                  lambda: nn.AvgPool2d(2, 2), lambda: nn.AvgPool2d((3, 2), (2, 1))])
+def test_other_poolings(make):
+    x = np.random.default_rng(0).standard_normal((2, 20, 17, 22)).astype(np.float32)
+    ours = cpu.accelerate(make())
+    assert isinstance(ours, cells.ChannelsLast)
+    assert_close(outputs_and_gradients(ours, x), outputs_and_gradients(make(), x))
+
+
+@pytest.mark.parametrize("make", [lambda: nn.MaxPool2d(3, 2, "same"), lambda: nn.MaxPool2d(2, 2, "pad", 1, dilation=2),
+                                  lambda: nn.MaxPool2d(3, 2, "pad", 1, ceil_mode=True),
+                                  lambda: nn.AvgPool2d(3, 2, "pad", 1), lambda: nn.AvgPool2d(2, 2, ceil_mode=True)])
+def test_poolings_without_kernel_keep_their_place(make):
+    pool = make()
+    assert cpu.accelerate(pool) is pool
 
 
 @pytest.mark.parametrize("dims", [2, 3])

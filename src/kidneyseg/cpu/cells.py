@@ -164,20 +164,45 @@ class PReLU(nn.Cell):
 
 
 class MaxPool(nn.Cell):
-    """In the place of nn.MaxPool2d, nn.MaxPool3d without padding."""
+    """In the place of nn.MaxPool2d, and of nn.MaxPool3d without padding."""
 
     def __init__(self, cell: nn.MaxPool2d | nn.MaxPool3d) -> None:
         super().__init__(auto_prefix=False)
         axes = 2 if isinstance(cell, nn.MaxPool2d) else 3
-        if cell.pad_mode.lower() != "valid":
+        pad = (0,) * axes
+        if axes == 2 and cell.pad_mode.lower() == "pad":  # the cell keeps its settings in its operator, as 3-D ones
+            if cell.return_indices or cell.max_pool.ceil_mode or set(cell.max_pool.dilation) != {1}:
+                raise Unsupported("indices, dilation or windows that are not whole")
+            pad = tuple(cell.max_pool.pads[1:])
+        elif cell.pad_mode.lower() != "valid":
             raise Unsupported("padding")
         kernel, strides = per_axis(cell.kernel_size, axes), per_axis(cell.stride, axes)
-        flat = (1,) * (3 - axes)
-        self.settings = operators.integers(*flat, *kernel, *flat, *strides)
-        self.operator = operators.max_pool(kernel, strides)
+        self.settings = pooling_settings(kernel, strides, pad)
+        self.operator = operators.max_pool(kernel, strides, pad)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         return self.operator(x, self.settings)
+
+
+class MeanPool(nn.Cell):
+    """In the place of nn.AvgPool2d without padding."""
+
+    def __init__(self, cell: nn.AvgPool2d) -> None:
+        super().__init__(auto_prefix=False)
+        if cell.is_expand or cell.pad_mode.lower() != "valid":
+            raise Unsupported("padding, or another divisor")
+        kernel, strides = per_axis(cell.kernel_size, 2), per_axis(cell.stride, 2)
+        self.settings = pooling_settings(kernel, strides, (0, 0))
+        self.operator = operators.mean_pool(kernel, strides)
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        return self.operator(x, self.settings)
+
+
+def pooling_settings(kernel: tuple[int, ...], strides: tuple[int, ...], pad: tuple[int, ...]) -> ms.Tensor:
+    """The settings of a pooling (source/pooling.cc) over two or three axes."""
+    missing = 3 - len(kernel)
+    return operators.integers(*(1,) * missing, *kernel, *(1,) * missing, *strides, *(0,) * missing, *pad)
 
 
 class Upsample(nn.Cell):

@@ -128,17 +128,64 @@ def activation() -> ops.Custom:
     return custom("ActivationForward", lambda x, slope: x, bprop)
 
 
-def max_pool(kernel: tuple[int, ...], strides: tuple[int, ...]) -> Callable:
-    """Returns f(x, settings) -> pooled x, without padding."""
+def max_pool(kernel: tuple[int, ...], strides: tuple[int, ...], padding: tuple[int, ...]) -> Callable:
+    """Returns f(x, settings) -> the maxima of x, padding being the same on both sides of an axis."""
     backward = custom("MaxPoolBackward", lambda x, *_: x)
+
+    def out_shape(x, settings):
+        return (x[0], x[1], *[(x[i + 2] + 2 * padding[i] - kernel[i]) // strides[i] + 1 for i in range(len(kernel))])
+
+    def bprop(x, settings, out, dout):
+        return backward(x, out, dout, settings), ops.zeros_like(settings)
+
+    return custom("MaxPoolForward", out_shape, bprop, variant=(kernel, strides, padding))
+
+
+def mean_pool(kernel: tuple[int, ...], strides: tuple[int, ...]) -> Callable:
+    """Returns f(x, settings) -> the means of x, without padding."""
+    backward = custom("MeanPoolBackward", lambda x, *_: x)
 
     def out_shape(x, settings):
         return (x[0], x[1], *[(x[i + 2] - kernel[i]) // strides[i] + 1 for i in range(len(kernel))])
 
     def bprop(x, settings, out, dout):
-        return backward(x, out, dout, settings), ops.zeros_like(settings)
+        return backward(x, dout, settings), ops.zeros_like(settings)
 
-    return custom("MaxPoolForward", out_shape, bprop, variant=(kernel, strides))
+    return custom("MeanPoolForward", out_shape, bprop, variant=(kernel, strides))
+
+
+@cache
+def spatial_mean() -> ops.Custom:
+    """f(x) -> its means (N, C, 1...)."""
+    backward = custom("SpreadForward", lambda dy, x: x, variant="gradient")
+
+    def bprop(x, out, dout):
+        return (backward(dout, x) * (out.size / x.size),)
+
+    return custom("SpatialMeanForward", lambda x: (*x[:2], *[1 for _ in x[2:]]), bprop)
+
+
+@cache
+def spread() -> ops.Custom:
+    """f(x (N, C, 1...), like (N, any, *S)) -> x at every place, (N, C, *S)."""
+    backward = custom("SpatialMeanForward", lambda dy: (*dy[:2], *[1 for _ in dy[2:]]), variant="gradient")
+
+    def bprop(x, like, out, dout):
+        return backward(dout) * (out.size / x.size), ops.zeros_like(like)
+
+    return custom("SpreadForward", lambda x, like: (*x[:2], *like[2:]), bprop)
+
+
+@cache
+def scale() -> ops.Custom:
+    """f(x, gate (N, C, 1...) or (N, 1, *S)) -> x * gate."""
+    backward = custom("ScaleForward", lambda dy, gate: dy, variant="gradient")
+    backward_gate = custom("ScaleGate", lambda dy, x, gate: gate)
+
+    def bprop(x, gate, out, dout):
+        return backward(dout, gate), backward_gate(dout, x, gate)
+
+    return custom("ScaleForward", lambda x, gate: x, bprop)
 
 
 @cache

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from mindspore import nn
 
-from kidneyseg.cpu import cells
-from kidneyseg.nets import blocks, isensee3d, norm, residual, resunet, unet, unet3plus, unetpp, vnet3d
+from kidneyseg.cpu import cells, gating
+from kidneyseg.nets import attention, blocks, isensee3d, norm, residual, resunet, unet, unet3plus, unetpp, vnet3d
 
 SWAPS = {
     nn.Conv2d: cells.Convolution,
@@ -20,6 +20,7 @@ SWAPS = {
     nn.Conv3dTranspose: cells.TransposedConvolution,
     nn.MaxPool2d: cells.MaxPool,
     nn.MaxPool3d: cells.MaxPool,
+    nn.AvgPool2d: cells.MeanPool,
     nn.ReLU: cells.Activation,
     nn.LeakyReLU: cells.Activation,
     nn.PReLU: cells.PReLU,
@@ -28,12 +29,16 @@ SWAPS = {
     blocks.Upsample: lambda cell: cells.Upsample("Linear", cell.factor),
     blocks.Repeat3D: lambda cell: cells.Upsample("Nearest", cell.factor),
     blocks.Concat: cells.Concat,
+    blocks.SpatialMean: gating.SpatialMean,
+    blocks.Spread: gating.Spread,
+    attention.Scale: gating.Scale,
 }
 # Cells whose `construct` does not care how a tensor lies in memory.
-CONTAINERS = (nn.SequentialCell, nn.CellList, blocks.ConvNormAct, blocks.NormActConv, unet.UNet, unet3plus.UNet3Plus,
-              unet3plus.FullScaleNode, unetpp.UNetPP, vnet3d.VNet3D, residual.ResidualStage, residual.ResidualBlock,
-              resunet.ResUNet, isensee3d.Isensee3D, isensee3d.ContextModule)
-ELEMENTWISE = (nn.Identity, cells.Activation)
+CONTAINERS = (nn.SequentialCell, nn.CellList, blocks.ConvNormAct, blocks.NormActConv, attention.SqueezeExcite,
+              attention.AttentionGate, residual.ResidualStage, residual.ResidualBlock, unet.UNet, unetpp.UNetPP,
+              unet3plus.UNet3Plus, unet3plus.FullScaleNode, vnet3d.VNet3D, resunet.ResUNet, isensee3d.Isensee3D,
+              isensee3d.ContextModule)
+ELEMENTWISE = (nn.Identity, nn.Sigmoid, cells.Activation)
 KERNEL_CELLS = (cells.NormActivation, cells.Activation)
 
 

@@ -136,6 +136,13 @@ class SpatialMean(nn.Cell):
         return x.mean(tuple(range(2, x.ndim)), keep_dims=True)
 
 
+class Spread(nn.Cell):
+    """Puts what belongs to a whole sample at every place: x (N, C, 1...), like (N, any, *S) -> (N, C, *S)."""
+
+    def construct(self, x: ms.Tensor, like: ms.Tensor) -> ms.Tensor:
+        return ops.broadcast_to(x, (-1, -1) + like.shape[2:])
+
+
 def check_size(size: tuple[int, ...], factor: PerAxis) -> None:
     """Raises ValueError unless every spatial length is a multiple of `factor`: halving must not lose voxels."""
     factors = (factor,) * len(size) if isinstance(factor, int) else factor
