@@ -16,17 +16,20 @@ class UNet(nn.Cell):
         up: `up[k]` brings the features of level k + 1 to the size of level k.
         decoder: `decoder[k]` takes the encoder's features of level k joined with those that came up.
         head: features of level 0 to logits.
+        gates: `gates[k]` weighs the encoder's features of level k by those of level k + 1 that are about to come up;
+            without gates they are joined as they are.
 
     (N, in_channels, *S) -> logits (N, classes, *S); every length of S must be a multiple of 2^(levels - 1).
     """
 
     def __init__(self, dims: int, encoder: list[nn.Cell], up: list[nn.Cell], decoder: list[nn.Cell],
-                 head: nn.Cell) -> None:
+                 head: nn.Cell, gates: list[nn.Cell] | None = None) -> None:
         super().__init__()
         self.depth = len(encoder)
         self.encoder = nn.CellList(encoder)
         self.pool = max_pool(dims)
         self.up = nn.CellList(up)
+        self.gates = nn.CellList(gates or [])
         self.concat = Concat()
         self.decoder = nn.CellList(decoder)
         self.head = head
@@ -40,5 +43,6 @@ class UNet(nn.Cell):
             x = self.pool(x)
         x = self.encoder[self.depth - 1](x)
         for level in range(self.depth - 2, -1, -1):
-            x = self.decoder[level](self.concat((skips[level], self.up[level](x))))
+            skip = self.gates[level](skips[level], x) if len(self.gates) > 0 else skips[level]
+            x = self.decoder[level](self.concat((skip, self.up[level](x))))
         return self.head(x)
