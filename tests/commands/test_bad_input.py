@@ -52,7 +52,7 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     ("prepare -c {a_list} --data {data} --work {tmp}/out", ["a_list.yaml", "a mapping", "configs/mplab.yaml"]),
     ("prepare -c {misspelt} --data {data} --work {tmp}/out", ["misspelt.yaml", "epochz", "name"]),
     (PREPARE + "stages.fine.sampling.sise=3", ["tiny.yaml", "sise", "Did you mean 'size'?"]),
-    (PREPARE + "stages.fine.region.of=null", ["stage 'fine'", "slices of the whole scan", "region.of"]),
+    (PREPARE + "stages.fine.region.crop=none", ["stages.1.region", "crop: none", "masked or confined"]),
     (PREPARE + "--folds 9", ["folds", "2 to 4", "fewer folds"]),
     (PREPARE + "--folds 0", ["folds", "2 to 4", "at least 2"]),
     (PREPARE + "--workers 0", ["--workers", "at least 1", "Give 1 or more"]),

@@ -1,62 +1,192 @@
+"""Every crop and sampling: where a stage looks, what it sees there, and the way back to the scan."""
+
 from __future__ import annotations
 
+from pathlib import Path
+
+import nibabel as nib
 import numpy as np
 import pytest
+from cascade_doubles import dice, ellipsoid, make_hu, make_labels
 
-from kidneyseg.data.geometry import check_regions, image_on, slice_grids, volume_grid
-from kidneyseg.errors import InputError
-from kidneyseg.recipe import Loss, Network, Recipe, Region, Slices, Stage, Volumes
+from kidneyseg.data.geometry import StageMask, image_on, mask_grid, seen_image, stack_slices, stage_parts
+from kidneyseg.recipe import Recipe, parse_recipe
 from kidneyseg.volume.grid import Grid, sample
 from kidneyseg.volume.intensity import to_uint8
-from kidneyseg.volume.roi import kidney_boxes
+from kidneyseg.volume.nifti import Scan
+
+SHAPE, SPACING = (40, 100, 120), (3.0, 1.2, 1.2)
+LEFT = ((20, 55, 90), (9, 14, 12))
+RIGHT = ((16, 55, 30), (10, 13, 12))
+LABELS = make_labels(SHAPE, [LEFT, RIGHT])
+VOLUMES = {"spacing": [3.22, 1.62, 1.62], "patch": [16, 32, 32], "stride": [16, 32, 32]}
+SAMPLINGS = {
+    "volumes": VOLUMES,
+    "whole": {"shape": [32, 48, 64]},
+    "slabs": {"slices": 16, "size": [64, 64], "stride": 8, "slice_spacing": 2.0},
+    "slabs of the scan's slices": {"slices": 16, "size": [64, 64], "stride": 8},
+    "slices": {"size": [64, 96]},
+    "stacks": {"size": [96, 96], "stack": 3, "slice_spacing": 1.5},
+}
 
 
-def stage(sampling, name="coarse", **region) -> Stage:
-    return Stage(name=name, region=Region(**region), sampling=sampling, targets=((1, 2),),
-                 network=Network(name="unet3d"), loss=Loss(name="dice_ce"))
+def scan_of(hu: np.ndarray, spacing=SPACING) -> Scan:
+    return Scan(hu, spacing, Path("ct.nii.gz"), np.diag([*spacing, 1]), nib.Nifti1Header())
 
 
-def test_volume_grid_is_the_body_at_the_stages_spacing():
+def stage(name, sampling, **region) -> dict:
+    return {"name": name, "region": region, "sampling": sampling, "targets": [[1, 2]],
+            "network": {"name": "unet3d", "depth": 2}, "loss": {"name": "dice_ce"}}
+
+
+def recipe(sampling, earlier=VOLUMES, **region) -> Recipe:
+    return parse_recipe({"name": "two", "stages": [
+        stage("coarse", earlier, body=False), stage("fine", sampling, of="coarse", **region)]})
+
+
+def on_grid(labels: np.ndarray, grid: Grid) -> StageMask:
+    return StageMask(sample(labels, Grid.of(labels), grid, 0), grid)
+
+
+CROPS = [("extents", 2), ("kidneys", 2), ("box", 1), ("slices", 1), ("none", 1)]
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
+@pytest.mark.parametrize("crop, count", CROPS)
+def test_a_mask_seen_on_its_parts_comes_back_to_the_scan(crop, count, sampling):
+    """Labels sampled to every part and back are the ellipsoids again, up to voxels that a coarser lattice skips."""
+    made = recipe(sampling, crop=crop, masked=True)
+    scan = scan_of(make_hu(LABELS))
+    coarse, fine = made.stages
+    earlier = on_grid(LABELS, mask_grid(scan, made, coarse))
+    parts = stage_parts(scan, made, fine, earlier)
+    assert len(parts) == count
+    back = np.zeros_like(LABELS)
+    for part in parts:
+        assert part.region.step == (1, 1, 1) and all(o == round(o) for o in part.region.origin)
+        seen = sample(LABELS, Grid.of(LABELS), part.seen, 0)
+        back = np.maximum(back, sample(sample(seen, part.seen, part.region, 0), part.region, Grid.of(LABELS), 0))
+        # The network's lattice covers the region up to its outer faces.
+        for axis in range(3):
+            faces = [(grid.origin[axis] - grid.step[axis] / 2, grid.step[axis] * grid.shape[axis])
+                     for grid in (part.region, part.seen)]
+            np.testing.assert_allclose(faces[0], faces[1], atol=1e-9)
+    assert dice(back > 0, LABELS > 0) > 0.93
+    assert mask_grid(scan, made, fine) == Grid(SHAPE)
+
+
+@pytest.mark.parametrize("sampling, shape", [
+    (VOLUMES, (37, 74, 89)), ({"shape": [32, 48, 64]}, (32, 48, 64)),
+    ({"slices": 16, "size": [64, 48], "stride": 8, "slice_spacing": 2.0}, (60, 64, 48)),
+    ({"slices": 16, "size": [64, 48], "stride": 8}, (40, 64, 48)),
+    ({"size": [64, 48], "slice_spacing": 6.0}, (20, 64, 48)), ({"size": [64, 48], "stack": 3}, (40, 64, 48)),
+])
+def test_a_stage_of_the_whole_scan_sees_it_at_its_sampling(sampling, shape):
+    made = parse_recipe({"name": "one", "stages": [stage("only", sampling, body=False)]})
+    [part] = stage_parts(scan_of(make_hu(LABELS)), made, made.stages[0])
+    assert part.seen.shape == shape and part.region == Grid(SHAPE)
+
+
+def test_an_earlier_mask_stays_on_its_own_grid_unless_it_is_part_of_the_result():
+    scan = scan_of(make_hu(LABELS))
+    made = recipe(SAMPLINGS["slices"])
+    [part] = stage_parts(scan, made, made.stages[0])
+    assert part.region == part.seen == mask_grid(scan, made, made.stages[0]) != Grid(SHAPE)
+    both = made.model_copy(update={"result": ("coarse", "fine")})
+    [part] = stage_parts(scan, both, both.stages[0])
+    assert part.region == mask_grid(scan, both, both.stages[0]) == Grid(SHAPE) != part.seen
+
+
+def test_body_is_the_first_stages_region():
     hu = np.full((40, 120, 120), -1000, np.int16)
     hu[:, 20:100, 30:110] = 40
-    grid = volume_grid(hu, (2.0, 1.0, 1.0), stage(Volumes(spacing=(4, 2, 2))))
-    np.testing.assert_allclose(grid.spacing((2.0, 1.0, 1.0)), (4, 2, 2), rtol=0.02)
-    assert grid.shape[0] == 20 and 40 <= grid.shape[1] <= 42 and 40 <= grid.shape[2] <= 42
-    whole = volume_grid(hu, (2.0, 1.0, 1.0), stage(Volumes(spacing=(4, 2, 2)), body=False))
-    assert whole.shape == (20, 60, 60)
+    for body, shape in ((True, (20, 41, 41)), (False, (20, 60, 60))):
+        made = parse_recipe({"name": "one", "stages": [
+            stage("coarse", {"spacing": [4, 2, 2], "patch": [16, 16, 16], "stride": [8, 8, 8]}, body=body),
+            stage("fine", {"size": [32, 32]}, of="coarse")]})
+        grid = mask_grid(scan_of(hu, (2.0, 1.0, 1.0)), made, made.stages[0])
+        np.testing.assert_allclose(grid.shape, shape, atol=1)
+        np.testing.assert_allclose(grid.spacing((2.0, 1.0, 1.0)), (4, 2, 2), rtol=0.02)
 
 
-def test_slice_grids_hold_the_whole_kidney_at_the_scans_own_resolution():
-    scan = Grid((40, 120, 120))
-    label = np.zeros(scan.shape, np.uint8)
+def test_extents_hold_the_whole_kidney_at_the_scans_own_resolution():
+    label = np.zeros((40, 120, 120), np.uint8)
     label[10:21, 33:58, 41:62] = 1
-    coarse = Grid.of(label).resize((20, 50, 50))
-    boxes = kidney_boxes(sample(label, scan, coarse, 0), gap=15, margin=3)
-    [(roi, slices)] = slice_grids(boxes, coarse, scan, (64, 96))
-    assert slices.shape == (roi.shape[0], 64, 96) and roi.step == (1.0, 1.0, 1.0)
-    inside = tuple(slice(int(o), int(o) + n) for o, n in zip(roi.origin, roi.shape))
-    assert label[inside].sum() == label.sum()
-    assert sample(label, scan, roi, 0).sum() == label.sum()
+    made = recipe({"size": [64, 96]})
+    parts = stage_parts(scan_of(label.astype(np.int16)), made, made.stages[1],
+                        on_grid(label, Grid.of(label).resize((20, 50, 50))))
+    [part] = parts
+    assert part.seen.shape == (part.region.shape[0], 64, 96) and part.region.step == (1.0, 1.0, 1.0)
+    assert sample(label, Grid.of(label), part.region, 0).sum() == label.sum()
+
+
+def test_voxels_are_those_of_the_stage_or_of_the_scan():
+    """10 voxels around a kidney of 20 x 30 x 30: of the scan, or of a grid of half its resolution."""
+    label = np.zeros((80, 120, 120), np.uint8)
+    label[30:50, 40:70, 50:80] = 1
+    half = on_grid(label, Grid.of(label).resize((40, 60, 60)))
+    sizes = {}
+    for voxels in ("scan", "stage"):
+        made = recipe({"shape": [32, 32, 32]}, crop="kidneys", margin=10, voxels=voxels)
+        [part] = stage_parts(scan_of(label.astype(np.int16)), made, made.stages[1], half)
+        sizes[voxels] = part.region
+    assert sizes["scan"] == Grid((40, 50, 50), (20.0, 30.0, 40.0))
+    assert sizes["stage"] == Grid((60, 70, 70), (10.0, 20.0, 30.0))
+
+
+def test_a_kidney_at_the_border_still_gets_its_least_size():
+    label = np.zeros((90, 120, 120), np.uint8)
+    label[:20, 100:, 50:80] = 1
+    made = recipe({"shape": [32, 32, 32]}, crop="kidneys", margin=10, least=64, voxels="scan")
+    [part] = stage_parts(scan_of(label.astype(np.int16)), made, made.stages[1], on_grid(label, Grid.of(label)))
+    assert part.region == Grid((64, 64, 64), (0.0, 56.0, 33.0))
+
+
+@pytest.mark.parametrize("crop", ["extents", "kidneys", "box", "slices", "none"])
+def test_an_empty_mask_has_no_parts(crop):
+    made = recipe(SAMPLINGS["whole"], crop=crop, confined=True)
+    scan = scan_of(make_hu(LABELS))
+    assert stage_parts(scan, made, made.stages[1], on_grid(np.zeros_like(LABELS), Grid((20, 50, 60)))) == []
+
+
+def test_slices_are_of_the_scans_full_width_whatever_the_earlier_grid():
+    label = np.zeros(SHAPE, np.uint8)
+    label[12:20, 40:60, 50:70] = 1
+    body = Grid.of(label).crop((slice(0, 40), slice(20, 90), slice(30, 100)))
+    made = recipe({"size": [64, 64]}, crop="slices", margin=2, masked=True)
+    [part] = stage_parts(scan_of(label.astype(np.int16)), made, made.stages[1], on_grid(label, body))
+    assert part.region == Grid((12, *SHAPE[1:]), (10.0, 0.0, 0.0))
 
 
 def test_boxes_outside_the_scan_are_left_out():
-    scan = Grid((10, 10, 10))
-    wide = Grid((30, 10, 10))
-    assert slice_grids([(slice(20, 25), slice(0, 5), slice(0, 5))], wide, scan, (8, 8)) == []
+    wide = np.zeros((30, 10, 10), np.uint8)
+    wide[20:25] = 1
+    made = recipe({"size": [8, 8]}, margin=0)
+    assert stage_parts(scan_of(np.zeros((10, 10, 10), np.int16)), made, made.stages[1],
+                       StageMask(wide, Grid((30, 10, 10)))) == []
 
 
-@pytest.mark.parametrize("stages", [
-    (stage(Slices()),),
-    (stage(Volumes()), stage(Volumes(), "fine", of="coarse")),
-    (stage(Volumes()), stage(Slices(), "fine", of="coarse"), stage(Slices(), "finer", of="fine")),
-])
-def test_combinations_that_cannot_be_cut_are_refused(stages):
-    with pytest.raises(InputError, match="region"):
-        check_regions(Recipe(name="odd", stages=stages))
+@pytest.mark.parametrize("mask_shape", [SHAPE, (20, 50, 60)])
+def test_masked_is_the_image_times_the_mask(mask_shape):
+    hu = np.random.default_rng(1).integers(0, 300, SHAPE).astype(np.int16)
+    kidney = ellipsoid(SHAPE, *LEFT)
+    earlier = on_grid(kidney.astype(np.uint8), Grid(SHAPE).resize(mask_shape))
+    plain = recipe(SAMPLINGS["whole"], crop="box")
+    masked = recipe(SAMPLINGS["whole"], crop="box", masked=True)
+    [part] = stage_parts(scan_of(hu), masked, masked.stages[1], earlier)
+    open_, hidden = (seen_image(scan_of(hu), made.stages[1], part.seen, earlier) for made in (plain, masked))
+    # Nearest voxel of the mask, looked up by the definition of a grid.
+    index = [np.clip(np.rint((part.seen.origin[a] + np.arange(part.seen.shape[a]) * part.seen.step[a]
+                              - earlier.grid.origin[a]) / earlier.grid.step[a]).astype(int), 0, mask_shape[a] - 1)
+             for a in range(3)]
+    np.testing.assert_array_equal(hidden, open_ * earlier.mask[np.ix_(*index)])
+    assert (open_ > 0).all() and 0.1 < (hidden > 0).mean() < 0.5
 
 
-def test_the_papers_combination_is_accepted():
-    check_regions(Recipe(name="mplab", stages=(stage(Volumes()), stage(Slices(), "fine", of="coarse"))))
+def test_a_stack_is_its_neighbours_and_the_last_slice_is_repeated():
+    assert stack_slices(4, 1).tolist() == [[0], [1], [2], [3]]
+    assert stack_slices(4, 5).tolist() == [[0, 0, 0, 1, 2], [0, 0, 1, 2, 3], [0, 1, 2, 3, 3], [1, 2, 3, 3, 3]]
+    assert stack_slices(1, 3).tolist() == [[0, 0, 0]]
 
 
 @pytest.mark.parametrize("box", [
@@ -65,10 +195,12 @@ def test_the_papers_combination_is_accepted():
     (slice(-2, 4), slice(20, 44), slice(8, 12)),  # reaches outside
 ])
 @pytest.mark.parametrize("size", [(7, 9), (32, 64)])
-def test_the_image_on_a_grid_is_that_of_the_whole_scan(box, size):
+@pytest.mark.parametrize("piece", [1 << 24, 2500, 1])
+def test_the_image_on_a_grid_is_that_of_the_whole_scan(box, size, piece, monkeypatch):
+    monkeypatch.setattr("kidneyseg.data.geometry.PIECE", piece)
     hu = np.random.default_rng(3).integers(-200, 400, (12, 36, 36)).astype(np.int16)
     grid = Grid.of(hu).crop(box)
-    grid = grid.resize((grid.shape[0], *size))
+    grid = grid.resize((2 * grid.shape[0] - 1, *size))
     whole = sample(to_uint8(hu, (-79, 304)), Grid.of(hu), grid, order=1)
     np.testing.assert_array_equal(image_on(grid, hu, (-79, 304)), whole)
 
@@ -83,3 +215,16 @@ def test_only_the_part_under_the_grid_is_converted(monkeypatch):
     monkeypatch.setattr("kidneyseg.data.geometry.to_uint8", spy)
     image_on(Grid((4, 64, 64), (10, 100, 100), (1, 0.5, 0.5)), np.zeros((50, 256, 256), np.int16), (-79, 304))
     assert np.less_equal(seen, (6, 36, 36)).all() and len(seen) == 1
+
+
+def test_memory_for_a_grid_larger_than_the_scan_is_bounded(monkeypatch):
+    """An image at finer slices than the scan's own: floats of a piece at a time, beside the 8-bit image itself."""
+    tracemalloc = pytest.importorskip("tracemalloc")
+    monkeypatch.setattr("kidneyseg.data.geometry.PIECE", 1 << 18)
+    hu = np.zeros((64, 128, 128), np.int16)
+    grid = Grid.of(hu).resize((320, 128, 128))
+    tracemalloc.start()
+    image = image_on(grid, hu, (-79, 304))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.6 * image.nbytes

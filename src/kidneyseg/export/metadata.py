@@ -13,7 +13,8 @@ from kidneyseg.atomic import write_text
 from kidneyseg.export.mindir import Graph, Port
 from kidneyseg.inference.model import checkpoint_path
 from kidneyseg.inference.stages import class_labels
-from kidneyseg.recipe import Recipe, Stage, Volumes
+from kidneyseg.recipe import Intensity, Recipe, Region, Stage, Volumes, Whole
+from kidneyseg.recipe.geometry import Sampling
 from kidneyseg.training.provenance import git_revision
 
 
@@ -61,25 +62,62 @@ def _axes(stage: Stage) -> list[str]:
 
 def _preprocessing(stage: Stage) -> dict:
     """How the input is made of a scan in HU, step by step in the order of the keys."""
-    sampling, intensity = stage.sampling, stage.intensity
-    region = "the body, or the whole scan" if stage.region.of is None else f"ROIs of stage {stage.region.of!r}"
-    geometry = (
-        {"spacing_mm": list(sampling.spacing), "patch_voxels": list(sampling.patch),
-         "window_overlap": stage.inference.overlap, "window_weights": "Gaussian, SD = patch / 8"}
-        if isinstance(sampling, Volumes) else
-        {"slices": "every axial slice of an ROI, at the scan's own slice spacing", "size_pixels": list(sampling.size)}
-    )
     return {
         "orientation": "index of z grows towards Superior, of y towards Posterior, of x towards Left",
-        "clip_hu": list(intensity.clip),
+        "clip_hu": list(stage.intensity.clip),
         "to_uint8": "round((hu - clip[0]) * 255 / (clip[1] - clip[0]))",
-        "region": region,
+        "region": _region(stage.region),
         "resampling": "linear, on the uint8 image, voxel faces (not centres) of the region kept in place",
-        **geometry,
-        "normalise": "(uint8 - mean) / std",
-        "mean": intensity.mean,
-        "std": intensity.std,
+        **_lattice(stage.sampling),
+        **({"masked": f"uint8 0 outside the mask of stage {stage.region.of!r}"} if stage.region.masked else {}),
+        **_windows(stage),
+        **_normalisation(stage.intensity),
+        "mirrors": list(stage.inference.mirrors),
     }
+
+
+def _region(region: Region) -> str:
+    if region.of is None:
+        return "the body" if region.body else "the whole scan"
+    if region.crop == "none":
+        return f"the whole scan, where stage {region.of!r} found anything"
+    how = {
+        "extents": f"boxes: along each axis the mask's coordinates split at holes of {region.gap} or more voxels",
+        "kidneys": "a box around each 26-connected component",
+        "box": "one box around all",
+        "slices": "from the first to the last axial slice, at the scan's full width",
+    }[region.crop]
+    voxels = "the scan" if region.voxels == "scan" else "that mask"
+    return (f"of the mask of stage {region.of!r}, {how}; margin {region.margin}, every side at least {region.least} "
+            f"voxels of {voxels}")
+
+
+def _lattice(sampling: Sampling) -> dict:
+    """The lattice that a region is resampled to."""
+    if isinstance(sampling, Volumes):
+        return {"spacing_mm": list(sampling.spacing)}
+    if isinstance(sampling, Whole):
+        return {"region_voxels": list(sampling.shape)}
+    return {"slice_spacing_mm": sampling.slice_spacing or "the scan's own", "size_pixels": list(sampling.size)}
+
+
+def _windows(stage: Stage) -> dict:
+    """What of that lattice is one input."""
+    if stage.dims == 2:
+        stack = f"the {stage.channels} slices around it, beyond the region's ends the last one; output: the middle's"
+        return {"slices": "every axial slice", "channels": stack if stage.channels > 1 else "the slice"}
+    if isinstance(stage.sampling, Whole):
+        return {}
+    weights = {"gaussian": "Gaussian, SD = patch / 8",
+               "centre": "1 in the middle half of every axis with several windows, which at its ends reaches to them"}
+    return {"patch_voxels": list(stage.sampling.window), "window_overlap": stage.inference.overlap,
+            "window_weights": weights[stage.inference.merge]}
+
+
+def _normalisation(intensity: Intensity) -> dict:
+    if intensity.per_volume:
+        return {"normalise": "(uint8 - mean) / std of the input itself; 0 where it has one value only"}
+    return {"normalise": "(uint8 - mean) / std", "mean": intensity.mean, "std": intensity.std}
 
 
 def _classes(recipe: Recipe, stage: Stage) -> list[dict]:

@@ -37,8 +37,8 @@ class Graph:
 
 
 def input_shape(stage: Stage, batch: int | None) -> Shape:
-    """(N, 1, *S): what the stage's network takes; ``batch`` None leaves N open."""
-    return (batch, 1, *(stage.sampling.patch if stage.dims == 3 else stage.sampling.size))
+    """(N, channels, *S): what the stage's network takes; ``batch`` None leaves N open."""
+    return (batch, stage.channels, *stage.sampling.window)
 
 
 def export_mindir(stage: Stage, model: Path, path: Path, batch: int | None) -> Graph:
