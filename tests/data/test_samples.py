@@ -21,7 +21,7 @@ def recipe(**coarse) -> Recipe:
             {"name": "coarse", "sampling": sampling, "targets": [[1, 2]], "network": {"name": "unet3d", "depth": 2},
              "loss": {"name": "dice_ce"}},
             {"name": "fine", "region": {"of": "coarse", "gap": 4, "margin": 1}, "sampling": {"size": [32, 40]},
-             "targets": [[1], [2]], "network": {"name": "unet2d"}, "loss": {"name": "dice_ce"}},
+             "targets": [[1], [2]], "network": {"name": "unet2d", "depth": 3}, "loss": {"name": "dice_ce"}},
         ],
     })
 
@@ -104,3 +104,100 @@ def test_no_kidney_gives_patches_but_no_slices(case):
     assert len(list(stage_samples(scan, nothing, recipe(), recipe().stage("coarse"))[1])) > 0
     grids, samples = stage_samples(scan, nothing, recipe(), recipe().stage("fine"))
     assert grids == [] and list(samples) == []
+
+
+def one_stage(sampling, **region) -> Recipe:
+    """A recipe whose last stage has ``sampling`` and, if any, ``region``."""
+    changed = recipe().model_dump(mode="json", exclude_none=True)
+    changed["stages"][1] |= {"sampling": sampling, "region": {"of": "coarse", "margin": 1} | region}
+    return parse_recipe(changed)
+
+
+def resampled(scan, label, settings, grid):
+    """Image and kidney on ``grid``, from the whole scan at once."""
+    stage = settings.stage("fine")
+    return (sample(to_uint8(scan.array, stage.intensity.clip), Grid.of(label), grid, 1),
+            to_classes(sample(label, Grid.of(label), grid, 0), stage.targets))
+
+
+def test_whole_regions_are_one_sample_each(case):
+    scan, label = case
+    settings = one_stage({"shape": [16, 32, 24]}, crop="kidneys", margin=2, voxels="scan")
+    grids, samples = stage_samples(scan, label, settings, settings.stage("fine"))
+    samples = list(samples)
+    assert len(grids) == len(samples) == 2 and [s.start for s in samples] == [(0, 0, 0)] * 2
+    for grid, s in zip(grids, samples):
+        image, classes = resampled(scan, label, settings, grid)
+        assert s.image.shape == grid.shape == (16, 32, 24)
+        np.testing.assert_array_equal(s.image, image)
+        np.testing.assert_array_equal(s.label, classes)
+
+
+def test_slabs_cover_every_slice_at_their_stride_and_short_regions_are_padded_with_air(case):
+    scan, label = case
+    settings = one_stage({"slices": 8, "size": [32, 40], "stride": 5, "slice_spacing": 1.0}, crop="box")
+    [grid], samples = stage_samples(scan, label, settings, settings.stage("fine"))
+    image, classes = resampled(scan, label, settings, grid)
+    samples = list(samples)
+    assert grid.spacing(scan.spacing)[0] == pytest.approx(1.0, rel=0.02) and grid.shape[1:] == (32, 40)
+    assert [s.start[0] for s in samples] == sorted({*range(0, grid.shape[0] - 8, 5), grid.shape[0] - 8})
+    for s in samples:
+        np.testing.assert_array_equal(s.image, image[s.start[0]:s.start[0] + 8])
+        np.testing.assert_array_equal(s.label, classes[s.start[0]:s.start[0] + 8])
+    tall = one_stage({"slices": 64, "size": [32, 40], "stride": 5, "near": 2}, crop="box")
+    [grid], samples = stage_samples(scan, label, tall, tall.stage("fine"))
+    [only] = samples
+    assert only.image.shape == (64, 32, 40) and only.image[:grid.shape[0]].any()
+    assert not only.image[grid.shape[0]:].any() and not only.label[grid.shape[0]:].any()
+
+
+@pytest.mark.parametrize("near, expected", [
+    (0, [(20, 26), (48, 52)]), (3, [(17, 29), (45, 55)]), (11, [(9, 63)]), (10, [(10, 36), (38, 62)]), (90, [(0, 80)]),
+])
+def test_slabs_stay_near_the_targets(near, expected):
+    """Targets in slices 20-25 and 48-51 of 80; together the slabs hold exactly the slices near enough."""
+    label = np.zeros((80, 16, 16), np.uint8)
+    label[20:26, 4:8, 4:8] = label[48:52, 4:8, 4:8] = 1
+    scan = Scan(np.zeros(label.shape, np.int16), (2.0, 1, 1), Path("ct.nii.gz"), np.eye(4), nib.Nifti1Header())
+    settings = parse_recipe({"name": "slabs", "stages": [
+        {"name": "only", "region": {"body": False}, "targets": [[1]], "network": {"name": "unet3d", "depth": 2},
+         "sampling": {"slices": 4, "size": [16, 16], "stride": 3, "near": near}, "loss": {"name": "dice_ce"}}]})
+    samples = list(stage_samples(scan, label, settings, settings.stages[0])[1])
+    covered = sorted({z for s in samples for z in range(s.start[0], s.start[0] + 4)})
+    assert covered == [z for first, last in expected for z in range(first, last)]
+    assert list(stage_samples(scan, np.zeros_like(label), settings, settings.stages[0])[1]) == []
+
+
+def test_a_run_shorter_than_a_slab_takes_its_neighbours():
+    label = np.zeros((40, 16, 16), np.uint8)
+    label[38, 4:8, 4:8] = 1
+    scan = Scan(np.zeros(label.shape, np.int16), (2.0, 1, 1), Path("ct.nii.gz"), np.eye(4), nib.Nifti1Header())
+    settings = parse_recipe({"name": "slabs", "stages": [
+        {"name": "only", "region": {"body": False}, "targets": [[1]], "network": {"name": "unet3d", "depth": 2},
+         "sampling": {"slices": 8, "size": [16, 16], "stride": 8, "near": 1}, "loss": {"name": "dice_ce"}}]})
+    [only] = stage_samples(scan, label, settings, settings.stages[0])[1]
+    assert only.start == (32, 0, 0) and only.label[6].any()
+
+
+def test_masked_samples_show_the_kidney_alone(case):
+    """On the scan's own voxels, with an earlier mask on the scan: image times label, exactly."""
+    scan, label = case
+    settings = one_stage({"size": [80, 100]}, crop="slices", margin=0, masked=True)
+    settings = settings.model_copy(update={"result": ("coarse", "fine")})
+    [grid], samples = stage_samples(scan, label, settings, settings.stage("fine"))
+    image = np.stack([s.image for s in samples])
+    assert grid == Grid((16, 80, 100), (6.0, 0.0, 0.0))
+    np.testing.assert_array_equal(image, (to_uint8(scan.array, (-79, 304)) * (label > 0))[6:22])
+
+
+def test_stages_may_look_at_what_a_stage_of_regions_should_find(case):
+    """Coarse -> fine (slices) -> finest (volumes): the masks between them are the labels."""
+    scan, label = case
+    changed = one_stage({"size": [32, 40]}).model_dump(mode="json", exclude_none=True)
+    changed["stages"].append({"name": "finest", "region": {"of": "fine", "crop": "box", "margin": 0},
+                              "sampling": {"spacing": [2, 1, 1], "patch": [16, 16, 64], "stride": [16, 16, 64]},
+                              "targets": [[2]], "network": {"name": "unet3d", "depth": 2}, "loss": {"name": "dice_ce"}})
+    settings = parse_recipe(changed)
+    [grid], samples = stage_samples(scan, label, settings, settings.stage("finest"))
+    assert grid == Grid((16, 20, 60), (6.0, 40.0, 20.0))
+    assert sum(int(s.label.sum()) for s in samples) >= int((label == 2).sum()) > 0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kidneyseg.inference.slabs import paint, resample_slabs
+from kidneyseg.inference.slabs import confine, paint, resample_slabs
 from kidneyseg.volume.grid import Grid, sample
 
 
@@ -42,3 +42,13 @@ def test_paint_writes_labels_and_leaves_background():
     probabilities = np.float32([[[0.8, 0.1, 0.1]], [[0.1, 0.7, 0.2]], [[0.1, 0.2, 0.7]]])  # (classes, y, x)
     paint(mask, iter([(1, probabilities[:, None])]), (0, 1, 4))
     np.testing.assert_array_equal(mask, [[[9, 9, 9]], [[9, 1, 4]]])
+
+
+def test_confined_probabilities_paint_nothing_outside():
+    rng = np.random.default_rng(4)
+    probabilities, inside = rng.random((3, 9, 5, 6), np.float32), rng.random((9, 5, 6)) > 0.5
+    open_, confined = np.zeros((2, 9, 5, 6), np.uint8)
+    paint(open_, cut(probabilities, 4, 5), (0, 1, 2))
+    paint(confined, confine(cut(probabilities, 4, 5), inside), (0, 1, 2))
+    np.testing.assert_array_equal(confined, open_ * inside)
+    assert open_[~inside].any()
