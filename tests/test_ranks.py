@@ -17,8 +17,9 @@ import kidneyseg
 import mindspore as ms
 import numpy as np
 from mindspore import communication, nn
-from kidneyseg.losses import DiceCE
+from kidneyseg import losses
 from kidneyseg.nets.blocks import ConvNormAct, conv
+from kidneyseg.recipe import Loss
 
 distributed, out = sys.argv[1] == "distributed", sys.argv[2]
 if distributed:
@@ -36,7 +37,7 @@ for weight in network.get_parameters():
     if weight.requires_grad:
         weight.set_data(ms.Tensor(rng.normal(0.2, 0.5, weight.shape).astype(np.float32)))
 network.set_train()
-loss = DiceCE(((1, 2), (2,)))
+loss = losses.build(Loss(name="dice_ce", regions=((1, 2), (2,))))
 average = nn.DistributedGradReducer(weights, mean=True, degree=ranks) if distributed else None
 
 def forward(x, y):

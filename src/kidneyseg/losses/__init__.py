@@ -1,30 +1,54 @@
 """Losses, one idea per file: loss(logits (N, C, *S) float, target (N, *S) int32) -> float32 scalar."""
 from __future__ import annotations
 
-from mindspore import nn
-
 from kidneyseg.errors import InputError, nearest
-from kidneyseg.losses.cross_entropy import CrossEntropy
+from kidneyseg.losses.bce import BinaryCrossEntropy
+from kidneyseg.losses.compound import Compound
+from kidneyseg.losses.cross_entropy import CrossEntropy, Focal
 from kidneyseg.losses.deep_supervision import DeepSupervision
-from kidneyseg.losses.dice import SoftDice
-from kidneyseg.losses.dice_ce import DiceCE
-from kidneyseg.losses.hybrid_dice import HybridDice, LogDice
+from kidneyseg.losses.dice import DiceLoss, SoftDice
+from kidneyseg.losses.hybrid_dice import LogDice, MappedDice
 from kidneyseg.recipe import Loss
 
-__all__ = ["LOSSES", "CrossEntropy", "DeepSupervision", "DiceCE", "HybridDice", "LogDice", "SoftDice", "build"]
+__all__ = ["LOSSES", "BinaryCrossEntropy", "Compound", "CrossEntropy", "DeepSupervision", "DiceLoss", "Focal",
+           "LogDice", "MappedDice", "SoftDice", "build"]
 
 LOSSES = {
-    "dice_ce": lambda spec: DiceCE(spec.regions, spec.batch),
-    "hybrid_dice": lambda spec: HybridDice(spec.regions, spec.batch, LogDice(spec.gamma)),
+    "dice_ce": lambda spec: Compound(DiceLoss(spec.regions, spec.batch, spec.weights), CrossEntropy()),
+    "hybrid_dice": lambda spec: Compound(MappedDice(spec.regions, spec.batch, LogDice(spec.gamma)), CrossEntropy()),
+    "dice": lambda spec: DiceLoss(spec.regions, spec.batch, spec.weights),
+    "focal_dice": lambda spec: Compound(Focal(spec.focus), DiceLoss(spec.regions, spec.batch, spec.weights)),
+    "bce": lambda spec: BinaryCrossEntropy(),
+}
+# Which of a recipe's settings a loss makes use of; every loss takes `side`.
+SETTINGS = {
+    "dice_ce": {"regions", "batch", "weights"},
+    "hybrid_dice": {"regions", "batch", "gamma"},
+    "dice": {"regions", "batch", "weights"},
+    "focal_dice": {"regions", "batch", "weights", "focus"},
+    "bce": set(),
 }
 
 
-def build(spec: Loss) -> nn.Cell:
+def build(spec: Loss) -> DeepSupervision:
     """Returns the loss of a recipe; it takes one tensor of logits or the tuple that deep supervision makes.
 
-    Raises InputError for an unknown name.
+    Raises InputError for an unknown name, and for settings that the loss cannot follow.
     """
     if spec.name not in LOSSES:
         raise InputError("loss.name", expected=f"one of {', '.join(LOSSES)}", found=repr(spec.name),
                          remedy=nearest(spec.name, list(LOSSES)) or "Name a loss that exists")
-    return DeepSupervision(LOSSES[spec.name](spec))
+    _require_use(spec)
+    return DeepSupervision(LOSSES[spec.name](spec), spec.side)
+
+
+def _require_use(spec: Loss) -> None:
+    fields = Loss.model_fields
+    for key in fields.keys() - {"name", "side"} - SETTINGS[spec.name]:
+        if getattr(spec, key) != fields[key].default:
+            able = ", ".join(name for name in LOSSES if key in SETTINGS[name])
+            raise InputError(f"loss.{key}", expected=f"a loss that makes use of it ({able})", found=repr(spec.name),
+                             remedy="Leave it out, or take another loss")
+    if spec.weights is not None and (spec.regions is not None or sum(spec.weights) == 0):
+        raise InputError("loss.weights", expected="weights of single classes, without loss.regions, and not all 0",
+                         found=f"weights {list(spec.weights)}, regions {spec.regions}", remedy="Leave out one of them")

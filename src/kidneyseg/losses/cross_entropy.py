@@ -1,36 +1,56 @@
-"""Softmax cross-entropy over any number of spatial axes."""
+"""Softmax cross-entropy and the focal loss, over any number of spatial axes."""
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import mindspore as ms
 from mindspore import nn, ops
+
+LEAST = 1e-6  # of 1 - p: below it the slope of a power less than 1 would grow without bound
+
+
+def one_hot(target: ms.Tensor, classes: int) -> ms.Tensor:
+    """(N, *S) int class indices -> (N, classes, *S) float32."""
+    along_classes = (1, classes) + (1,) * (target.ndim - 1)
+    return (ops.expand_dims(target, 1) == ops.reshape(ops.arange(0, classes, dtype=ms.int32), along_classes)).astype(
+        ms.float32)
+
+
+def surprise(logits: ms.Tensor, target: ms.Tensor) -> ms.Tensor:
+    """-ln softmax(logits)[target] of every voxel: (N, C, *S) float, (N, *S) int -> (N, *S) float32, at least 0.
+
+    Written out, because `ops.cross_entropy` and its relatives take up to four times as long on the CPU.
+    """
+    logits = logits.astype(ms.float32)
+    wanted = one_hot(target, logits.shape[1])
+    # Softmax does not see a shift common to all classes; without it exp would overflow.
+    logits = logits - ops.stop_gradient(ops.amax(logits, 1, keepdims=True))
+    return ops.log(ops.exp(logits).sum(1)) - (logits * wanted).sum(1)
 
 
 class CrossEntropy(nn.Cell):
     """Mean over voxels of -ln softmax(logits)[target].
 
-    Written out, because `ops.cross_entropy` and its relatives take up to four times as long on the CPU.
+    (logits (N, C, *S) float, target (N, *S) int) -> float32 scalar.
+    """
 
-    Args:
-        weights: one per class; the mean is then weighted by each voxel's class, as in torch's `cross_entropy`.
+    def construct(self, logits: ms.Tensor, target: ms.Tensor) -> ms.Tensor:
+        return surprise(logits, target).mean()
+
+
+class Focal(nn.Cell):
+    """Mean over voxels of -(1 - p)^focus ln p, p being the softmax probability of the voxel's own class.
+
+    Lin et al., "Focal loss for dense object detection", ICCV 2017, for several classes and without their balancing
+    factor alpha: voxels that are right already count for little. `focus` 0 is cross-entropy.
 
     (logits (N, C, *S) float, target (N, *S) int) -> float32 scalar.
     """
 
-    def __init__(self, weights: Sequence[float] | None = None) -> None:
+    def __init__(self, focus: float = 2.0) -> None:
         super().__init__()
-        self.weights = None if weights is None else ms.Tensor(weights, ms.float32)
+        self.focus = focus
 
     def construct(self, logits: ms.Tensor, target: ms.Tensor) -> ms.Tensor:
-        logits = logits.astype(ms.float32)
-        along_classes = (1, logits.shape[1]) + (1,) * (target.ndim - 1)
-        classes = ops.reshape(ops.arange(0, logits.shape[1], dtype=ms.int32), along_classes)
-        one_hot = (ops.expand_dims(target, 1) == classes).astype(ms.float32)
-        # Softmax does not see a shift common to all classes; without it exp would overflow.
-        logits = logits - ops.stop_gradient(ops.amax(logits, 1, keepdims=True))
-        surprise = ops.log(ops.exp(logits).sum(1)) - (logits * one_hot).sum(1)
-        if self.weights is None:
-            return surprise.mean()
-        weight = (one_hot * ops.reshape(self.weights, along_classes)).sum(1)
-        return (weight * surprise).sum() / weight.sum()
+        cost = surprise(logits, target)
+        if self.focus == 0:
+            return cost.mean()
+        return (ops.pow(ops.maximum(1 - ops.exp(-cost), LEAST), self.focus) * cost).mean()

@@ -1,26 +1,36 @@
-"""Any loss applied to every output of a network with deep supervision."""
+"""Any loss applied to every output of a network with deep supervision (Lee et al. 2015)."""
 from __future__ import annotations
 
 import mindspore as ms
-from mindspore import nn
+from mindspore import nn, ops
+
+from kidneyseg.recipe import SideOutputs
 
 
 class DeepSupervision(nn.Cell):
-    """loss(logits[0]) + decay * loss(logits[1]) + decay^2 * loss(logits[2]) + ...
+    """loss(logits[0]) + w[1] loss(logits[1]) + w[2] loss(logits[2]) + ..., the weights as `side` says.
 
     All logits have the target's size (the networks up-sample their side outputs). A plain tensor of logits counts as
     a tuple of one, so that the same loss serves networks without side outputs, and validation.
+
+    What an epoch multiplies the weights with is a Parameter, set between steps, so that no graph is compiled anew.
     """
 
-    def __init__(self, loss: nn.Cell, decay: float = 0.5) -> None:
+    def __init__(self, loss: nn.Cell, side: SideOutputs) -> None:
         super().__init__()
         self.loss = loss
-        self.decay = decay
+        self.side = side
+        self.faded = ms.Parameter(ms.Tensor(1, ms.float32), name="side_outputs.faded", requires_grad=False)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Fade the side outputs as far as ``epoch``, counted from 0, asks."""
+        ops.assign(self.faded, ms.Tensor(self.side.decay ** (epoch // self.side.every), ms.float32))
 
     def construct(self, logits: ms.Tensor | tuple[ms.Tensor, ...], target: ms.Tensor) -> ms.Tensor:
         if not isinstance(logits, tuple):
             return self.loss(logits, target)
         total = self.loss(logits[0], target)
         for level in range(1, len(logits)):
-            total = total + self.decay**level * self.loss(logits[level], target)
+            weight = self.side.weight * self.side.falloff ** (level - 1)
+            total = total + self.faded * (weight * self.loss(logits[level], target))
         return total

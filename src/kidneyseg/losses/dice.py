@@ -1,6 +1,8 @@
 """Soft Dice of regions: unions of classes such as kidney with tumour."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mindspore as ms
 from mindspore import nn, ops
 
@@ -49,3 +51,29 @@ class SoftDice(nn.Cell):
         if self.batch:
             overlap, size = self.sum_over_ranks(overlap), self.sum_over_ranks(size)
         return (2 * overlap + SMOOTHING) / (size + SMOOTHING)
+
+
+class DiceLoss(nn.Cell):
+    """1 - mean Dice of the regions. For `regions` and `batch` see `SoftDice`.
+
+    Args:
+        weights: one per class, the background's first, not all 0: the mean is then that of every class by itself,
+            the background too, each with its weight (of 0.01 and 0.99 for a small foreground, say).
+
+    (logits (N, C, *S) float, target (N, *S) int32) -> float32 scalar from 0 to 1.
+    """
+
+    def __init__(self, regions: tuple[tuple[int, ...], ...] | None = None, batch: bool = True,
+                 weights: Sequence[float] | None = None) -> None:
+        super().__init__()
+        self.shares = None
+        if weights is not None:
+            regions = tuple((index,) for index in range(len(weights)))
+            self.shares = ms.Tensor([weight / sum(weights) for weight in weights], ms.float32)
+        self.dice = SoftDice(regions, batch)
+
+    def construct(self, logits: ms.Tensor, target: ms.Tensor) -> ms.Tensor:
+        dice = self.dice(logits, target)
+        if self.shares is None:
+            return 1 - dice.mean()
+        return 1 - (ops.reshape(dice, (dice.shape[0], -1)).mean(1) * self.shares).sum()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import nn, ops
 
-from kidneyseg.losses.cross_entropy import CrossEntropy
 from kidneyseg.losses.dice import SoftDice
 
 LEAST = 1e-6  # below it the slope of a root would grow without bound; also keeps rounding from making it negative
@@ -28,21 +27,19 @@ class LogDice(nn.Cell):
         return cost if self.gamma == 1 else ops.pow(ops.maximum(cost, LEAST), self.gamma)
 
 
-class HybridDice(nn.Cell):
-    """Mean over the regions of mapped Dice, plus cross-entropy. For `regions` and `batch` see `SoftDice`.
+class MappedDice(nn.Cell):
+    """Mean over the regions of mapped Dice; Hybrid-Dice adds cross-entropy. For `regions` and `batch` see `SoftDice`.
 
     Args:
-        mapping: cell from Dice in (0, 1] to a cost of the same shape; None: `LogDice()`.
+        mapping: cell from Dice in (0, 1] to a cost of the same shape.
 
-    (logits (N, C, *S) float, target (N, *S) int32) -> float32 scalar.
+    (logits (N, C, *S) float, target (N, *S) int) -> float32 scalar.
     """
 
-    def __init__(self, regions: tuple[tuple[int, ...], ...] | None = None, batch: bool = True,
-                 mapping: nn.Cell | None = None) -> None:
+    def __init__(self, regions: tuple[tuple[int, ...], ...] | None, batch: bool, mapping: nn.Cell) -> None:
         super().__init__()
         self.dice = SoftDice(regions, batch)
-        self.mapping = mapping if mapping is not None else LogDice()
-        self.cross_entropy = CrossEntropy()
+        self.mapping = mapping
 
     def construct(self, logits: ms.Tensor, target: ms.Tensor) -> ms.Tensor:
-        return self.mapping(self.dice(logits, target)).mean() + self.cross_entropy(logits, target)
+        return self.mapping(self.dice(logits, target)).mean()

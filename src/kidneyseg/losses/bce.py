@@ -1,0 +1,27 @@
+"""Binary cross-entropy with logits, of each foreground class against the background."""
+from __future__ import annotations
+
+import mindspore as ms
+from mindspore import nn, ops
+
+from kidneyseg.losses.cross_entropy import one_hot
+
+
+class BinaryCrossEntropy(nn.Cell):
+    """Mean over voxels and foreground classes k of the binary cross-entropy of z_k = logit_k - logit_0.
+
+    Every network here ends in one logit per class, the background's included, and inference takes the class of the
+    largest softmax probability. That stays right: sigmoid(z_k) is above a half exactly where class k beats the
+    background. With one foreground class sigmoid(z_1) is its softmax probability, so that this is at once torch's
+    `BCEWithLogitsLoss` on a network of one output and softmax cross-entropy. With more it is one class against the
+    rest, and the softmax of the logits keeps their order but is no longer what the loss calibrates.
+
+    (logits (N, C, *S) float, target (N, *S) int) -> float32 scalar.
+    """
+
+    def construct(self, logits: ms.Tensor, target: ms.Tensor) -> ms.Tensor:
+        logits = logits.astype(ms.float32)
+        z = logits[:, 1:] - logits[:, :1]
+        wanted = one_hot(target, logits.shape[1])[:, 1:]
+        # ln(1 + e^z) - z t, in the form that cannot overflow
+        return (ops.relu(z) - z * wanted + ops.log(1 + ops.exp(-ops.abs(z)))).mean()
