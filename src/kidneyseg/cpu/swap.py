@@ -11,7 +11,22 @@ from collections.abc import Callable
 from mindspore import nn
 
 from kidneyseg.cpu import cells, gating
-from kidneyseg.nets import attention, blocks, isensee3d, norm, residual, resunet, unet, unet3plus, unetpp, vnet3d
+from kidneyseg.nets import (
+    attention,
+    blocks,
+    deeplabv3plus,
+    isensee3d,
+    ms_vnet25d,
+    norm,
+    residual,
+    resnet,
+    resunet,
+    unet,
+    unet3plus,
+    unet_resnet34,
+    unetpp,
+    vnet3d,
+)
 
 SWAPS = {
     nn.Conv2d: cells.Convolution,
@@ -37,7 +52,8 @@ SWAPS = {
 CONTAINERS = (nn.SequentialCell, nn.CellList, blocks.ConvNormAct, blocks.NormActConv, attention.SqueezeExcite,
               attention.AttentionGate, residual.ResidualStage, residual.ResidualBlock, unet.UNet, unetpp.UNetPP,
               unet3plus.UNet3Plus, unet3plus.FullScaleNode, vnet3d.VNet3D, resunet.ResUNet, isensee3d.Isensee3D,
-              isensee3d.ContextModule)
+              isensee3d.ContextModule, ms_vnet25d.MultiScaleVNet25D, resnet.ResNet34, unet_resnet34.UNetResNet34,
+              deeplabv3plus.DeepLabV3Plus, deeplabv3plus.AtrousPyramid)
 ELEMENTWISE = (nn.Identity, nn.Sigmoid, cells.Activation)
 KERNEL_CELLS = (cells.NormActivation, cells.Activation)
 
