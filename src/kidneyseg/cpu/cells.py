@@ -231,15 +231,15 @@ class Concat(nn.Cell):
 
 
 class ChannelsLast(nn.Cell):
-    """Gives plain tensors to and takes them from a cell that works channels-last: x -> tensor or tuple of tensors."""
+    """Gives plain tensors to a cell that works channels-last and takes them from it: a tensor or a tuple of them."""
 
     def __init__(self, cell: nn.Cell) -> None:
         super().__init__(auto_prefix=False)
         self.cell = cell
         self.enter, self.leave = operators.enter(), operators.leave()
 
-    def construct(self, x: ms.Tensor) -> ms.Tensor | tuple[ms.Tensor, ...]:
-        out = self.cell(self.enter(x))
+    def construct(self, *inputs: ms.Tensor) -> ms.Tensor | tuple[ms.Tensor, ...]:
+        out = self.cell(*[self.enter(x) for x in inputs])
         if isinstance(out, tuple):
             return tuple([self.leave(one) for one in out])
         return self.leave(out)

@@ -6,13 +6,16 @@ import inspect
 from mindspore import nn
 
 from kidneyseg.errors import InputError, nearest
+from kidneyseg.nets.deeplabv3plus import DeepLabV3Plus
 from kidneyseg.nets.isensee3d import Isensee3D
+from kidneyseg.nets.ms_vnet25d import MultiScaleVNet25D
 from kidneyseg.nets.precision import apply_precision, choose_precision
 from kidneyseg.nets.resunet3d import ResUNet3D
 from kidneyseg.nets.resunet25d import ResUNet25D
 from kidneyseg.nets.unet2d import UNet2D
 from kidneyseg.nets.unet3d import UNet3D
 from kidneyseg.nets.unet3plus import UNet3Plus
+from kidneyseg.nets.unet_resnet34 import UNetResNet34
 from kidneyseg.nets.unetpp import UNetPP
 from kidneyseg.nets.vnet3d import VNet3D
 from kidneyseg.recipe import Network
@@ -20,12 +23,15 @@ from kidneyseg.recipe import Network
 __all__ = ["NETWORKS", "apply_precision", "build", "choose_precision"]
 
 NETWORKS = {
+    "deeplabv3plus": DeepLabV3Plus,
     "isensee3d": Isensee3D,
+    "ms_vnet25d": MultiScaleVNet25D,
     "resunet25d": ResUNet25D,
     "resunet3d": ResUNet3D,
     "unet2d": UNet2D,
     "unet3d": UNet3D,
     "unet3plus": UNet3Plus,
+    "unet_resnet34": UNetResNet34,
     "unetpp": UNetPP,
     "vnet3d": VNet3D,
 }

@@ -1,0 +1,58 @@
+"""ResNet-34 as an encoder: He et al., "Deep residual learning for image recognition", CVPR 2016."""
+from __future__ import annotations
+
+import mindspore as ms
+from mindspore import nn
+
+from kidneyseg.errors import InputError
+from kidneyseg.nets.blocks import ConvNormAct
+from kidneyseg.nets.residual import ResidualBlock
+
+BLOCKS = (3, 4, 6, 3)  # per stage, two convolutions each: with stem and classifier the 34 layers
+LEVELS = 2 + len(BLOCKS)  # the input's resolution, the stem's, and one per stage
+
+
+class ResNet34(nn.Cell):
+    """(N, in_channels, y, x) -> features of levels 1 to depth - 1, a tuple, level k of 1 / 2^k the input's size.
+
+    Level 1 is the stem (7 x 7 convolution of stride 2, `width` channels), level 2 max pooling (3 x 3, stride 2) and
+    the first stage of residual blocks, again `width` channels; each stage after it halves the size by a stride and
+    doubles the channels. The paper has width 64 and depth 6; with fewer levels the last stages are left out.
+    Parameters are named after what they do; `pretrained.py` knows torchvision's names. `channels[k - 1]` are those of
+    level k.
+
+    Args:
+        dilated: the last stage keeps the size of the one before; instead its convolutions have dilation 2.
+
+    Raises InputError for a depth below 2 or above 6.
+    """
+
+    def __init__(self, in_channels: int, width: int = 64, depth: int = LEVELS, norm: str | None = "batch",
+                 dilated: bool = False) -> None:
+        super().__init__()
+        if not 2 <= depth <= LEVELS:
+            raise InputError("network.depth", expected=f"2 to {LEVELS} with a ResNet-34", found=str(depth),
+                             remedy=f"Set it to {LEVELS} for all of ResNet-34")
+        self.channels = [width] + [width * 2**stage for stage in range(depth - 2)]
+        self.stem = ConvNormAct(2, in_channels, width, kernel=7, stride=2, norm=norm)
+        self.pool = nn.MaxPool2d(3, 2, pad_mode="pad", padding=1)
+        self.stages = nn.CellList([
+            self.stage(level, norm, dilated and level == depth - 1) for level in range(2, depth)])
+
+    def stage(self, level: int, norm: str | None, dilated: bool) -> nn.SequentialCell:
+        """Returns the residual blocks that lead to `level`; the first stage follows max pooling and has no stride."""
+        before, after = self.channels[level - 2:level]
+        stride = 1 if level == 2 or dilated else 2
+        dilation = 2 if dilated else 1
+        first = ResidualBlock(2, [before, after, after], norm, stride, dilation)
+        rest = [ResidualBlock(2, [after] * 3, norm, dilation=dilation) for _ in range(BLOCKS[level - 2] - 1)]
+        return nn.SequentialCell([first] + rest)
+
+    def construct(self, x: ms.Tensor) -> tuple[ms.Tensor, ...]:
+        features = (self.stem(x),)
+        for index in range(len(self.stages)):
+            before = features[index]
+            if index == 0:
+                before = self.pool(before)
+            features = features + (self.stages[index](before),)
+        return features
