@@ -15,6 +15,7 @@ from kidneyseg.nets import (
     attention,
     blocks,
     deeplabv3plus,
+    dropout,
     isensee3d,
     ms_vnet25d,
     norm,
@@ -53,7 +54,7 @@ CONTAINERS = (nn.SequentialCell, nn.CellList, blocks.ConvNormAct, blocks.NormAct
               attention.AttentionGate, residual.ResidualStage, residual.ResidualBlock, unet.UNet, unetpp.UNetPP,
               unet3plus.UNet3Plus, unet3plus.FullScaleNode, vnet3d.VNet3D, resunet.ResUNet, isensee3d.Isensee3D,
               isensee3d.ContextModule, ms_vnet25d.MultiScaleVNet25D, resnet.ResNet34, unet_resnet34.UNetResNet34,
-              deeplabv3plus.DeepLabV3Plus, deeplabv3plus.AtrousPyramid)
+              deeplabv3plus.DeepLabV3Plus, deeplabv3plus.AtrousPyramid, dropout.ChannelDropout)
 ELEMENTWISE = (nn.Identity, nn.Sigmoid, cells.Activation)
 KERNEL_CELLS = (cells.NormActivation, cells.Activation)
 
