@@ -8,25 +8,27 @@ import nibabel as nib
 import numpy as np
 
 from kidneyseg.inference.model import Model
-from kidneyseg.recipe import Recipe, Slices, Stage, Volumes, parse_recipe
+from kidneyseg.recipe import Recipe, Stage, parse_recipe
 from kidneyseg.volume.nifti import Scan, read_image
 
 FAT, KIDNEY, TUMOUR, AIR = -60, 100, 250, -1000  # HU, far apart
 
 
 class ByIntensity:
-    """Class 1 above halfway from fat to kidney, class 2 above halfway from kidney to tumour (if there is a class 2)."""
+    """Classes of kidney (label 1, with or without others) above halfway from fat to kidney, of label 2 alone above
+    halfway from kidney to tumour; of a stack of slices, in the middle one."""
 
     def __init__(self, stage: Stage):
         self.stage, self.batches = stage, []
         low, high = stage.intensity.clip
-        self.thresholds = [(hu - low) * 255 / (high - low) for hu in ((FAT + KIDNEY) / 2, (KIDNEY + TUMOUR) / 2)]
+        limits = {1: (FAT + KIDNEY) / 2, 2: (KIDNEY + TUMOUR) / 2}
+        self.thresholds = [(limits[target[0]] - low) * 255 / (high - low) for target in stage.targets]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         self.batches.append(images.shape)
-        assert images.dtype == np.float32 and images.shape[1] == 1
-        level = images[:, 0] * self.stage.intensity.std + self.stage.intensity.mean
-        found = sum((level > t).astype(int) for t in self.thresholds[:self.stage.classes - 1])
+        assert images.dtype == np.float32 and images.shape[1] == self.stage.channels
+        level = images[:, self.stage.channels // 2] * self.stage.intensity.std + self.stage.intensity.mean
+        found = sum((level > t).astype(int) for t in self.thresholds)
         return np.moveaxis(np.eye(self.stage.classes, dtype=np.float32)[found], -1, 1)
 
 
@@ -42,7 +44,6 @@ def make_recipe(size=(64, 64), spacing=(3.22, 1.62, 1.62), patch=(16, 32, 32), g
 
 
 def make_model(recipe: Recipe) -> Model:
-    assert all(isinstance(stage.sampling, (Volumes, Slices)) for stage in recipe.stages)
     return Model(recipe, {stage.name: ByIntensity(stage) for stage in recipe.stages})
 
 
