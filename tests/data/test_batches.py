@@ -8,7 +8,8 @@ from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, re
 from kidneyseg.data.records import write_records
 from kidneyseg.data.samples import Sample
 from kidneyseg.errors import InputError
-from kidneyseg.recipe import Stage
+from kidneyseg.recipe import Intensity, Stage
+from kidneyseg.volume.grid import Grid
 from kidneyseg.volume.intensity import normalise
 
 CASES = ["case_b", "case_a", "case_none", "case_c"]
@@ -154,3 +155,62 @@ def test_other_settings_are_refused(work):
 def test_cases_without_any_sample_are_refused(work):
     with pytest.raises(InputError, match="samples of stage 'coarse'"):
         batches(work, cases=["case_none"])
+
+
+@pytest.fixture(scope="module")
+def slices(tmp_path_factory):
+    """Slices of two cases, of ROIs of 4, 1 and 3 slices; every slice has its own number as intensity."""
+    root, number, spec = tmp_path_factory.mktemp("slices"), 0, stack_stage()
+    for case, depths in (("a", [4, 1]), ("b", [3])):
+        rows = []
+        for roi, depth in enumerate(depths):
+            for z in range(depth):
+                image = np.full((8, 8), 10 * number, np.uint8)
+                rows.append(Sample(image, np.full((8, 8), number % 2, np.uint8), roi, (z, 0, 0)))
+                number += 1
+        folder = case_folder(root, case)
+        folder.mkdir(parents=True)
+        foreground = write_records(record_file(folder, case, "fine"), case, rows)
+        source = {"path": "ct.nii.gz", "bytes": 1, "modified": 2}
+        PreparedCase(case, source, source, [4, 8, 8], [1.0, 1.0, 1.0], {"stages": {"fine": stage_settings(spec)}},
+                     {"fine": PreparedStage(foreground, [Grid((d, 8, 8)).to_dict() for d in depths])}).write(folder)
+    return root
+
+
+def stack_stage(**changes) -> Stage:
+    return Stage.model_validate({
+        "name": "fine", "sampling": {"size": [8, 8], "stack": 3}, "targets": [[1, 2]],
+        "network": {"name": "unet2d", "depth": 2}, "loss": {"name": "dice_ce"}} | changes)
+
+
+STACKS = [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 3], [4, 4, 4], [5, 5, 6], [5, 6, 7], [6, 7, 7]]
+
+
+def test_a_stack_is_the_slices_around_it_within_its_region(slices):
+    found = list(Batches(slices, stack_stage(), ["a", "b"], train=False, seed=0, batch_size=3).epoch(0))
+    image = np.concatenate([batch[0] for batch in found])
+    assert image.shape == (8, 3, 8, 8) and image.dtype == np.float32
+    expected = normalise(np.uint8(STACKS) * 10, 119.84, 103.80)
+    np.testing.assert_array_equal(image, np.broadcast_to(expected[..., None, None], image.shape))
+    target = np.concatenate([batch[1] for batch in found])
+    assert target.shape == (8, 8, 8) and target[:, 0, 0].tolist() == [n % 2 for n in range(8)]
+    assert [name for batch in found for name in batch[2]] == ["a"] * 5 + ["b"] * 3
+
+
+def test_shuffled_stacks_stay_together_and_may_be_resumed(slices):
+    settings = stack_stage(train={"sampler": {"per_epoch": 24}, **PLAIN})
+    made = Batches(slices, settings, ["a", "b"], train=True, seed=3, batch_size=4)
+    found = list(made.epoch(0))
+    middle = np.concatenate([np.rint(image[:, :, 0, 0] * 103.80 + 119.84).astype(int) // 10 for image, _, _ in found])
+    assert len(middle) == 24 and {tuple(stack) for stack in middle.tolist()} == {tuple(stack) for stack in STACKS}
+    np.testing.assert_array_equal(np.concatenate([target[:, 0, 0] for _, target, _ in found]), middle[:, 1] % 2)
+    assert_same(found[4:], made.epoch(0, 4))
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_every_sample_may_be_normalised_by_itself(work, train):
+    settings = stage(**PLAIN).model_copy(update={"intensity": Intensity(per_volume=True)})
+    [*found] = Batches(work, settings, CASES, train=train, seed=7, batch_size=4).epoch(0)
+    images = np.concatenate([image for image, _, _ in found])
+    np.testing.assert_allclose(images.mean(axis=(1, 2, 3, 4)), 0, atol=1e-5)
+    np.testing.assert_allclose(images.std(axis=(1, 2, 3, 4)), 1, atol=1e-5)
