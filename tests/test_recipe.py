@@ -59,6 +59,17 @@ def test_overrides_address_stages_by_name_or_index():
         ("stages.coarse.intensity.clip=[3,1]", ["clip", "low < high"]),
         ("stages.coarse.sampling.stride=[99,1,1]", ["stride <= patch"]),
         ("stages.fine.region.of=nobody", ["nobody", "earlier stage"]),
+        ("stages.fine.region.masked=true; stages.fine.region.of=null", ["masked and confined", "`of`"]),
+        ("stages.fine.region.crop=none; stages.fine.region.gap=4", ["gap of no effect", "crop: none"]),
+        ("stages.fine.region.crop=none", ["only when masked or confined"]),
+        ("stages.fine.region.crop=box; stages.fine.region.gap=4", ["gap of no effect", "crop: box"]),
+        ("stages.coarse.region.least=64; stages.coarse.region.margin=5", ["least, margin of no effect", "without `of`"]),
+        ("stages.fine.inference.overlap=0.25", ["overlap and merge", "slices"]),
+        ("stages.fine.inference.merge=centre", ["overlap and merge", "slices"]),
+        ("stages.fine.inference.mirrors=[z]", ["single slices", "mirror"]),
+        ("stages.coarse.inference.mirrors=[z,zyx,z]", ["mirrors", "other axes"]),
+        ("stages.coarse.inference.mirrors=[w]", ["mirrors", "pattern"]),
+        ("result=[kidney]", ["result", "coarse, fine"]),
         ("stages.fine.targets=[[1],[7]]", ["[7]", "labels"]),
         ("stages.fine.loss.regions=[[3]]", ["[3]", "classes 1-2"]),
         ("stages.coarse.sampling.patch=[84,160,160]", ["[84, 160, 160]", "multiples of 8"]),
@@ -72,9 +83,23 @@ def test_overrides_address_stages_by_name_or_index():
 )
 def test_bad_overrides_are_refused(override, words):
     with pytest.raises(InputError) as caught:
-        load_recipe(MPLAB, [override])
+        load_recipe(MPLAB, override.split("; "))
     for word in words:
         assert word in str(caught.value)
+
+
+def test_the_result_is_the_last_stage_or_those_that_are_named():
+    assert load_recipe(MPLAB).painted == ("fine",)
+    assert load_recipe(MPLAB, ["result=[coarse,fine]"]).painted == ("coarse", "fine")
+
+
+@pytest.mark.parametrize("sampling, window, channels", [
+    ("{shape: [32, 48, 64]}", (32, 48, 64), 1), ("{slices: 48, size: [224, 384], stride: 24}", (48, 224, 384), 1),
+    ("{size: [512, 512], stack: 5}", (512, 512), 5), ("{size: [256, 256], slice_spacing: 1.0}", (256, 256), 1),
+])
+def test_every_sampling_says_what_the_network_sees(sampling, window, channels):
+    fine = load_recipe(MPLAB, [f"stages.fine.sampling={sampling}"]).stage("fine")
+    assert (fine.sampling.window, fine.channels, fine.dims) == (window, channels, len(window))
 
 
 @pytest.mark.parametrize("text, words", [

@@ -35,7 +35,7 @@ def test_reloaded_graph_is_the_checkpoint(exported, name, batches):
     folder, recipe = exported
     stage = recipe.stage(name.split(".")[0])
     graph = nn.GraphCell(ms.load(str(folder / "out" / f"{name}.mindir")))
-    size = stage.sampling.patch if stage.dims == 3 else stage.sampling.size
+    size = stage.sampling.window
     for batch in batches:
         images = np.random.default_rng(batch).normal(size=(batch, 1, *size)).astype(np.float32)
         result = graph(ms.Tensor(images)).asnumpy()
