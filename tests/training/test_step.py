@@ -5,10 +5,12 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import nn, ops
+from scipy import stats
 
 from kidneyseg.recipe import Train
 from kidneyseg.training import optimizer
 from kidneyseg.training.distributed import Ranks
+from kidneyseg.training.mixup import draw_share
 from kidneyseg.training.step import FIRST_SCALE, TrainStep
 
 
@@ -18,6 +20,15 @@ class Linear(nn.Cell):
     def __init__(self):
         super().__init__()
         self.weight = ms.Parameter(ms.Tensor(np.ones((2, 1)), ms.float32), name="weight")
+
+    def construct(self, image):
+        return image * self.weight
+
+
+class Scale(nn.Cell):
+    def __init__(self):
+        super().__init__()
+        self.weight = ms.Parameter(ms.Tensor(2.0, ms.float32), name="weight")
 
     def construct(self, image):
         return image * self.weight
@@ -72,6 +83,28 @@ def test_not_finite_in_float32_leaves_the_weights_and_is_stuck():
     outcome = train(IMAGE * np.float32(np.nan), TARGET, 0.5)
     assert not outcome.updated and np.isnan(outcome.loss) and train.stuck()
     np.testing.assert_array_equal(network.weight.asnumpy(), 1)
+
+
+def test_mixup_blends_the_batch_and_its_loss_with_their_reverse():
+    """The logits are weight * blend, so the gradient is the blend of the images times the blend of the targets."""
+    image = np.float32([[[1, 2]], [[3, 5]], [[7, 11]]])
+    target = np.int32([[[1, 0]], [[0, 1]], [[1, 1]]])
+    network = nn.SequentialCell(Scale())
+    train = TrainStep(network, Sum(), nn.SGD(network.trainable_params(), 1.0), clip_norm=0, precision="float32",
+                      ranks=Ranks(), mixup=True)
+    for share in (0.25, 1.0):
+        before = network[0].weight.asnumpy().copy()
+        outcome = train(image, target, 0.5, share)
+        blends = [share * x + (1 - share) * x[::-1] for x in (image, target)]
+        gradient = (blends[0] * blends[1]).sum()
+        assert outcome.loss == pytest.approx(before * gradient, rel=1e-6)
+        np.testing.assert_allclose(before - network[0].weight.asnumpy(), 0.5 * gradient, rtol=1e-5)
+
+
+def test_shares_of_mixup_follow_their_beta_distribution_and_repeat():
+    shares = [draw_share(0.4, 7, epoch, step) for epoch in range(20) for step in range(100)]
+    assert stats.kstest(shares, stats.beta(0.4, 0.4).cdf).pvalue > 0.01
+    assert shares[123] == draw_share(0.4, 7, 1, 23) != draw_share(0.4, 8, 1, 23)
 
 
 def test_compiled_once_and_memory_stays():

@@ -6,7 +6,7 @@ from tiny_training import RECIPE as TEXT
 from yaml import safe_load
 
 from kidneyseg.recipe import parse_recipe
-from kidneyseg.training.validation import Validator, region_names
+from kidneyseg.training.validation import Validated, Validator, region_names
 
 RECIPE = parse_recipe(safe_load(TEXT))
 
@@ -48,8 +48,24 @@ def test_dice_is_pooled_per_case_then_averaged():
             scores.append(2 * (p & t).sum() / (p.sum() + t.sum()) if (p | t).any() else 1.0)
         assert result.dice[region] == pytest.approx(np.mean(scores), rel=1e-12)
         assert scores[2] == 1.0 and 0 < scores[0] < 1
-    assert result.score == pytest.approx(np.mean(list(result.dice.values())))
+    assert result.score("dice") == pytest.approx(np.mean(list(result.dice.values())))
+    assert result.score("loss") == -result.loss
     assert result.loss == pytest.approx(np.mean([targets[:2].mean(), targets[2:4].mean(), 0]), rel=1e-6)
     fullest = int(np.argmax([np.count_nonzero(t) for t in targets]))
     np.testing.assert_array_equal(result.picture.image, images[fullest, 0])
     np.testing.assert_array_equal(result.picture.predicted, predicted[fullest])
+
+
+def test_a_loss_that_is_not_finite_is_the_worst():
+    assert Validated({"kidney": 0.5}, float("nan"), None).score("loss") == -np.inf
+
+
+def test_the_picture_of_a_stack_is_its_middle_slice():
+    class Middle(nn.Cell):
+        def construct(self, stack):
+            return ops.concat((ops.zeros_like(stack[:, :1]), stack[:, 2:3]), axis=1)
+
+    stack = np.random.default_rng(0).uniform(-1, 1, (1, 5, 6, 7)).astype(np.float32)
+    picture = Validator(Middle(), Constant(), {"kidney": (1,)})([(stack, np.ones((1, 6, 7), np.int32), ["a"])]).picture
+    np.testing.assert_array_equal(picture.image, stack[0, 2])
+    np.testing.assert_array_equal(picture.predicted, stack[0, 2] > 0)

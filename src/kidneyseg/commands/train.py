@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
         done = train_stage(recipe, name, args.work, args.fold, resume=args.resume, overwrite=args.overwrite,
                            init=args.init, device=args.device)
         if os.environ.get("RANK_ID", "0") == "0":
-            print(f"{name}: best mean Dice {done['best_dice']:.4f} in epoch {done['best_epoch'] + 1} of "
-                  f"{done['epochs']}: {done['checkpoint']}", flush=True)
+            measure = recipe.stage(name).train.best
+            print(f"{name}: best mean {measure.capitalize()} {done[f'best_{measure}']:.4f} in epoch "
+                  f"{done['best_epoch'] + 1} of {done['epochs']}: {done['checkpoint']}", flush=True)
     return 0

@@ -17,6 +17,7 @@ from kidneyseg.training import checkpoint
 from kidneyseg.training.checkpoint import Progress
 from kidneyseg.training.distributed import Ranks
 from kidneyseg.training.log import Log, Terminal
+from kidneyseg.training.mixup import draw_share
 from kidneyseg.training.schedule import learning_rate
 from kidneyseg.training.step import TrainStep
 from kidneyseg.training.validation import Validator
@@ -28,9 +29,9 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 class Loop:
     """Trains one network from ``progress`` to the end of the last epoch.
 
-    ``folder`` gets ``best.ckpt`` (highest mean validation Dice), ``last.ckpt``, ``log.jsonl`` and ``tensorboard/``. At
-    the end of an epoch they are written in this order: best, log, last; so whatever a kill leaves behind is at or ahead
-    of ``last.ckpt``, and the repeated epoch writes the very same again.
+    ``folder`` gets ``best.ckpt`` (of the best validation, see ``Train.best``), ``last.ckpt``, ``log.jsonl`` and
+    ``tensorboard/``. At the end of an epoch they are written in this order: best, log, last; so whatever a kill leaves
+    behind is at or ahead of ``last.ckpt``, and the repeated epoch writes the very same again.
     """
 
     stage: str
@@ -60,6 +61,7 @@ class Loop:
     def _train_epoch(self, terminal: Terminal) -> None:
         now = self.progress
         started, before = time.perf_counter(), now.seconds
+        self.step.start_epoch(now.epoch)
         with terminal.steps(now.epoch, self.train.steps, now.step) as bar:
             for image, target, _ in self.train.epoch(now.epoch, first_step=now.step):
                 now.loss_sum += self._take_step(image, target)
@@ -73,14 +75,15 @@ class Loop:
                     self._save_last()
 
     def _take_step(self, image: np.ndarray, target: np.ndarray) -> float:
-        now = self.progress
-        total = self.spec.epochs * self.train.steps
+        now, spec = self.progress, self.spec
         number = now.epoch * self.train.steps + now.step
-        outcome = self.step(image, target, learning_rate(number, total, self.spec.schedule))
+        rate = learning_rate(number, self.train.steps, spec.epochs, spec.schedule)
+        alpha = spec.augment.mixup
+        outcome = self.step(image, target, rate, draw_share(alpha, spec.seed, now.epoch, now.step) if alpha else None)
         if not math.isfinite(outcome.loss) or not outcome.updated and self.step.stuck():
             what = f"a loss of {outcome.loss}" if not math.isfinite(outcome.loss) else "gradients that are not"
             raise InputError(
-                f"stage {self.stage!r}, epoch {now.epoch + 1}, step {number + 1} of {total}",
+                f"stage {self.stage!r}, epoch {now.epoch + 1}, step {number + 1} of {spec.epochs * self.train.steps}",
                 expected="a finite loss and finite gradients", found=what,
                 remedy="The last good checkpoint is kept. Lower train.schedule.peak, or set train.precision=float32, "
                        "and train again with --overwrite",
@@ -92,7 +95,7 @@ class Loop:
         number = (now.epoch + 1) * self.train.steps
         row = {
             "epoch": now.epoch, "step": number, "loss": now.loss_sum / now.step,
-            "lr": learning_rate(number - 1, self.spec.epochs * self.train.steps, self.spec.schedule),
+            "lr": learning_rate(number - 1, self.train.steps, self.spec.epochs, self.spec.schedule),
             "samples_per_s": self._samples_per_second(),
         }
         picture = None
@@ -100,8 +103,9 @@ class Loop:
             validated = self.validator(self.val.epoch(0))
             row |= {"val_loss": validated.loss, "val_dice": validated.dice}
             picture = validated.picture
-            if now.best is None or validated.score > now.best:
-                now.best, now.best_epoch = validated.score, now.epoch
+            score = validated.score(self.spec.best)
+            if now.best is None or score > now.best:
+                now.best, now.best_epoch = score, now.epoch
                 if self.ranks.first:
                     checkpoint.save_weights(self.folder / BEST, self.network, now)
         row["seconds"] = now.seconds + time.perf_counter() - started

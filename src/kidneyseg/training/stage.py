@@ -36,7 +36,8 @@ def train_stage(
         device: "auto", "CPU", "GPU" or "Ascend".
 
     Returns:
-        {"stage", "fold", "epochs", "best_dice" (mean over regions), "best_epoch", "checkpoint"}.
+        {"stage", "fold", "epochs", "best_dice" (mean over regions) or, if that is what the checkpoint is best in,
+        "best_loss", "best_epoch", "checkpoint"}.
 
     Raises:
         InputError: no prepared data, no such stage or fold, an earlier run without ``resume`` or ``overwrite``, a
@@ -65,7 +66,7 @@ def train_stage(
         })
     done = loop.run()
     ranks.barrier()  # the files are there for every rank
-    return {"stage": stage.name, "fold": fold, "epochs": done.epoch, "best_dice": done.best,
+    return {"stage": stage.name, "fold": fold, "epochs": done.epoch, f"best_{stage.train.best}": abs(done.best),
             "best_epoch": done.best_epoch, "checkpoint": str(folder / stage.name / BEST)}
 
 
@@ -79,7 +80,7 @@ def build_loop(recipe: Recipe, stage: Stage, work: Path, folder: Path, cases: di
     network = cpu.accelerate(network)  # itself where the device is not a CPU
     loss = losses.build(stage.loss)
     step = TrainStep(network, loss, optimizer.build(spec, network), clip_norm=spec.clip_norm,
-                     precision=precision, ranks=ranks)
+                     precision=precision, ranks=ranks, mixup=spec.augment.mixup > 0)
     options = {"seed": spec.seed, "batch_size": spec.batch_size}
     return Loop(
         stage=stage.name, folder=folder, spec=spec, network=network, step=step,

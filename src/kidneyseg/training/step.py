@@ -8,7 +8,9 @@ import mindspore as ms
 import numpy as np
 from mindspore import amp, nn, ops
 
+from kidneyseg.losses import DeepSupervision
 from kidneyseg.training.distributed import Ranks
+from kidneyseg.training.mixup import blended_loss
 
 FIRST_SCALE = 2.0**16  # loss scale of float16; doubled after GROWTH_STEPS finite steps, halved at an overflow
 GROWTH_STEPS = 1000
@@ -22,29 +24,36 @@ class Outcome(NamedTuple):
 
 
 class TrainStep:
-    """Takes one step at a time: ``step(image, target, learning_rate) -> Outcome``.
+    """Takes one step at a time: ``step(image, target, learning_rate) -> Outcome``, with ``mixup`` also ``share``.
 
     The graph is compiled at the first call and again for every new input shape. Gradients are averaged over ranks and
     brought to ``clip_norm`` at most (global L2 norm; 0: not clipped). In float16 the loss is scaled so that small
     gradients survive; a step whose gradients overflow leaves the weights as they are and halves the scale.
 
     Args:
-        network: (N, 1, *S) float32 -> logits, or a tuple of them with deep supervision.
+        network: (N, channels, *S) float32 -> logits, or a tuple of them with deep supervision.
         loss: (logits, target (N, *S) int32) -> scalar.
         precision: what the network computes in; only "float16" needs loss scaling.
+        mixup: blend each batch with itself in reverse order, the batch as it comes having the given share.
     """
 
-    def __init__(self, network: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, *, clip_norm: float, precision: str,
-                 ranks: Ranks) -> None:
+    def __init__(self, network: nn.Cell, loss: DeepSupervision, optimizer: nn.Optimizer, *, clip_norm: float,
+                 precision: str, ranks: Ranks, mixup: bool = False) -> None:
         scaled = precision == "float16"
-        self.network, self.optimizer = network, optimizer
+        self.network, self.loss, self.optimizer = network, loss, optimizer
         self.scaler = amp.DynamicLossScaler(FIRST_SCALE if scaled else 1.0, 2, GROWTH_STEPS)
-        self._run = _compile(network, loss, optimizer, clip_norm, self.scaler if scaled else None, ranks)
+        self._run = _compile(network, loss, optimizer, clip_norm, self.scaler if scaled else None, ranks, mixup)
 
-    def __call__(self, image: np.ndarray, target: np.ndarray, learning_rate: float) -> Outcome:
+    def start_epoch(self, epoch: int) -> None:
+        """Tell the loss, whose side outputs may fade from epoch to epoch."""
+        self.loss.start_epoch(epoch)
+
+    def __call__(self, image: np.ndarray, target: np.ndarray, learning_rate: float,
+                 share: float | None = None) -> Outcome:
         self.network.set_train(True)
         ops.assign(self.optimizer.learning_rate, ms.Tensor(learning_rate, ms.float32))
-        loss, updated = self._run(ms.Tensor(image), ms.Tensor(target))
+        shares = () if share is None else (ms.Tensor(share, ms.float32),)
+        loss, updated = self._run(ms.Tensor(image), ms.Tensor(target), *shares)
         return Outcome(float(loss.asnumpy()), bool(updated.asnumpy()))
 
     def stuck(self) -> bool:
@@ -53,20 +62,20 @@ class TrainStep:
 
 
 def _compile(network: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, clip_norm: float,
-             scaler: amp.DynamicLossScaler | None, ranks: Ranks):
+             scaler: amp.DynamicLossScaler | None, ranks: Ranks, mixup: bool):
     weights = optimizer.parameters
     mean_gradients = nn.DistributedGradReducer(weights, mean=True, degree=ranks.size) if ranks.size > 1 else None
     sum_over_ranks = ops.AllReduce() if ranks.size > 1 else None
 
-    def forward(image: ms.Tensor, target: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
-        value = loss(network(image), target)
+    def forward(image: ms.Tensor, target: ms.Tensor, *share: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
+        value = blended_loss(network, loss, image, target, *share) if mixup else loss(network(image), target)
         return (value if scaler is None else scaler.scale(value)), value
 
     value_and_gradients = ms.value_and_grad(forward, None, weights, has_aux=True)
 
     @ms.jit
-    def run(image: ms.Tensor, target: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
-        (_, value), gradients = value_and_gradients(image, target)
+    def run(image: ms.Tensor, target: ms.Tensor, *share: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
+        (_, value), gradients = value_and_gradients(image, target, *share)
         if mean_gradients is not None:
             gradients = mean_gradients(gradients)
             value = sum_over_ranks(value) / ranks.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,7 +15,10 @@ from kidneyseg.recipe import Recipe, Stage
 
 @dataclass
 class Picture:
-    """One sample to look at: ``image`` (*S) float32 normalised, ``target`` and ``predicted`` (*S) classes."""
+    """One sample to look at: ``image`` (*S) float32 normalised, ``target`` and ``predicted`` (*S) classes.
+
+    Of a stack of slices the image is the middle one.
+    """
 
     image: np.ndarray
     target: np.ndarray
@@ -29,10 +33,11 @@ class Validated:
     loss: float
     picture: Picture
 
-    @property
-    def score(self) -> float:
-        """What the best checkpoint is best in: the mean Dice of the regions."""
-        return float(np.mean(list(self.dice.values())))
+    def score(self, measure: str) -> float:
+        """What the best checkpoint has most of: the mean "dice" of the regions, or the negative "loss"."""
+        if measure == "dice":
+            return float(np.mean(list(self.dice.values())))
+        return -self.loss if math.isfinite(self.loss) else -math.inf
 
 
 def region_names(recipe: Recipe, stage: Stage) -> dict[str, tuple[int, ...]]:
@@ -67,7 +72,7 @@ class Validator:
         self._run = run
 
     def __call__(self, batches: Iterable[tuple[np.ndarray, np.ndarray, list[str]]]) -> Validated:
-        """``batches``: (image (N, 1, *S) float32, target (N, *S) int32, case names)."""
+        """``batches``: (image (N, channels, *S) float32, target (N, *S) int32, case names)."""
         self.network.set_train(False)
         counts: dict[str, np.ndarray] = {}  # case -> (regions, 2): voxels in both masks, in one plus in the other
         losses, picture, fullest, size = [], None, -1, 0
@@ -82,7 +87,7 @@ class Validator:
                 counts[name] = counts.get(name, 0) + self._overlap(target[row], predicted[row])
                 voxels = np.count_nonzero(target[row])
                 if voxels > fullest:
-                    fullest, picture = voxels, Picture(image[row, 0], target[row], predicted[row])
+                    fullest, picture = voxels, Picture(image[row, image.shape[1] // 2], target[row], predicted[row])
         dice = np.mean([np.where(both[:, 1] > 0, 2 * both[:, 0] / np.maximum(both[:, 1], 1), 1.0)
                         for both in counts.values()], axis=0)
         return Validated(dict(zip(self.regions, dice.tolist())), float(np.mean(losses)), picture)
