@@ -63,7 +63,7 @@ def test_overrides_address_stages_by_name_or_index():
         ("stages.fine.region.crop=none; stages.fine.region.gap=4", ["gap of no effect", "crop: none"]),
         ("stages.fine.region.crop=none", ["only when masked or confined"]),
         ("stages.fine.region.crop=box; stages.fine.region.gap=4", ["gap of no effect", "crop: box"]),
-        ("stages.coarse.region.least=64; stages.coarse.region.margin=5", ["least, margin of no effect", "without `of`"]),
+        ("stages.coarse.region.least=64; stages.coarse.region.margin=5", ["least, margin of no effect", "`of`"]),
         ("stages.fine.inference.overlap=0.25", ["overlap and merge", "slices"]),
         ("stages.fine.inference.merge=centre", ["overlap and merge", "slices"]),
         ("stages.fine.inference.mirrors=[z]", ["single slices", "mirror"]),
