@@ -13,14 +13,17 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from kidneyseg.data.batches import Batches
 from kidneyseg.data.cohort import Case, find_cases
 from kidneyseg.data.prepare import prepare, prepare_case
 from kidneyseg.data.prepared import PreparedCase, record_file
 from kidneyseg.data.records import read_records
+from kidneyseg.data.samples import stage_samples
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Recipe, parse_recipe, save_recipe
 from kidneyseg.volume.grid import Grid, sample
-from kidneyseg.volume.nifti import read_mask
+from kidneyseg.volume.intensity import normalise
+from kidneyseg.volume.nifti import read_image, read_mask
 
 
 def recipe(**coarse) -> Recipe:
@@ -95,6 +98,40 @@ def test_geometry_brings_the_slices_back_to_the_scan(data, work):
         back = np.maximum(back, sample(stack, grid, Grid.of(label), 0))
     assert len(grids) == 2
     np.testing.assert_array_equal(back, label)
+
+
+OTHERS = {
+    "whole": ({"shape": [16, 32, 32]}, {"crop": "kidneys", "margin": 10, "least": 64, "voxels": "scan"}),
+    "slabs": ({"slices": 8, "size": [32, 32], "stride": 4, "slice_spacing": 2.0, "near": 3}, {"crop": "slices"}),
+    "stacks": ({"size": [32, 32], "stack": 3, "slice_spacing": 1.5}, {"crop": "box", "masked": True}),
+}
+
+
+def test_records_of_every_sampling_are_its_samples(data, tmp_path):
+    """A second, third and fourth stage on the first; read back in batches they are what was cut."""
+    base = recipe().model_dump(mode="json", exclude_none=True)
+    base["stages"][1:] = [
+        {"name": name, "region": {"of": "coarse"} | region, "sampling": sampling, "targets": [[1], [2]],
+         "network": {"name": "unet3d", "depth": 2}, "loss": {"name": "dice_ce"}}
+        for name, (sampling, region) in OTHERS.items()]
+    made = parse_recipe(base)
+    case = find_cases(data)[0]
+    prepare_case(case, made, tmp_path)
+    scan, label = read_image(case.image), read_mask(case.label).array
+    for stage in made.stages[1:]:
+        grids, samples = stage_samples(scan, label, made, stage)
+        samples = list(samples)
+        found = list(Batches(tmp_path, stage, [case.name], train=False, seed=0, batch_size=5).epoch(0))
+        image, target = (np.concatenate([batch[k] for batch in found]) for k in (0, 1))
+        assert image.shape == (len(samples), stage.channels, *stage.sampling.window)
+        np.testing.assert_array_equal(target, np.stack([s.label for s in samples]))
+        middle = image[:, stage.channels // 2].reshape(len(samples), *stage.sampling.window)
+        np.testing.assert_array_equal(middle, normalise(np.stack([s.image for s in samples]), 119.84, 103.80))
+        if stage.channels > 1:
+            [grid] = grids
+            np.testing.assert_array_equal(image[1:, 0], image[:-1, 1])
+            np.testing.assert_array_equal(image[-1, 2], image[-1, 1])
+            assert len(samples) == grid.shape[0]
 
 
 def test_done_cases_are_skipped_and_stay_as_they_are(data, work):

@@ -45,7 +45,7 @@ def prepare_blobs(work: Path, recipe: Recipe) -> None:
         folder.mkdir(parents=True)
         stages = {}
         for stage in recipe.stages:
-            shape = stage.sampling.patch if stage.dims == 3 else stage.sampling.size
+            shape = stage.sampling.window
             samples = [blob(shape, [number, index], stage.classes) for index in range(SLICES)]
             flags = write_records(record_file(folder, case, stage.name), case, samples)
             stages[stage.name] = PreparedStage(foreground=flags, grids=[])

@@ -8,7 +8,7 @@ from mindspore import nn, ops
 
 
 class Probabilities(nn.Cell):
-    """A network with the softmax over its classes inside the graph: (N, 1, *S) -> (N, classes, *S) float32."""
+    """A network with the softmax over its classes inside the graph: (N, channels, *S) -> (N, classes, *S) float32."""
 
     def __init__(self, network: nn.Cell) -> None:
         super().__init__(auto_prefix=False)
