@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage as ndi
 
-from kidneyseg.data.augment import Augmentation, Draw
+from kidneyseg.data.augment import Augmentation, Draw, Tone
+from kidneyseg.data.movement import Moves
 from kidneyseg.recipe import Augment, Intensity
 from kidneyseg.volume.intensity import normalise
 
 INTENSITY = Intensity(mean=100, std=50)
-EVERYTHING = Augment(flip=0.5, rotate=30, scale=0.2, shift=0.1, brightness=0.3, contrast=0.3, gamma=0.3, noise=0.1,
-                     blur=1.0, probability=0.7)
+EVERYTHING = Augment(
+    flip=0.5, flip_axes="zyx", rotate=30, scale=[0.6, 1.3], shift=0.1, brightness=0.3, contrast=[0.6, 1.5], gamma=0.3,
+    noise=0.1, blur=1.0, elastic={"probability": 0.2}, equalise=0.3, probability=0.7,
+    lesion={"classes": [2], "brightness": 0.4, "contrast": 0.2, "gamma": [0.5, 2]},
+)
 
 
 def smooth(shape, seed=0) -> np.ndarray:
@@ -45,59 +51,36 @@ def test_all_off_draws_nothing():
 def test_draws_stay_in_range_and_reach_both_ends():
     drawn = [augmentation().draw(np.random.default_rng(seed)) for seed in range(2000)]
     for values, low, high in (
-        ([d.rotate for d in drawn], -30, 30), ([d.scale for d in drawn], 0.8, 1.2),
-        ([d.shift[0] for d in drawn], -0.1, 0.1), ([d.gamma for d in drawn], 0.7, 1.3),
-        ([d.contrast for d in drawn], 0.7, 1.3), ([d.brightness for d in drawn], -0.3, 0.3),
+        ([d.moves.rotate for d in drawn], -30, 30), ([d.moves.scale for d in drawn], 0.6, 1.3),
+        ([d.moves.shift[0] for d in drawn], -0.1, 0.1), ([d.tone.gamma for d in drawn], 0.7, 1.3),
+        ([d.tone.contrast for d in drawn], 0.6, 1.5), ([d.tone.brightness for d in drawn], -0.3, 0.3),
         ([d.noise for d in drawn], 0, 0.1), ([d.blur for d in drawn], 0, 1),
+        ([d.lesion.gamma for d in drawn], 0.5, 2), ([d.lesion.contrast for d in drawn], 0.8, 1.2),
+        ([d.lesion.brightness for d in drawn], -0.4, 0.4),
+        ([d.moves.elastic.sigma for d in drawn if d.moves.elastic], 3, 5),
+        ([d.moves.elastic.magnitude for d in drawn if d.moves.elastic], 100, 200),
     ):
         span = high - low
         assert low <= min(values) < low + 0.05 * span and high - 0.05 * span < max(values) <= high
-    applied = np.mean([d.rotate != 0 for d in drawn])
-    assert abs(applied - 0.7) < 0.04 and abs(np.mean([d.flips[0] for d in drawn]) - 0.5) < 0.04
+    for share, expected in (
+        (np.mean([d.moves.rotate != 0 for d in drawn]), 0.7), (np.mean([d.lesion.gamma != 1 for d in drawn]), 0.7),
+        (np.mean([d.moves.elastic is not None for d in drawn]), 0.2), (np.mean([d.equalise for d in drawn]), 0.3),
+        *((np.mean([axis in d.moves.flips for d in drawn]), 0.5) for axis in "zyx"),
+    ):
+        assert abs(share - expected) < 0.04
 
 
-@pytest.mark.parametrize("flips, axes", [((True, False), (-2,)), ((False, True), (-1,)), ((True, True), (-2, -1))])
-def test_flips_mirror_in_plane(flips, axes):
-    image, label = smooth((4, 12, 15)), np.random.default_rng(1).integers(0, 3, (4, 12, 15), np.uint8)
-    got, moved = augmentation().apply(image, label, Draw(flips=flips))
-    np.testing.assert_array_equal(moved, np.flip(label, axes))
-    np.testing.assert_allclose(got, normalise(np.flip(image, axes), 100, 50), rtol=1e-6, atol=1e-6)
-
-
-def test_quarter_turn_is_numpys():
-    image = smooth((3, 20, 20))
-    label = (image > 128).astype(np.uint8)
-    got, moved = augmentation().apply(image, label, Draw(rotate=90))
-    np.testing.assert_array_equal(moved, np.rot90(label, axes=(1, 2)))
-    np.testing.assert_allclose(got, normalise(np.rot90(image, axes=(1, 2)), 100, 50), atol=1.01 / 50)
-
-
-def test_shift_moves_by_whole_pixels_and_brings_in_air():
-    image = smooth((2, 20, 40))
-    got, moved = augmentation().apply(image, image, Draw(shift=(0.1, -0.05)))  # 2 rows down, 2 columns left
-    expected = np.zeros_like(image)
-    expected[:, 2:, :-2] = image[:, :-2, 2:]
-    np.testing.assert_array_equal(moved, expected)
-    np.testing.assert_allclose(got, normalise(expected, 100, 50), atol=1.01 / 50)
-
-
-def test_rotation_and_scale_agree_with_scipy_and_image_with_label():
-    image = smooth((2, 60, 60))
-    drawn = Draw(rotate=20, scale=1.15)
-    got, moved = augmentation().apply(image, (image > 150).astype(np.uint8), drawn)
-    angle, centre = np.deg2rad(20), 29.5
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / 1.15  # (y, x), output to input
-    offset = centre - turn @ [centre, centre]
-    expected = np.stack([ndi.affine_transform(s.astype(float), turn, offset, order=1) for s in image])
-    inner = np.s_[:, 10:-10, 10:-10]
-    assert np.abs(got * 50 + 100 - expected)[inner].max() < 3
-    disagree = (moved.astype(bool) != (expected > 150)) & (np.abs(expected - 150) > 12)
-    assert not disagree[inner].any() and moved[inner].any()
+def test_what_is_added_to_a_recipe_leaves_the_other_draws_as_they_were():
+    plain = Augment(rotate=20, blur=1)
+    more = plain.model_copy(update={"elastic": EVERYTHING.elastic, "lesion": EVERYTHING.lesion, "equalise": 0.5})
+    for seed in range(20):
+        one, two = (augmentation(spec).draw(np.random.default_rng(seed)) for spec in (plain, more))
+        assert one == replace(two, lesion=Tone(), equalise=False, moves=replace(two.moves, elastic=None))
 
 
 def test_intensity_follows_its_formula():
     image = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    got, _ = augmentation().apply(image, image, Draw(gamma=1.2, contrast=0.9, brightness=-0.2))
+    got, _ = augmentation().apply(image, image, Draw(tone=Tone(1.2, 0.9, -0.2)))
     expected = (255 * (image / 255.0) ** 1.2 - 100) / 50 * 0.9 - 0.2
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
@@ -116,3 +99,61 @@ def test_blur_is_an_in_plane_gaussian():
     got, _ = augmentation().apply(image, image, Draw(blur=1.5))
     expected = ndi.gaussian_filter(normalise(image, 100, 50), (0, 1.5, 1.5), truncate=3.5)
     np.testing.assert_allclose(got[:, 8:-8, 8:-8], expected[:, 8:-8, 8:-8], atol=0.02)
+
+
+@pytest.mark.parametrize("shape", [(4, 20, 24), (20, 24)])
+def test_lesions_change_by_their_own_formula_first(shape):
+    image, label = smooth(shape), np.random.default_rng(1).integers(0, 3, shape, np.uint8)
+    got, _ = augmentation().apply(image, label, Draw(tone=Tone(1.2, 0.9, -0.2), lesion=Tone(0.8, 1.1, 0.3)))
+    x = image / 255.0
+    lesion = np.clip(((255 * x**0.8 - 100) / 50 * 1.1 + 0.3) * 50 + 100, 0, 255)
+    grey = np.where(label == 2, lesion, 255 * x)
+    np.testing.assert_allclose(got, (255 * (grey / 255) ** 1.2 - 100) / 50 * 0.9 - 0.2, rtol=1e-5, atol=1e-5)
+
+
+def test_a_stack_moves_as_one_and_keeps_the_labels_of_its_middle():
+    stack = smooth((5, 20, 24))
+    label = (stack[2] > 128).astype(np.uint8) * 2
+    draw = Draw(moves=Moves(flips="zx", shift=(0.1, 0)), lesion=Tone(brightness=1.0))
+    got, moved = augmentation().apply(stack, label, draw)
+    expected, where = np.zeros_like(stack), np.zeros_like(label)
+    expected[:, 2:], where[2:] = stack[::-1, :-2, ::-1], label[:-2, ::-1]
+    np.testing.assert_array_equal(moved, where)
+    changed = np.clip(normalise(expected, 100, 50) + 1.0, -2, 155 / 50) * (where == 2)
+    np.testing.assert_allclose(got, np.where(where == 2, changed, normalise(expected, 100, 50)), atol=1.01 / 50)
+
+
+def test_equalisation_makes_the_histogram_of_all_slices_together_flat():
+    image = np.stack([smooth((50, 50), seed) // (seed + 2) for seed in range(4)])
+    got, _ = augmentation().apply(image, image, Draw(equalise=True))
+    grey = np.rint(got * 50 + 100)
+    values, counts = np.unique(image, return_counts=True)
+    ranks = (np.cumsum(counts) - counts[0]) / (image.size - counts[0])  # of all voxels but the darkest
+    np.testing.assert_allclose(grey, np.rint(255 * ranks)[np.searchsorted(values, image)], atol=1)
+
+
+def test_equalisation_leaves_air_and_a_flat_image_alone():
+    image = smooth((40, 40))
+    image[:, :20] = 0
+    got, _ = augmentation().apply(image, image, Draw(equalise=True))
+    assert (got[:, :20] == normalise(np.uint8([0]), 100, 50)).all() and got[:, 20:].max() == np.float32(155 / 50)
+    flat = np.full((8, 8), 70, np.uint8)
+    assert (augmentation().apply(flat, flat, Draw(equalise=True))[0] == normalise(flat, 100, 50)).all()
+
+
+def test_a_volumes_own_moments_are_taken_before_its_tone_changes():
+    image = smooth((4, 20, 20))
+    own = Augmentation(EVERYTHING, Intensity(per_volume=True))
+    plain, _ = own.apply(image, image, Draw())
+    assert abs(plain.mean()) < 1e-5 and abs(plain.std() - 1) < 1e-5
+    brighter, _ = own.apply(image, image, Draw(tone=Tone(brightness=0.25)))
+    np.testing.assert_allclose(brighter, plain + 0.25, atol=1e-5)
+
+
+def test_clip_keeps_to_the_range_of_the_clipped_hu():
+    image = smooth((4, 20, 20))
+    draw = Draw(tone=Tone(contrast=1.5), noise=0.5, blur=0.5)
+    wild, _ = augmentation().apply(image, image, draw)
+    tame, _ = augmentation(Augment(clip=True)).apply(image, image, draw)
+    np.testing.assert_array_equal(tame, np.clip(wild, np.float32(-2), np.float32(3.1)))
+    assert wild.min() < -2 and wild.max() > 3.1

@@ -7,8 +7,26 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from kidneyseg.data.movement import Elastic, Movement, Moves
 from kidneyseg.recipe import Augment, Intensity
+from kidneyseg.recipe.training import Range
 from kidneyseg.volume.intensity import moments
+
+GREY = np.arange(256)
+
+
+@dataclass(frozen=True)
+class Tone:
+    """A change of intensity: ``gamma`` of the 0-1 range of the clipped HU, then ``contrast`` around the mean and
+    ``brightness`` of the normalised image. The default changes nothing."""
+
+    gamma: float = 1.0
+    contrast: float = 1.0
+    brightness: float = 0.0
+
+    def __call__(self, grey: np.ndarray, mean: float, std: float) -> np.ndarray:
+        """Grey values in 0-255 -> float64 of the same shape, normalised with ``mean`` and ``std`` and changed."""
+        return (255 * (grey / 255) ** self.gamma - mean) / std * self.contrast + self.brightness
 
 
 @dataclass(frozen=True)
@@ -16,23 +34,18 @@ class Draw:
     """One sample's changes; the defaults change nothing.
 
     Attributes:
-        flips: mirror along y, along x.
-        rotate: degrees, counter-clockwise as displayed.
-        scale: magnification.
-        shift: (y, x), fraction of the image's size.
-        gamma, contrast, brightness: of the intensity, see :meth:`Augmentation.apply`.
+        moves: of the geometry.
+        tone, lesion: of the whole intensity, and first of that in ``Augment.lesion.classes``.
+        equalise: the histogram.
         blur: sigma in voxels, in plane.
         noise: standard deviation, in standard deviations of the normalised image.
         noise_seed: of the noise's own generator.
     """
 
-    flips: tuple[bool, bool] = (False, False)
-    rotate: float = 0.0
-    scale: float = 1.0
-    shift: tuple[float, float] = (0.0, 0.0)
-    gamma: float = 1.0
-    contrast: float = 1.0
-    brightness: float = 0.0
+    moves: Moves = Moves()
+    tone: Tone = Tone()
+    lesion: Tone = Tone()
+    equalise: bool = False
     blur: float = 0.0
     noise: float = 0.0
     noise_seed: int = 0
@@ -43,84 +56,84 @@ class Augmentation:
 
     Args:
         spec: ranges and probabilities.
-        intensity: says what mean and standard deviation normalise an image.
+        intensity: how the image is normalised.
     """
 
     def __init__(self, spec: Augment, intensity: Intensity):
         self.spec, self.intensity = spec, intensity
+        self.inside = np.isin(GREY, spec.lesion.classes)
 
     def draw(self, rng: np.random.Generator) -> Draw:
-        """Changes for one sample; each but the flips is there with ``spec.probability``."""
+        """Changes for one sample, each with its probability."""
         spec = self.spec
 
-        def around(centre: float, half_range: float) -> float:
-            offset = rng.uniform(-half_range, half_range)
-            return centre + offset if rng.random() < spec.probability else centre
+        def sometimes(value: float, otherwise: float) -> float:
+            return value if rng.random() < spec.probability else otherwise
 
-        return Draw(
-            flips=(rng.random() < spec.flip, rng.random() < spec.flip),
-            rotate=around(0, spec.rotate),
-            scale=around(1, spec.scale),
-            shift=(around(0, spec.shift), around(0, spec.shift)),
-            gamma=around(1, spec.gamma),
-            contrast=around(1, spec.contrast),
-            brightness=around(0, spec.brightness),
-            blur=abs(around(0, spec.blur)),
-            noise=abs(around(0, spec.noise)),
-            noise_seed=int(rng.integers(2**31)),
-        )
+        def around(half_range: float) -> float:
+            return sometimes(rng.uniform(-half_range, half_range), 0.0)
+
+        def factor(of: Range) -> float:
+            return sometimes(rng.uniform(*of) if isinstance(of, tuple) else 1 + rng.uniform(-of, of), 1.0)
+
+        # What a seed draws stays the same as long as the order of these lines does: new ones go to the end.
+        flips = "".join(axis for axis in spec.flip_axes if rng.random() < spec.flip)
+        moves = {"flips": flips, "rotate": around(spec.rotate), "scale": factor(spec.scale),
+                 "shift": (around(spec.shift), around(spec.shift))}
+        tone = Tone(factor(spec.gamma), factor(spec.contrast), around(spec.brightness))
+        blur, noise, seed = abs(around(spec.blur)), abs(around(spec.noise)), int(rng.integers(2**31))
+        elastic = Elastic(rng.uniform(*spec.elastic.sigma), rng.uniform(*spec.elastic.magnitude), seed)
+        if rng.random() >= spec.elastic.probability:
+            elastic = None
+        lesion = Tone(factor(spec.lesion.gamma), factor(spec.lesion.contrast), around(spec.lesion.brightness))
+        return Draw(moves=Moves(**moves, elastic=elastic), tone=tone, lesion=lesion,
+                    equalise=rng.random() < spec.equalise, blur=blur, noise=noise, noise_seed=seed)
 
     def apply(self, image: np.ndarray, label: np.ndarray, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
         """The changed sample.
 
-        Geometry moves image (linear, air outside) and label (nearest, background outside) alike, every slice of a
-        volume by the same in-plane transform. Gamma acts on the 0-1 range of the clipped HU, contrast and brightness
-        on the normalised image (contrast around the mean); with normalisation they are one table of 256 values.
+        Geometry comes first, see :class:`Movement`; then histogram equalisation of the whole image at once, the two
+        changes of tone, which with normalisation are one table of 256 values each, blur and noise.
 
         Args:
-            image: uint8, (z, y, x), (y, x), or (channels, y, x) of a stack of slices.
-            label: uint8, same shape; (y, x) of a stack.
+            image: uint8, (z, y, x) of a volume or a stack of slices, or (y, x).
+            label: uint8, the image's shape; of a stack (y, x), the labels of its middle slice, which say for all its
+                slices where a lesion is.
 
         Returns:
             image: float32, normalised; label: uint8. New arrays of the same shapes.
         """
-        matrix = _matrix(draw, image.shape[-2:])
-        image, label = (_move(array, draw, matrix, how) for array, how in
-                        ((image, cv2.INTER_LINEAR), (label, cv2.INTER_NEAREST)))
-        changed = self._table(draw, *moments(image, self.intensity))[image]
+        move = Movement(draw.moves, image.shape[-2:])
+        image, label = move(image, cv2.INTER_LINEAR), move(label, cv2.INTER_NEAREST)
+        if draw.equalise:
+            image = cv2.equalizeHist(_flat(image)).reshape(image.shape)
+        mean, std = moments(image, self.intensity)
+        changed = self._toned(image, label, draw, mean, std)
         if draw.blur > 0:
             for plane in changed.reshape(-1, *changed.shape[-2:]):
                 cv2.GaussianBlur(plane, (0, 0), draw.blur, dst=plane)
         if draw.noise > 0:
             noise = np.random.default_rng(draw.noise_seed).standard_normal(changed.shape, dtype=np.float32)
             changed += np.float32(draw.noise) * noise
+        if self.spec.clip:
+            low, high = Tone()(GREY[[0, -1]], mean, std)
+            np.clip(changed, np.float32(low), np.float32(high), out=changed)
         return changed, label
 
-    def _table(self, draw: Draw, mean: float, std: float) -> np.ndarray:
-        """What each of the 256 grey values becomes."""
-        grey = 255 * (np.arange(256) / 255) ** draw.gamma
-        normalised = (grey - mean) / std
-        return (normalised * draw.contrast + draw.brightness).astype(np.float32)
+    def _toned(self, image: np.ndarray, label: np.ndarray, draw: Draw, mean: float, std: float) -> np.ndarray:
+        changed = _look_up(draw.tone(GREY, mean, std).astype(np.float32), image)
+        if draw.lesion != Tone():
+            grey = np.clip(draw.lesion(GREY, mean, std) * std + mean, 0, 255)
+            inside = _look_up(self.inside.astype(np.uint8), label).view(bool)
+            np.copyto(changed, _look_up(draw.tone(grey, mean, std).astype(np.float32), image), where=inside)
+        return changed
 
 
-def _matrix(draw: Draw, size: tuple[int, int]) -> np.ndarray | None:
-    """The (2, 3) matrix, in (x, y) pixels, of rotation and scale around the centre and shift; None if it is nothing."""
-    if draw.rotate == 0 and draw.scale == 1 and draw.shift == (0, 0):
-        return None
-    height, width = size
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), draw.rotate, draw.scale)
-    matrix[:, 2] += draw.shift[1] * width, draw.shift[0] * height
-    return matrix
+def _flat(array: np.ndarray) -> np.ndarray:
+    """All rows of all slices under each other, the kind of image that OpenCV works on."""
+    return array.reshape(-1, array.shape[-1])
 
 
-def _move(array: np.ndarray, draw: Draw, matrix: np.ndarray | None, interpolation: int) -> np.ndarray:
-    """``array`` flipped and moved in plane, as a new contiguous array."""
-    axes = [axis for axis, flip in zip((-2, -1), draw.flips) if flip]
-    array = np.ascontiguousarray(np.flip(array, axes))
-    if matrix is None:
-        return array.copy() if not axes else array
-    out = np.empty_like(array)
-    height, width = array.shape[-2:]
-    for source, target in zip(array.reshape(-1, height, width), out.reshape(-1, height, width)):
-        cv2.warpAffine(source, matrix, (width, height), dst=target, flags=interpolation)
-    return out
+def _look_up(table: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """``table[image]``, several times as fast."""
+    return cv2.LUT(_flat(image), table).reshape(image.shape)

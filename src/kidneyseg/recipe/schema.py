@@ -124,6 +124,7 @@ class Stage(Model):
             raise ValueError(f"loss.weights {list(weights)} must have one for each of {self.classes} classes, the "
                              "background's first")
         self._check_inference()
+        self._check_training()
         return self
 
     def _check_inference(self) -> None:
@@ -137,6 +138,17 @@ class Stage(Model):
             raise ValueError(f"inference.mirrors {list(spec.mirrors)} must each name other axes")
         if "z" in axes and self.dims == 2 and self.channels == 1:
             raise ValueError("inference.mirrors: single slices have no z to mirror")
+
+    def _check_training(self) -> None:
+        """Refuse what training would have to ignore."""
+        augment, side = self.train.augment, self.loss.side
+        if "z" in augment.flip_axes and self.dims == 2 and self.channels == 1:
+            raise ValueError("train.augment.flip_axes: single slices have no z to mirror")
+        if not set(augment.lesion.classes) <= set(range(1, self.classes)):
+            raise ValueError(f"train.augment.lesion.classes {list(augment.lesion.classes)} must be of classes "
+                             f"1-{self.classes - 1}, one per target")
+        if side != type(side)() and not self.network.deep_supervision:
+            raise ValueError("loss.side weighs the side outputs of a network with deep_supervision: true")
 
     @property
     def classes(self) -> int:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from kidneyseg.recipe.model import Model
 
-Range = Annotated[float, Field(ge=0)] | tuple[float, float]
+
+def _rising(pair: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < pair[0] <= pair[1]:
+        raise ValueError(f"{list(pair)} must be [low, high], 0 < low <= high")
+    return pair
+
+
+Pair = Annotated[tuple[float, float], AfterValidator(_rising)]
+Range = Annotated[float, Field(ge=0, lt=1)] | Pair
 """Of a random factor: 0.1 draws from 0.9-1.1, [0.6, 1.5] from just that."""
 Axes = Annotated[str, Field(pattern="^z?y?x?$")]
 """Some of the axes, for example "yx"."""
@@ -48,11 +56,14 @@ class Loss(Model):
 
 class Elastic(Model):
     """Smooth random displacement in plane: noise blurred by ``sigma`` voxels times ``magnitude``, each drawn from its
-    range."""
+    range.
+
+    As in MONAI's Rand3DElastic the blur counts along z, too: (3, 5) and (100, 200) displace by 1-3 voxels.
+    """
 
     probability: float = Field(0.0, ge=0, le=1)
-    sigma: tuple[float, float] = (3, 5)
-    magnitude: tuple[float, float] = (100, 200)
+    sigma: Pair = (3, 5)
+    magnitude: Pair = (100, 200)
 
 
 class Lesion(Model):
@@ -63,14 +74,21 @@ class Lesion(Model):
     contrast: Range = 0.0
     gamma: Range = 0.0
 
+    @model_validator(mode="after")
+    def _somewhere(self) -> Lesion:
+        if not self.classes and (self.brightness, self.contrast, self.gamma) != (0, 0, 0):
+            raise ValueError("classes must say inside which classes the intensity changes")
+        return self
+
 
 class Augment(Model):
     """Random changes of training samples; 0 turns one off. Geometry is shared by image and mask.
 
     flip: probability per axis of ``flip_axes``; rotate: degrees in plane; scale, contrast, gamma: ranges of factors;
     shift: fraction of the in-plane size; brightness, noise: standard deviations; blur: sigma in voxels; equalise:
-    probability of histogram equalisation; mixup: alpha of the Beta distribution that blends a batch with itself;
-    probability: chance that each of the others is applied to a sample.
+    probability of histogram equalisation; clip: what has changed stays in the range of the clipped HU; mixup: alpha of
+    the Beta distribution that blends a batch with itself; probability: chance that each of the others is applied to a
+    sample.
     """
 
     flip: float = Field(0.5, ge=0, le=1)
@@ -86,6 +104,7 @@ class Augment(Model):
     equalise: float = Field(0.0, ge=0, le=1)
     noise: float = Field(0.05, ge=0)
     blur: float = Field(0.0, ge=0)
+    clip: bool = False
     mixup: float = Field(0.0, ge=0)
     probability: float = Field(0.5, ge=0, le=1)
 
@@ -108,8 +127,8 @@ class Sampler(Model):
 class Schedule(Model):
     """Learning rate: linear ``start`` -> ``peak`` over ``warmup`` steps, then, by ``kind``:
 
-    cosine: half a cosine to ``end`` at the last step; exponential: times ``factor`` after every epoch, to ``end`` at
-    least; constant: as it is.
+    cosine: half a cosine to ``end`` at the last step; exponential: times ``factor`` after every epoch, down to ``end``;
+    constant: as it is.
     """
 
     kind: Literal["cosine", "exponential", "constant"] = "cosine"
@@ -118,6 +137,14 @@ class Schedule(Model):
     end: float = Field(1e-5, ge=0)
     warmup: int = Field(1500, ge=0)
     factor: float = Field(0.985, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Schedule:
+        useless = {"cosine": ("factor",), "exponential": (), "constant": ("factor", "end")}[self.kind]
+        for key in useless:
+            if getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} is of no effect with kind: {self.kind}: leave it out")
+        return self
 
 
 class Train(Model):
@@ -139,3 +166,9 @@ class Train(Model):
     validate_every: int = Field(1, ge=1)
     checkpoint_every: int = Field(200, ge=0)
     seed: int = Field(2022, ge=0)
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Train:
+        if self.augment.mixup and self.batch_size < 2:
+            raise ValueError("augment.mixup blends the samples of a batch: batch_size must be 2 or more")
+        return self
