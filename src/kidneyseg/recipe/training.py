@@ -15,8 +15,16 @@ def _rising(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def _positive(factor: float | tuple[float, float]) -> float | tuple[float, float]:
+    if isinstance(factor, tuple):
+        return _rising(factor)
+    if not 0 <= factor < 1:
+        raise ValueError(f"{factor} must be at least 0 and less than 1")
+    return factor
+
+
 Pair = Annotated[tuple[float, float], AfterValidator(_rising)]
-Range = Annotated[float, Field(ge=0, lt=1)] | Pair
+Range = Annotated[float | tuple[float, float], AfterValidator(_positive)]
 """Of a random factor: 0.1 draws from 0.9-1.1, [0.6, 1.5] from just that."""
 Axes = Annotated[str, Field(pattern="^z?y?x?$")]
 """Some of the axes, for example "yx"."""
