@@ -1,7 +1,8 @@
 // dW[co, ci, tap] = sum over positions p of dy[p, co] * x[p * stride + tap, ci]
 //
-// Channels-last, a row of positions is a tall thin matrix, and each tap a product of two of them: 6 input channels by
-// 16 output channels are kept in registers (12 vectors of 8) while a row of positions goes by.
+// Each tap is a product of two tall thin matrices: up to 6 input channels by 16 output channels are kept in registers
+// (12 vectors of 8) while positions go by. A tile of output rows and the input rows under it are packed first, so that
+// both lie in the first cache, without gaps, for all taps of a pair of channel blocks.
 #include "weights_gradient.h"
 
 #include <algorithm>
@@ -13,74 +14,141 @@ namespace {
 
 typedef float Vector __attribute__((vector_size(32), aligned(4)));
 constexpr int kLanes = 8, kBlock = 16, kRows = 6;
-constexpr int64_t kInputs = 48;  // input channels of one task: its sums and three rows of its input fit the cache
-constexpr int kSlotSums = kSlotWork, kSlotPadded = kSlotWork + 1;
+constexpr int64_t kTile = 256;   // positions of a tile, about: 16 KiB of 16 output channels
+constexpr int64_t kInputs = 48;  // input channels of one task, at most
+constexpr int kSlotSums = kSlotWork, kSlotPacked = kSlotWork + 1;
 
-// sums[ROWS][16] += x (positions, ROWS)^T dy (positions, 16)
+struct Axis {
+  int64_t taps, stride, dilation, padding, in, out;
+  int64_t reach(int64_t outputs) const { return (outputs - 1) * stride + (taps - 1) * dilation + 1; }
+};
+
+struct Problem {
+  Axis d, h, w;
+  int64_t n, ci, co;
+  const float *x, *dy;
+  int64_t taps() const { return d.taps * h.taps * w.taps; }
+  int64_t outputs() const { return (co + kBlock - 1) / kBlock; }  // blocks of output channels
+};
+
+// sums (ROWS, 16) += x^T dy over `rows` rows of `positions`; x (.., ROWS) and dy (.., 16) are packed.
 template <int ROWS>
-void multiply(const float *x, int64_t x_step, const float *dy, int64_t dy_step, int64_t positions, float *sums) {
+void multiply(const float *x, int64_t x_step, int64_t x_row, const float *dy, int64_t rows, int64_t positions,
+              float *sums) {
   Vector acc[ROWS][2];
   for (int r = 0; r < ROWS; ++r) {
     for (int v = 0; v < 2; ++v) acc[r][v] = *reinterpret_cast<const Vector *>(sums + r * kBlock + v * kLanes);
   }
-  for (int64_t p = 0; p < positions; ++p) {
-    const Vector low = *reinterpret_cast<const Vector *>(dy), high = *reinterpret_cast<const Vector *>(dy + kLanes);
+  for (int64_t row = 0; row < rows; ++row, x += x_row) {
+    const float *at = x;
+    for (int64_t p = 0; p < positions; ++p, at += x_step, dy += kBlock) {
+      const Vector low = *reinterpret_cast<const Vector *>(dy), high = *reinterpret_cast<const Vector *>(dy + kLanes);
 #pragma GCC unroll 6
-    for (int r = 0; r < ROWS; ++r) {
-      acc[r][0] += x[r] * low;
-      acc[r][1] += x[r] * high;
+      for (int r = 0; r < ROWS; ++r) {
+        acc[r][0] += at[r] * low;
+        acc[r][1] += at[r] * high;
+      }
     }
-    x += x_step;
-    dy += dy_step;
   }
   for (int r = 0; r < ROWS; ++r) {
     for (int v = 0; v < 2; ++v) *reinterpret_cast<Vector *>(sums + r * kBlock + v * kLanes) = acc[r][v];
   }
 }
 
-using Multiply = void (*)(const float *, int64_t, const float *, int64_t, int64_t, float *);
+using Multiply = void (*)(const float *, int64_t, int64_t, const float *, int64_t, int64_t, float *);
 constexpr Multiply kMultiply[kRows + 1] = {nullptr,     multiply<1>, multiply<2>, multiply<3>,
                                            multiply<4>, multiply<5>, multiply<6>};
 
-struct Axis {
-  int64_t taps, stride, dilation, padding, in, out;
-  int64_t source(int64_t tap, int64_t position) const { return position * stride + tap * dilation - padding; }
-  // Output positions whose source at `tap` lies inside the input.
-  int64_t begin(int64_t tap) const {
-    const int64_t lack = padding - tap * dilation;
-    return lack <= 0 ? 0 : std::min(out, (lack + stride - 1) / stride);
-  }
-  int64_t end(int64_t tap) const {
-    const int64_t room = in - 1 - tap * dilation + padding;
-    return room < 0 ? 0 : std::min(out, room / stride + 1);
-  }
+// Channels [first, first + count), cut into groups of at most kRows, as even as can be.
+struct Groups {
+  int64_t first, count, groups;
+  Groups(int64_t first_channel, int64_t channels)
+      : first(first_channel), count(channels), groups((channels + kRows - 1) / kRows) {}
+  int64_t begin(int64_t group) const { return count * group / groups; }
+  int64_t size(int64_t group) const { return begin(group + 1) - begin(group); }
 };
 
-struct Problem {
-  Axis d, h, w;
-  int64_t ci, co;
-  const float *x;
-};
+// Rows [first, first + rows) of dy at (n, od), all output channels -> (output block, row, w, 16), zeros behind the last
+// channel.
+void pack_outputs(const Problem &p, int64_t n, int64_t od, int64_t first, int64_t rows, float *packed) {
+  const float *source = p.dy + ((n * p.d.out + od) * p.h.out + first) * p.w.out * p.co;
+  for (int64_t block = 0; block < p.outputs(); ++block) {
+    const int64_t channels = std::min<int64_t>(kBlock, p.co - block * kBlock);
+    for (int64_t i = 0; i < rows * p.w.out; ++i, packed += kBlock) {
+      const float *from = source + i * p.co + block * kBlock;
+      if (channels == kBlock) {
+        std::memcpy(packed, from, kBlock * sizeof(float));
+      } else {
+        std::fill(std::copy_n(from, channels, packed), packed + kBlock, 0.0f);
+      }
+    }
+  }
+}
 
-// Adds one row of output positions for 16 output channels, dy_row[w * dy_step + 0..15], and `inputs` input channels
-// from `first_input` on. sums: (taps, inputs, 16).
-void add_row(const Problem &p, int64_t n, int64_t od, int64_t oh, const float *dy_row, int64_t dy_step,
-             int64_t first_input, int64_t inputs, float *sums) {
-  for (int64_t kd = 0; kd < p.d.taps; ++kd) {
-    const int64_t id = p.d.source(kd, od);
-    if (id < 0 || id >= p.d.in) continue;
-    for (int64_t kh = 0; kh < p.h.taps; ++kh) {
-      const int64_t ih = p.h.source(kh, oh);
-      if (ih < 0 || ih >= p.h.in) continue;
-      const float *x_row = p.x + ((n * p.d.in + id) * p.h.in + ih) * p.w.in * p.ci + first_input;
-      for (int64_t kw = 0; kw < p.w.taps; ++kw) {
-        const int64_t first = p.w.begin(kw), count = p.w.end(kw) - first;
-        if (count <= 0) continue;
-        const float *x = x_row + p.w.source(kw, first) * p.ci;
-        float *tap_sums = sums + ((kd * p.h.taps + kh) * p.w.taps + kw) * inputs * kBlock;
-        for (int64_t ci = 0; ci < inputs; ci += kRows) {
-          const int64_t rows = std::min<int64_t>(kRows, inputs - ci);
-          kMultiply[rows](x + ci, p.w.stride * p.ci, dy_row + first * dy_step, dy_step, count, tap_sums + ci * kBlock);
+// Input row (n, id, ih) for one group of channels, with the padding around it -> (width, group).
+void pack_input_row(const Problem &p, int64_t n, int64_t id, int64_t ih, int64_t channel, int64_t size, int64_t width,
+                    float *packed) {
+  if (ih < 0 || ih >= p.h.in) {
+    std::fill_n(packed, width * size, 0.0f);
+    return;
+  }
+  const int64_t before = std::min(p.w.padding, width), there = std::min(p.w.in, width - before);
+  packed = std::fill_n(packed, before * size, 0.0f);
+  const float *from = p.x + ((n * p.d.in + id) * p.h.in + ih) * p.w.in * p.ci + channel;
+  // A whole vector at a time: what it holds behind the group is overwritten by the next. Not where x may end.
+  for (int64_t w = 0; w + kLanes < there; ++w, from += p.ci, packed += size) std::memcpy(packed, from, sizeof(Vector));
+  for (int64_t w = std::max<int64_t>(0, there - kLanes); w < there; ++w, from += p.ci) {
+    packed = std::copy_n(from, size, packed);
+  }
+  std::fill_n(packed, (width - before - there) * size, 0.0f);
+}
+
+// Adds what the output rows [first, first + rows) at (n, od) give to sums (group, kd, output block, kh, kw, size, 16),
+// the groups one after another.
+void add_tile(const Problem &p, const Groups &inputs, int64_t n, int64_t od, int64_t first, int64_t rows,
+              float *packed, float *sums) {
+  const int64_t width = p.w.reach(p.w.out), height = p.h.reach(rows), area = rows * p.w.out * kBlock;
+  float *packed_inputs = packed + p.outputs() * area;
+  pack_outputs(p, n, od, first, rows, packed);
+  for (int64_t group = 0; group < inputs.groups; ++group) {
+    const int64_t size = inputs.size(group);
+    for (int64_t kd = 0; kd < p.d.taps; ++kd) {
+      const int64_t id = od * p.d.stride + kd * p.d.dilation - p.d.padding;
+      const int64_t step = p.outputs() * p.h.taps * p.w.taps * size * kBlock;
+      if (id < 0 || id >= p.d.in) {
+        sums += step;
+        continue;
+      }
+      for (int64_t row = 0; row < height; ++row) {
+        pack_input_row(p, n, id, first * p.h.stride - p.h.padding + row, inputs.first + inputs.begin(group), size,
+                       width, packed_inputs + row * width * size);
+      }
+      for (int64_t block = 0; block < p.outputs(); ++block) {
+        for (int64_t kh = 0; kh < p.h.taps; ++kh) {
+          for (int64_t kw = 0; kw < p.w.taps; ++kw, sums += size * kBlock) {
+            const float *x = packed_inputs + (kh * p.h.dilation * width + kw * p.w.dilation) * size;
+            kMultiply[size](x, p.w.stride * size, p.h.stride * width * size, packed + block * area, rows, p.w.out,
+                            sums);
+          }
+        }
+      }
+    }
+  }
+}
+
+// Adds sums as add_tile leaves them to the gradient (co, ci, kd, kh, kw).
+void unpack(const Problem &p, const Groups &inputs, const float *sums, float *gradient) {
+  const int64_t plane = p.h.taps * p.w.taps;
+  for (int64_t group = 0; group < inputs.groups; ++group) {
+    for (int64_t kd = 0; kd < p.d.taps; ++kd) {
+      for (int64_t block = 0; block < p.outputs(); ++block) {
+        const int64_t channels = std::min<int64_t>(kBlock, p.co - block * kBlock);
+        for (int64_t k = 0; k < plane; ++k) {
+          for (int64_t r = 0; r < inputs.size(group); ++r, sums += kBlock) {
+            const int64_t ci = inputs.first + inputs.begin(group) + r;
+            float *to = gradient + ((block * kBlock * p.ci + ci) * p.d.taps + kd) * plane + k;
+            for (int64_t c = 0; c < channels; ++c) to[c * p.ci * p.taps()] += sums[c];
+          }
         }
       }
     }
@@ -101,47 +169,38 @@ void weights_gradient(const float *x, const Volume &x_shape, const float *dy, co
                       float *gradient) {
   const Problem p{axis(weights, strides, dilations, padding, 3, x_shape.d, y_shape.d),
                   axis(weights, strides, dilations, padding, 2, x_shape.h, y_shape.h),
-                  axis(weights, strides, dilations, padding, 1, x_shape.w, y_shape.w), x_shape.c, y_shape.c, x};
-  const int64_t taps = p.d.taps * p.h.taps * p.w.taps, width = p.w.out, rows = y_shape.n * p.d.out * p.h.out;
-  const int64_t outputs = (p.co + kBlock - 1) / kBlock, step_in = std::min(p.ci, kInputs);
-  const int64_t blocks = outputs * ((p.ci + step_in - 1) / step_in), block_size = taps * step_in * kBlock;
-  // Rows are shared out too, each share with sums of its own, where the blocks alone would leave threads idle.
-  const int64_t wanted = 4 * thread_count(), most = std::max<int64_t>(1, (1 << 24) / (blocks * block_size));
-  const int64_t shares = std::min({(wanted + blocks - 1) / blocks, rows, most});
-  float *sums = static_cast<float *>(scratch(kSlotSums, shares * blocks * block_size * sizeof(float)));
-  float *padded = static_cast<float *>(scratch(kSlotPadded, shares * blocks * width * kBlock * sizeof(float)));
+                  axis(weights, strides, dilations, padding, 1, x_shape.w, y_shape.w), x_shape.n, x_shape.c,
+                  y_shape.c, x, dy};
+  const int64_t rows = std::clamp<int64_t>(kTile / p.w.out, 1, p.h.out), tiles_h = (p.h.out + rows - 1) / rows;
+  const int64_t tiles = p.n * p.d.out * tiles_h;
+  const int64_t parts = (p.ci + kInputs - 1) / kInputs, padded = p.outputs() * kBlock * p.taps();
+  // Tiles are shared out too, each share with sums of its own, where the parts alone would leave threads idle.
+  const int64_t wanted = 4 * thread_count(), most = std::max<int64_t>(1, (1 << 24) / (padded * p.ci));
+  const int64_t shares = std::min({(wanted + parts - 1) / parts, tiles, most});
+  const int64_t packed_size = p.outputs() * rows * p.w.out * kBlock + p.h.reach(rows) * p.w.reach(p.w.out) * kRows;
+  float *sums = static_cast<float *>(scratch(kSlotSums, shares * padded * p.ci * sizeof(float)));
+  float *packed = static_cast<float *>(scratch(kSlotPacked, shares * parts * packed_size * sizeof(float)));
+  const auto inputs = [&](int64_t part) {
+    return Groups(p.ci * part / parts, p.ci * (part + 1) / parts - p.ci * part / parts);
+  };
 
-  parallel(shares * blocks, [&](int64_t task) {
-    const int64_t share = task / blocks, output = task % outputs * kBlock, input = task % blocks / outputs * step_in;
-    const int64_t channels = std::min<int64_t>(kBlock, p.co - output), inputs = std::min(step_in, p.ci - input);
-    float *own = sums + task * block_size, *own_padded = padded + task * width * kBlock;
-    std::memset(own, 0, block_size * sizeof(float));
-    std::memset(own_padded, 0, width * kBlock * sizeof(float));
-    for (int64_t row = share * rows / shares; row < (share + 1) * rows / shares; ++row) {
-      const float *dy_row = dy + row * width * p.co + output;
-      int64_t dy_step = p.co;
-      if (channels < kBlock) {  // the last block reads and multiplies by zeros
-        for (int64_t w = 0; w < width; ++w) std::copy_n(dy_row + w * p.co, channels, own_padded + w * kBlock);
-        dy_row = own_padded;
-        dy_step = kBlock;
-      }
-      add_row(p, row / (p.d.out * p.h.out), row / p.h.out % p.d.out, row % p.h.out, dy_row, dy_step, input, inputs,
-              own);
+  parallel(shares * parts, [&](int64_t task) {
+    const int64_t share = task / parts;
+    const Groups own = inputs(task % parts);
+    float *own_sums = sums + (share * p.ci + own.first) * padded;
+    std::fill_n(own_sums, own.count * padded, 0.0f);
+    for (int64_t tile = share * tiles / shares; tile < (share + 1) * tiles / shares; ++tile) {
+      const int64_t first = tile % tiles_h * rows, slab = tile / tiles_h;
+      add_tile(p, own, slab / p.d.out, slab % p.d.out, first, std::min(rows, p.h.out - first),
+               packed + task * packed_size, own_sums);
     }
   });
 
-  parallel_ranges(p.co, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t co = begin; co < end; ++co) {
-      for (int64_t i = 0; i < taps * p.ci; ++i) {
-        const int64_t tap = i % taps, ci = i / taps, input = ci / step_in;
-        const int64_t inputs = std::min(step_in, p.ci - input * step_in);
-        const int64_t within = (tap * inputs + ci % step_in) * kBlock + co % kBlock;
-        float total = 0;
-        for (int64_t share = 0; share < shares; ++share) {
-          total += sums[(share * blocks + input * outputs + co / kBlock) * block_size + within];
-        }
-        gradient[co * p.ci * taps + i] = total;
-      }
+  std::fill_n(gradient, p.co * p.ci * p.taps(), 0.0f);
+  parallel(parts, [&](int64_t part) {
+    const Groups own = inputs(part);
+    for (int64_t share = 0; share < shares; ++share) {
+      unpack(p, own, sums + (share * p.ci + own.first) * padded, gradient);
     }
   });
 }
