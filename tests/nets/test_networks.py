@@ -61,6 +61,11 @@ def test_size_that_cannot_be_halved_is_refused_while_tracing(name, tmp_path, mon
         ms.jit(tiny(name, depth=3))(images(name, length=18))
 
 
+def test_slabs_of_any_number_of_slices_pass_the_25d_network():
+    x = ms.Tensor(np.zeros((1, 1, 5, 8, 16), np.float32))
+    assert ms.jit(tiny("resunet25d", depth=3))(x).shape == (1, 3, 5, 8, 16)
+
+
 @pytest.mark.parametrize("name", DIMS)
 def test_a_few_steps_in_graph_mode_lower_the_loss(name):
     network = tiny(name, deep_supervision=name in SUPERVISED)
