@@ -10,13 +10,19 @@ from kidneyseg.errors import InputError
 from kidneyseg.recipe import Loss, Network
 
 DIMS = {"unet2d": 2, "unetpp": 2, "unet3plus": 2, "unet3d": 3, "vnet3d": 3, "resunet3d": 3, "resunet25d": 3,
-        "isensee3d": 3}
+        "isensee3d": 3, "ms_vnet25d": 2, "unet_resnet34": 2, "deeplabv3plus": 2}
+DEPTHS = {"deeplabv3plus": (5, 6)}  # of a small and a larger network; of all others 2 and 4
+RESNETS = ("unet_resnet34", "deeplabv3plus")
 SUPERVISED = {"unetpp": 2, "unet3plus": 3, "resunet3d": 3}  # name -> outputs of a network of depth 3
 
 
 def tiny(name: str, **options) -> ms.nn.Cell:
     ms.set_seed(0)
-    return nets.build(Network(**{"name": name, "width": 4, "depth": 2, **options}), classes=3)
+    return nets.build(Network(**{"name": name, "width": 4, "depth": depths(name)[0], **options}), classes=3)
+
+
+def depths(name: str) -> tuple[int, int]:
+    return DEPTHS.get(name, (2, 4))
 
 
 def images(name: str, length: int = 16, batch: int = 2) -> ms.Tensor:
@@ -28,18 +34,18 @@ def test_every_network_is_tested_here():
     assert set(nets.NETWORKS) == set(DIMS)
 
 
-@pytest.mark.parametrize("depth", [2, 4])
+@pytest.mark.parametrize("size", [0, 1])
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 @pytest.mark.parametrize("name", DIMS)
-def test_logits_have_the_inputs_size_for_any_depth_and_odd_width(name, norm, depth):
-    network = tiny(name, width=3, depth=depth, norm=norm)
+def test_logits_have_the_inputs_size_for_any_depth_and_odd_width(name, norm, size):
+    network = tiny(name, width=3, depth=depths(name)[size], norm=norm)
     x = images(name)
     for training in (True, False):
         network.set_train(training)
         assert network(x).shape == (2, 3, *x.shape[2:])
 
 
-@pytest.mark.parametrize("name", DIMS)
+@pytest.mark.parametrize("name", [name for name in DIMS if name not in RESNETS])
 def test_encoder_doubles_channels_and_halves_lengths_at_every_level(name):
     ms.set_context(mode=ms.PYNATIVE_MODE)  # hooks are not called in graph mode, which an earlier test may have left
     network = tiny(name, width=4, depth=4)
@@ -57,8 +63,9 @@ def test_encoder_doubles_channels_and_halves_lengths_at_every_level(name):
 @pytest.mark.parametrize("name", DIMS)
 def test_size_that_cannot_be_halved_is_refused_while_tracing(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # MindSpore leaves a graph dump behind in the working folder
-    with pytest.raises(ValueError, match="multiple of 4"):
-        ms.jit(tiny(name, depth=3))(images(name, length=18))
+    depth, factor = {"deeplabv3plus": (5, 8)}.get(name, (3, 4))
+    with pytest.raises(ValueError, match=f"multiple of {factor}"):
+        ms.jit(tiny(name, depth=depth))(images(name, length=18))
 
 
 def test_slabs_of_any_number_of_slices_pass_the_25d_network():
@@ -66,9 +73,11 @@ def test_slabs_of_any_number_of_slices_pass_the_25d_network():
     assert ms.jit(tiny("resunet25d", depth=3))(x).shape == (1, 3, 5, 8, 16)
 
 
-@pytest.mark.parametrize("name", DIMS)
-def test_a_few_steps_in_graph_mode_lower_the_loss(name):
-    network = tiny(name, deep_supervision=name in SUPERVISED)
+@pytest.mark.parametrize("name, options", [
+    *[(name, {"deep_supervision": name in SUPERVISED}) for name in DIMS],
+    ("unet3d", {"residual": True, "attention": True})])
+def test_a_few_steps_in_graph_mode_lower_the_loss(name, options):
+    network = tiny(name, **options)
     loss = losses.build(Loss(name="dice_ce"))
     optimiser = ms.nn.Adam(network.trainable_params(), 1e-2)
     x = images(name)
@@ -131,9 +140,11 @@ def test_float16_trains():
     assert all(np.isfinite(g.asnumpy()).all() and g.dtype == ms.float32 for g in gradients)
 
 
-@pytest.mark.parametrize("name, norm", [*[(name, "batch") for name in DIMS], ("unet3d", "instance")])
-def test_mindir_of_any_batch_gives_the_same_logits(name, norm, tmp_path):
-    network = tiny(name, norm=norm, deep_supervision=name in SUPERVISED)
+@pytest.mark.parametrize("name, options", [
+    *[(name, {"deep_supervision": name in SUPERVISED}) for name in DIMS],
+    ("unet3d", {"norm": "instance", "residual": True, "attention": True})])
+def test_mindir_of_any_batch_gives_the_same_logits(name, options, tmp_path):
+    network = tiny(name, **options)
     network.set_train(False)
     any_batch = ms.Tensor(shape=[None, 1] + [16] * DIMS[name], dtype=ms.float32)
     ms.export(network, any_batch, file_name=str(tmp_path / name), file_format="MINDIR")
@@ -155,7 +166,11 @@ def test_unknown_network_is_refused_with_the_names_there_are():
         tiny("unet4d")
 
 
-@pytest.mark.parametrize("name", sorted(set(DIMS) - set(SUPERVISED)))
-def test_an_option_that_a_network_does_not_have_is_refused(name):
-    with pytest.raises(InputError, match=f"'{name}'.*no deep_supervision.*or {max(SUPERVISED)}"):
-        tiny(name, deep_supervision=True)
+@pytest.mark.parametrize("option, able", [
+    ("deep_supervision", set(SUPERVISED)), ("residual", {"unet3d"}), ("attention", {"unet3d"}),
+    ("pretrained", {"unet_resnet34", "deeplabv3plus"})])
+def test_an_option_is_refused_by_networks_that_do_not_have_it(option, able):
+    for name in sorted(set(nets.NETWORKS) - able):
+        with pytest.raises(InputError, match=f"'{name}'.*no {option}") as refusal:
+            tiny(name, **{option: "resnet34.pth" if option == "pretrained" else True})
+        assert all(other in str(refusal.value) for other in able)
