@@ -2,6 +2,9 @@
 
 A row holds ``image`` and ``label`` (bytes of uint8 arrays), ``case``, ``index`` (its number in the file),
 ``foreground`` (1 when any target is in it), ``roi`` and ``start`` (where it was cut, see :class:`Sample`).
+
+Slices are stored once, also for a stage that sees stacks of them: a stack is read as its neighbouring rows. That costs
+nothing on disk, and reading as many rows, their labels included, as a stack has slices.
 """
 
 from __future__ import annotations

@@ -43,14 +43,14 @@ class Region(Model):
     def _fitting(self) -> Region:
         if self.of is None and (self.masked or self.confined):
             raise ValueError("masked and confined need the mask of an earlier stage: name it in `of`")
-        cutting = {"gap", "margin", "least", "voxels"}
-        useless = {
-            None: cutting | {"crop"}, "none": cutting, "extents": set(),
-        }.get(self.crop if self.of else None, {"gap"})
-        given = sorted(key for key in useless if getattr(self, key) != type(self).model_fields[key].default)
+        where, unused = f"with crop: {self.crop}", ["gap", "least", "margin", "voxels"]
+        if self.of is None:
+            where, unused = "without `of`", ["crop", *unused]
+        elif self.crop != "none":
+            unused = [] if self.crop == "extents" else ["gap"]
+        given = [key for key in unused if getattr(self, key) != type(self).model_fields[key].default]
         if given:
-            where = f"crop: {self.crop}" if self.of else "a region without `of`"
-            raise ValueError(f"{', '.join(given)} of no effect with {where}: leave out")
+            raise ValueError(f"{', '.join(given)} of no effect {where}: leave out")
         if self.of is not None and self.crop == "none" and not (self.masked or self.confined):
             raise ValueError("crop: none makes use of the earlier stage only when masked or confined")
         return self
