@@ -140,7 +140,7 @@ class Spread(nn.Cell):
     """Puts what belongs to a whole sample at every place: x (N, C, 1...), like (N, any, *S) -> (N, C, *S)."""
 
     def construct(self, x: ms.Tensor, like: ms.Tensor) -> ms.Tensor:
-        return ops.broadcast_to(x, (-1, -1) + like.shape[2:])
+        return ops.tile(x, (1, 1) + like.shape[2:])
 
 
 def check_size(size: tuple[int, ...], factor: PerAxis) -> None:
