@@ -51,7 +51,7 @@ def stage_parts(scan: Scan, recipe: Recipe, stage: Stage, earlier: StageMask | N
     """
     own = Grid.of(scan.array)
     regions = [own.crop(box) for box in _boxes(scan, stage.region, earlier)]
-    parts = [Part(region, _seen_grid(region, scan.spacing, stage.sampling)) for region in regions]
+    parts = [Part(region, seen_grid(region, scan.spacing, stage.sampling)) for region in regions]
     return [Part(part.seen, part.seen) for part in parts] if _keeps_own_grid(recipe, stage) else parts
 
 
@@ -65,6 +65,16 @@ def mask_grid(scan: Scan, recipe: Recipe, stage: Stage) -> Grid:
         return Grid.of(scan.array)
     [part] = stage_parts(scan, recipe, stage)
     return part.region
+
+
+def seen_grid(region: Grid, spacing: Sequence[float], sampling: Sampling) -> Grid:
+    """``region``, a crop of a scan of ``spacing`` mm, on the lattice that ``sampling`` asks for."""
+    if isinstance(sampling, Volumes):
+        return region.at_spacing(sampling.spacing, spacing)
+    if isinstance(sampling, Whole):
+        return region.resize(sampling.shape)
+    between = sampling.slice_spacing or spacing[0]
+    return region.resize((region.at_spacing((between, *spacing[1:]), spacing).shape[0], *sampling.size))
 
 
 def seen_image(scan: Scan, stage: Stage, grid: Grid, earlier: StageMask | None = None) -> np.ndarray:
@@ -119,16 +129,6 @@ def _boxes(scan: Scan, region: Region, earlier: StageMask | None) -> list[Box]:
     if region.crop == "slices":
         boxes = [(box[0], *whole[1:]) for box in boxes]
     return [box for box in boxes if all(part.start < part.stop for part in box)]
-
-
-def _seen_grid(region: Grid, spacing: Sequence[float], sampling: Sampling) -> Grid:
-    """``region``, a crop of a scan of ``spacing`` mm, on the lattice that ``sampling`` asks for."""
-    if isinstance(sampling, Volumes):
-        return region.at_spacing(sampling.spacing, spacing)
-    if isinstance(sampling, Whole):
-        return region.resize(sampling.shape)
-    between = sampling.slice_spacing or spacing[0]
-    return region.resize((region.at_spacing((between, *spacing[1:]), spacing).shape[0], *sampling.size))
 
 
 def _keeps_own_grid(recipe: Recipe, stage: Stage) -> bool:
