@@ -80,6 +80,7 @@ def test_overrides_address_stages_by_name_or_index():
         ("stages.fine.train.schedule.factor=0.9", ["factor", "no effect", "cosine"]),
         ("stages.fine.train.schedule={kind: constant, end: 0}", ["end", "no effect", "constant"]),
         ("stages.fine.loss.side.decay=0.8", ["side", "deep_supervision"]),
+        ("stages.fine.train.sampler.labels={3: 2, 7: 2}", ["sampler.labels", "[7]"]),
         ("result=[kidney]", ["result", "coarse, fine"]),
         ("stages.fine.targets=[[1],[7]]", ["[7]", "labels"]),
         ("stages.fine.loss.regions=[[3]]", ["[3]", "classes 1-2"]),

@@ -38,7 +38,8 @@ def work(tmp_path_factory):
         folder.mkdir(parents=True)
         foreground = write_records(record_file(folder, case, "coarse"), case, rows)
         source = {"path": "ct.nii.gz", "bytes": 1, "modified": 2}
-        PreparedCase(case, source, source, [4, 8, 8], [1.0, 1.0, 1.0], {"stages": {"coarse": stage_settings(stage())}},
+        PreparedCase(case, source, source, [4, 8, 8], [1.0, 1.0, 1.0], [1, 3] if case == "case_b" else [1],
+                     {"stages": {"coarse": stage_settings(stage())}},
                      {"coarse": PreparedStage(foreground, [])}).write(folder)
     return root
 
@@ -172,7 +173,7 @@ def slices(tmp_path_factory):
         folder.mkdir(parents=True)
         foreground = write_records(record_file(folder, case, "fine"), case, rows)
         source = {"path": "ct.nii.gz", "bytes": 1, "modified": 2}
-        PreparedCase(case, source, source, [4, 8, 8], [1.0, 1.0, 1.0], {"stages": {"fine": stage_settings(spec)}},
+        PreparedCase(case, source, source, [4, 8, 8], [1.0, 1.0, 1.0], [1], {"stages": {"fine": stage_settings(spec)}},
                      {"fine": PreparedStage(foreground, [Grid((d, 8, 8)).to_dict() for d in depths])}).write(folder)
     return root
 
@@ -214,3 +215,67 @@ def test_every_sample_may_be_normalised_by_itself(work, train):
     images = np.concatenate([image for image, _, _ in found])
     np.testing.assert_allclose(images.mean(axis=(1, 2, 3, 4)), 0, atol=1e-5)
     np.testing.assert_allclose(images.std(axis=(1, 2, 3, 4)), 1, atol=1e-5)
+
+
+def mining(work, **options):
+    return batches(work, sampler={"mine": 0.5, "per_epoch": 160}, **options, **PLAIN)
+
+
+def learn(made: Batches, epoch: int, first_step: int = 0, hard: int = 3) -> list[int]:
+    """Go through an epoch as training does: a batch's loss is the share of sample ``hard`` in it; all numbers seen."""
+    seen = []
+    for step, found in enumerate(made.epoch(epoch, first_step), start=first_step):
+        seen += numbers([found])
+        made.record(step, 0.1 + numbers([found]).count(hard))
+    made.end_epoch()
+    return seen
+
+
+def test_hard_samples_are_mined_from_the_second_epoch_on(work):
+    made = mining(work, batch_size=1)
+    counts = [np.bincount(learn(made, epoch), minlength=19) for epoch in range(3)]
+    assert np.ptp(counts[0]) <= 1  # no loss is known yet
+    expected = np.full(19, 80 / 19 + 80 * 0.1 / (1.1 + 18 * 0.1))
+    expected[3] += 80 / (1.1 + 18 * 0.1)
+    for later in counts[1:]:
+        np.testing.assert_allclose(later, expected, atol=2)
+
+
+def test_mining_resumed_goes_on_exactly(work):
+    one, two = mining(work), mining(work)
+    for made in (one, two):
+        learn(made, 0)
+    straight = learn(one, 1)
+    for step, found in zip(range(15), two.epoch(1)):  # killed after 15 of 40 steps
+        two.record(step, 0.1 + numbers([found]).count(3))
+    resumed = mining(work)
+    resumed.losses.state[...] = two.losses.state
+    assert learn(resumed, 1, 15) == straight[60:]
+    np.testing.assert_array_equal(resumed.losses.state, one.losses.state)
+    assert learn(resumed, 2) == learn(one, 2)
+
+
+def test_ranks_mine_the_same(work):
+    made = [mining(work, batch_size=2, rank=rank, ranks=2) for rank in range(2)]
+    alone = mining(work)
+    for epoch in range(2):
+        steps = zip(*(one.epoch(epoch) for one in (*made, alone)))
+        for step, (first, second, whole) in enumerate(steps):
+            assert numbers([first, second]) == numbers([whole])
+            for one in (*made, alone):
+                one.record(step, step % 5)
+        for one in (*made, alone):
+            one.end_epoch()
+
+
+def test_validation_keeps_no_losses(work):
+    made = mining(work, train=False)
+    made.record(0, 1.0)
+    made.end_epoch()
+    assert made.losses is None and numbers(made.epoch(0)) == list(range(19))
+
+
+def test_cases_that_hold_a_label_come_more_often(work):
+    made = batches(work, sampler={"labels": {3: 2, 1: 5}, "per_epoch": 480}, **PLAIN)  # only case_b holds 3; all hold 1
+    times = np.bincount(numbers(made.epoch(0)), minlength=19)
+    assert set(times[:5]) == {40} and set(times[5:]) == {20}

@@ -211,6 +211,8 @@ def test_merged_labels_make_the_records_of_the_label_they_are_read_as(tmp_path):
         prepare_case(find_cases(tmp_path / name)[0], how, tmp_path / name)
         file = record_file(tmp_path / name / "prepared" / "case", "case", "fine")
         labels[name] = [row["label"].tobytes() for row in read_records([file], (32, 32))]
+        held = PreparedCase.read(tmp_path / name / "prepared" / "case").labels
+        assert held == ([1, 2, 3] if name == "cysts" else [1, 2])  # the sampler knows cysts, merged or not
     assert labels["cysts"] == labels["kidney"]
     assert prepare(merging, find_cases(tmp_path / "cysts"), tmp_path / "cysts", workers=1).skipped == ["case"]
     assert prepare(merging, find_cases(tmp_path / "kidney"), tmp_path / "kidney", workers=1).rebuilt == ["case"]

@@ -61,6 +61,21 @@ def test_optimizer_and_loss_scale_come_back(tmp_path, kind):
     np.testing.assert_array_equal(network.trainable_params()[0].asnumpy(), again.trainable_params()[0].asnumpy())
 
 
+def test_losses_of_mined_samples_come_back(tmp_path):
+    network, scaler = tiny(), amp.DynamicLossScaler(1.0, 2, 3)
+    optim = optimizer.build(Train(), network)
+    losses = np.float32([[np.nan, 0.1, 2], [1e-30, np.nan, 3]])
+    path, found = tmp_path / "last.ckpt", np.zeros((2, 3), np.float32)
+    checkpoint.save_training(path, network, optim, scaler, Progress(epoch=1), losses)
+    checkpoint.load_training(path, network, optim, scaler, found)
+    assert found.tobytes() == losses.tobytes()
+    assert checkpoint.load_weights(network, path) == Progress(epoch=1)
+    with pytest.raises(InputError, match="sampler.losses is surplus"):
+        checkpoint.load_training(path, network, optim, scaler)
+    with pytest.raises(InputError, match="sampler.losses"):
+        checkpoint.load_training(path, network, optim, scaler, np.zeros((2, 4), np.float32))
+
+
 @pytest.mark.parametrize("damage", ["truncated", "empty", "text", "flipped", "cut at half"])
 def test_damaged_file(saved, damage):
     data = bytearray(saved.read_bytes())

@@ -37,6 +37,10 @@ log.Log.epoch = fatal("between log and last.ckpt", log.Log.epoch, after=True)
 log.Terminal.epoch = fatal("right after an epoch", log.Terminal.epoch)
 sys.exit(cli.main(sys.argv[2:]))
 '''
+# What a run must keep, or work out again: losses of mined samples, shares of mixup, weights of side outputs.
+OPTIONS = ["stages.fine.network={name: unet3plus, width: 2, depth: 2, deep_supervision: true}",
+           "stages.fine.loss.side={decay: 0.5, every: 1}", "stages.fine.train.sampler.mine=0.5",
+           "stages.fine.train.augment={mixup: 0.4, elastic: {probability: 0.5}}"]
 MOMENTS = ["in the fourth step", "writing a checkpoint", "between log and last.ckpt", "right after an epoch"]
 
 
@@ -45,8 +49,9 @@ def train(folder, moment, *options):
     driver = folder / "driver.py"
     driver.write_text(DRIVER)
     return subprocess.Popen(
-        [sys.executable, str(driver), moment, "train", "-c", str(folder / "tiny.yaml"), "--work", str(folder / "work"),
-         "--stage", "fine", "--fold", "0", "--device", "CPU", *options], stderr=subprocess.PIPE, text=True)
+        [sys.executable, str(driver), moment, "train", "-c", str(folder / "tiny.yaml"), *OPTIONS,
+         "--work", str(folder / "work"), "--stage", "fine", "--fold", "0", "--device", "CPU", *options],
+        stderr=subprocess.PIPE, text=True)
 
 
 def entries(path):
@@ -74,6 +79,7 @@ def test_killed_at_every_moment(tmp_path):
         assert run.returncode == 0, stderr
 
     straight, resumed = (tmp_path / name / "work/fold0/fine" for name in ("straight", "killed"))
+    assert np.isfinite(entries(straight / "last.ckpt")["sampler.losses"]).any()
     for name in ("last.ckpt", "best.ckpt"):
         expected, found = entries(straight / name), entries(resumed / name)
         assert expected.keys() == found.keys()

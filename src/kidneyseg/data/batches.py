@@ -1,4 +1,7 @@
-"""Batches of prepared samples, each a pure function of seed, epoch and step: resumable anywhere, on any ranks."""
+"""Batches of prepared samples: resumable anywhere, on any ranks.
+
+Each is a pure function of seed, epoch and step and, where hard examples are mined, of the losses before the epoch.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import numpy as np
 
 from kidneyseg.data.augment import Augmentation
 from kidneyseg.data.geometry import stack_slices
+from kidneyseg.data.mining import LossTable
 from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, record_file, stage_settings
 from kidneyseg.data.records import read_records, require_records
 from kidneyseg.data.sampler import epoch_order
@@ -35,6 +39,9 @@ class Batches:
         seed: of order and augmentation.
         batch_size: samples per batch of one rank.
 
+    Attributes:
+        losses: what hard examples are mined by; None where none are.
+
     Raises:
         InputError: a case is not prepared, was prepared with other settings, or no case has any sample.
     """
@@ -48,6 +55,7 @@ class Batches:
         self.paths: list[Path] = []
         self.rows: list[tuple[str, int]] = []  # (case, index in its file) in the order in which the files are read
         self.foreground = np.zeros(0, bool)
+        self.weights = np.zeros(0)  # how many times as often each is drawn
         self.stacks = np.zeros((0, stage.channels), int)  # per row, the rows whose images the network sees as channels
         for case in cases:
             self._add(Path(work), case)
@@ -58,6 +66,8 @@ class Batches:
             )
         require_records(self.paths)
         self.augmentation = Augmentation(stage.train.augment, stage.intensity)
+        self.losses = LossTable(len(self.rows)) if train and stage.train.sampler.mine else None
+        self.order = np.zeros(0, int)  # row numbers by position in the epoch that began last
 
     def _add(self, work: Path, case: str) -> None:
         folder = case_folder(work, case)
@@ -74,6 +84,9 @@ class Batches:
             self.stacks = np.append(self.stacks, len(self.rows) + self._stacks(prepared), axis=0)
             self.rows += [(case, index) for index in range(len(flags))]
             self.foreground = np.append(self.foreground, flags)
+            factors = self.stage.train.sampler.labels
+            weight = np.prod([factor for label, factor in factors.items() if label in made.labels])
+            self.weights = np.append(self.weights, np.full(len(flags), weight))
 
     def _stacks(self, prepared: PreparedStage) -> np.ndarray:
         """(rows, channels): for each row of one case's file, those that make its stack; every slice is stored once."""
@@ -107,7 +120,7 @@ class Batches:
             names: the samples' cases.
         """
         positions = self._positions()[first_step:]
-        order = self._order(epoch)
+        self.order = order = self._order(epoch)
         wanted = [row for batch in positions for position in batch for row in self.stacks[order[position]]]
         if not wanted:
             return
@@ -126,6 +139,17 @@ class Batches:
                     future.cancel()
                 thread.submit(rows.close)
 
+    def record(self, step: int, loss: float) -> None:
+        """``loss`` was that of the global batch of this step of the epoch that began last."""
+        if self.losses:
+            size = self.ranks * self.batch_size
+            self.losses.record(self.order[step * size : (step + 1) * size], loss)
+
+    def end_epoch(self) -> None:
+        """All losses of the epoch are recorded."""
+        if self.losses:
+            self.losses.end_epoch()
+
     def _positions(self) -> list[np.ndarray]:
         """For each step, the positions in the epoch that this rank takes."""
         if not self.train:
@@ -138,8 +162,12 @@ class Batches:
         if not self.train:
             return np.arange(self.samples)
         count = max(self.samples, self.ranks * self.batch_size)
-        rng = np.random.default_rng([self.seed, epoch])
-        return epoch_order(self.foreground, count, self.stage.train.sampler.foreground, rng)
+        spec, rng = self.stage.train.sampler, np.random.default_rng([self.seed, epoch])
+        return epoch_order(
+            self.foreground, count, spec.foreground, rng, mine=spec.mine,
+            weights=self.weights if np.ptp(self.weights) > 0 else None,
+            losses=self.losses.known if self.losses else None,
+        )
 
     def _batch(self, rows: Iterator[dict], epoch: int, positions: np.ndarray, order: np.ndarray) -> Batch:
         cv2.setNumThreads(1)  # the cores are for the network

@@ -22,7 +22,7 @@ from kidneyseg.data.samples import stage_samples
 from kidneyseg.errors import InputError
 from kidneyseg.pool import require_workers, run_within
 from kidneyseg.recipe import Recipe
-from kidneyseg.volume.nifti import Scan, read_image, read_mask
+from kidneyseg.volume.nifti import merge_labels, read_image, read_mask
 
 MEMORY_BUDGET = 11 << 29  # 5.5 GiB for all workers, so that with this process it stays below 6 GiB
 WORKER_BYTES = 500 << 20  # Python with MindSpore, before any scan
@@ -100,17 +100,19 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> None:
     partial_folder.mkdir(parents=True)
     try:
         sources = {"image": _source(case.image), "label": _source(case.label)}
-        scan, label = read_image(case.image), read_mask(case.label, recipe.merge)
+        scan, label = read_image(case.image), read_mask(case.label)
         label.require_on(scan)
-        _check_labels(label, recipe)
+        labels = np.unique(label.array[label.array > 0]).tolist()
+        _check_labels(label.path, labels, recipe)
+        classes = merge_labels(label.array, recipe.merge)
         stages = {}
         for stage in recipe.stages:
-            grids, samples = stage_samples(scan, label.array, recipe, stage)
+            grids, samples = stage_samples(scan, classes, recipe, stage)
             foreground = write_records(record_file(partial_folder, case.name, stage.name), case.name, samples)
             stages[stage.name] = PreparedStage(foreground, [grid.to_dict() for grid in grids])
         PreparedCase(
             case=case.name, **sources, shape=list(scan.array.shape), spacing=list(scan.spacing),
-            settings=recipe_settings(recipe), stages=stages,
+            labels=labels, settings=recipe_settings(recipe), stages=stages,
         ).write(partial_folder)
         _publish(partial_folder, target)
     finally:
@@ -151,11 +153,11 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
 
 
-def _check_labels(label: Scan, recipe: Recipe) -> None:
-    unknown = sorted(set(np.unique(label.array).tolist()) - {0, *recipe.labels.values()})
+def _check_labels(path: Path, labels: Sequence[int], recipe: Recipe) -> None:
+    unknown = sorted(set(labels) - {*recipe.labels.values(), *recipe.merge})
     if unknown:
         named = ", ".join(f"{name} {value}" for name, value in recipe.labels.items())
-        raise InputError(label.path, expected=f"the recipe's labels ({named})", found=f"also {unknown}",
+        raise InputError(path, expected=f"the recipe's labels ({named})", found=f"also {unknown}",
                          remedy="Name them in the recipe's `labels` and its stages' `targets`, or in its `merge`")
 
 

@@ -12,7 +12,7 @@ from kidneyseg.errors import InputError
 from kidneyseg.recipe import Recipe, Stage
 from kidneyseg.volume.grid import Grid
 
-FORMAT = 1  # raise it when the same recipe makes different records
+FORMAT = 2  # raise it when the same recipe makes different records
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class PreparedCase:
         image, label: where it came from: ``{"path", "bytes", "modified"}``; ``modified`` in ns since 1970.
         shape: voxels of the scan in canonical orientation, (z, y, x).
         spacing: mm, (z, y, x).
+        labels: those in the mask's file, before the recipe's ``merge``, without the background.
         settings: :func:`recipe_settings` of the recipe it was prepared with.
         stages: by the stage's name.
     """
@@ -49,6 +50,7 @@ class PreparedCase:
     label: dict
     shape: list[int]
     spacing: list[float]
+    labels: list[int]
     settings: dict
     stages: dict[str, PreparedStage]
 

@@ -199,6 +199,10 @@ class Recipe(Model):
             unknown = {label for group in stage.targets for label in group} - named
             if unknown:
                 raise ValueError(f"stage {stage.name!r} targets labels {sorted(unknown)}, which `labels` does not name")
+            strange = set(stage.train.sampler.labels) - named - set(self.merge)
+            if strange:
+                raise ValueError(f"stage {stage.name!r}: train.sampler.labels {sorted(strange)} are neither in "
+                                 "`labels` nor in `merge`")
             known.append(stage.name)
         if not known:
             raise ValueError("a recipe needs at least one stage")

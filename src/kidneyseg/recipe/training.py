@@ -120,10 +120,11 @@ class Augment(Model):
 class Sampler(Model):
     """Which prepared samples an epoch holds.
 
-    foreground: share of an epoch's samples that contain a target; None takes the samples as they come.
-    per_epoch: samples in one epoch; None takes every sample once.
-    mine: share of an epoch's samples drawn in proportion to their loss when last seen (hard-example mining).
-    labels: how many times as often a case that holds a label is drawn, {3: 2} for cases with cysts (hard cases).
+    per_epoch: samples in one epoch; None: as many as there are, every sample once unless the others ask otherwise.
+    mine: share of an epoch's samples drawn in proportion to their batch's loss when last seen (hard-example mining).
+    foreground: share of the others that contain a target; None takes the samples as they come.
+    labels: how many times as often a case that holds a label is drawn, {3: 2} for cases with cysts (hard cases); the
+        label is one of the masks' files, before the recipe's ``merge``. A case that holds several has their product.
     """
 
     foreground: float | None = Field(None, ge=0, le=1)

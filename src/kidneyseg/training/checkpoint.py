@@ -1,8 +1,8 @@
 """Checkpoints: written whole or not at all, and read back with every parameter accounted for.
 
 ``best.ckpt`` holds the network's parameters under their own names; ``last.ckpt`` also what training needs to go on: the
-optimiser's parameters (prefix ``optimizer.``) and the loss scale (``scaler.``). Both carry a `Progress`. The order of
-the data needs no state: it is a pure function of seed, epoch and step.
+optimiser's parameters (prefix ``optimizer.``), the loss scale (``scaler.``) and, where hard examples are mined, the
+samples' losses (``sampler.``). Both carry a `Progress`. Nothing else of the order of the data needs to be kept.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import mindspore as ms
+import numpy as np
 from mindspore import nn
 
 from kidneyseg.atomic import use_default_mode
 from kidneyseg.errors import InputError
 
 PROGRESS = "progress"  # the entry that holds a Progress as JSON
-OPTIMIZER, SCALER = "optimizer.", "scaler."
+OPTIMIZER, SCALER, SAMPLER = PREFIXES = "optimizer.", "scaler.", "sampler."
 
 
 @dataclass
@@ -41,14 +42,13 @@ class Progress:
 
 def save_weights(path: Path, network: nn.Cell, progress: Progress) -> None:
     """Write the network's parameters and ``progress``."""
-    _write(path, _named("", network.parameters_dict()), progress)
+    _write(path, network.parameters_dict(), progress)
 
 
-def save_training(path: Path, network: nn.Cell, optimizer: nn.Optimizer, scaler: object, progress: Progress) -> None:
-    """Write everything that training needs to go on from ``progress``."""
-    entries = _named("", network.parameters_dict())
-    entries += _named(OPTIMIZER, _state(optimizer, network)) + _named(SCALER, _scaler_state(scaler))
-    _write(path, entries, progress)
+def save_training(path: Path, network: nn.Cell, optimizer: nn.Optimizer, scaler: object, progress: Progress,
+                  losses: np.ndarray | None = None) -> None:
+    """Write everything that training needs to go on from ``progress``; ``losses``: the state of a `LossTable`."""
+    _write(path, _training_state(network, optimizer, scaler, losses), progress)
 
 
 def load_weights(network: nn.Cell, path: str | Path) -> Progress:
@@ -59,17 +59,19 @@ def load_weights(network: nn.Cell, path: str | Path) -> Progress:
             network is then unchanged.
     """
     entries, progress = _read(path)
-    entries = {name: value for name, value in entries.items() if not name.startswith((OPTIMIZER, SCALER))}
+    entries = {name: value for name, value in entries.items() if not name.startswith(PREFIXES)}
     _assign(network.parameters_dict(), entries, path)
     return progress
 
 
-def load_training(path: str | Path, network: nn.Cell, optimizer: nn.Optimizer, scaler: object) -> Progress:
-    """Bring network, optimiser and loss scale to where `save_training` left them. Errors as of `load_weights`."""
+def load_training(path: str | Path, network: nn.Cell, optimizer: nn.Optimizer, scaler: object,
+                  losses: np.ndarray | None = None) -> Progress:
+    """Bring all that `save_training` was given back to where it was then. Errors as of `load_weights`."""
     entries, progress = _read(path)
-    wanted = {p["name"]: p["data"] for p in _named("", network.parameters_dict())
-              + _named(OPTIMIZER, _state(optimizer, network)) + _named(SCALER, _scaler_state(scaler))}
+    wanted = _training_state(network, optimizer, scaler, losses)
     _assign(wanted, entries, path)
+    if losses is not None:
+        losses[...] = entries[f"{SAMPLER}losses"].asnumpy()
     return progress
 
 
@@ -79,21 +81,20 @@ def sweep(folder: Path) -> None:
         partial.unlink()
 
 
-def _named(prefix: str, parameters: dict[str, ms.Parameter]) -> list[dict]:
-    return [{"name": prefix + name, "data": parameter} for name, parameter in parameters.items()]
-
-
-def _state(optimizer: nn.Optimizer, network: nn.Cell) -> dict[str, ms.Parameter]:
-    """The optimiser's own parameters: moments, counters, learning rate."""
+def _training_state(network: nn.Cell, optimizer: nn.Optimizer, scaler: object, losses: np.ndarray | None,
+                    ) -> dict[str, ms.Parameter]:
+    """By their names in the file: weights, the optimiser's moments, counters and learning rate, loss scale, losses."""
     weights = {id(parameter) for parameter in network.get_parameters()}
-    return {p.name: p for p in optimizer.get_parameters() if id(p) not in weights}
+    state = dict(network.parameters_dict())
+    state |= {OPTIMIZER + p.name: p for p in optimizer.get_parameters() if id(p) not in weights}
+    state |= {f"{SCALER}scale_value": scaler.scale_value, f"{SCALER}counter": scaler.counter}
+    if losses is not None:
+        state[f"{SAMPLER}losses"] = ms.Parameter(ms.Tensor(losses))
+    return state
 
 
-def _scaler_state(scaler: object) -> dict[str, ms.Parameter]:
-    return {"scale_value": scaler.scale_value, "counter": scaler.counter}
-
-
-def _write(path: Path, entries: list[dict], progress: Progress) -> None:
+def _write(path: Path, parameters: dict[str, ms.Parameter], progress: Progress) -> None:
+    entries = [{"name": name, "data": parameter} for name, parameter in parameters.items()]
     partial = path.with_name(f".{path.stem}.partial.ckpt")
     ms.save_checkpoint(entries, str(partial), append_dict={PROGRESS: json.dumps(asdict(progress))}, crc_check=True)
     use_default_mode(partial)

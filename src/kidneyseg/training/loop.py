@@ -64,7 +64,9 @@ class Loop:
         self.step.start_epoch(now.epoch)
         with terminal.steps(now.epoch, self.train.steps, now.step) as bar:
             for image, target, _ in self.train.epoch(now.epoch, first_step=now.step):
-                now.loss_sum += self._take_step(image, target)
+                loss = self._take_step(image, target)
+                self.train.record(now.step, loss)
+                now.loss_sum += loss
                 now.step += 1
                 now.seconds = before + time.perf_counter() - started
                 bar.set_postfix_str(f"loss {now.loss_sum / now.step:.4f}, {self._samples_per_second():.1f} samples/s",
@@ -112,13 +114,22 @@ class Loop:
         if log:
             log.epoch(row, picture)
         now.epoch, now.step, now.loss_sum, now.seconds = now.epoch + 1, 0, 0.0, 0.0
+        self.train.end_epoch()
         self._save_last()
         terminal.epoch(row, left=row["seconds"] * (self.spec.epochs - now.epoch))
 
     def _save_last(self) -> None:
         if self.ranks.first:
             checkpoint.save_training(self.folder / LAST, self.network, self.step.optimizer, self.step.scaler,
-                                     self.progress)
+                                     self.progress, self._losses())
+
+    def restore(self, path: Path) -> None:
+        """Go on from a ``last.ckpt``. Raises InputError as :func:`checkpoint.load_training`."""
+        self.progress = checkpoint.load_training(path, self.network, self.step.optimizer, self.step.scaler,
+                                                 self._losses())
+
+    def _losses(self) -> np.ndarray | None:
+        return self.train.losses.state if self.train.losses else None
 
     def _samples_per_second(self) -> float:
         """Of this epoch, over all ranks."""

@@ -53,7 +53,7 @@ def train_stage(
         checkpoint.load_weights(loop.network, Path(init) / stage.name / BEST)
     last = folder / stage.name / LAST
     if resume and last.exists():
-        loop.progress = checkpoint.load_training(last, loop.network, loop.step.optimizer, loop.step.scaler)
+        loop.restore(last)
         _require_ranks(last, loop.progress, ranks)
     ranks.barrier()  # every rank has found its input good before the first one writes
     if ranks.first:

@@ -122,10 +122,15 @@ def read_mask(path: str | Path, merge: Mapping[int, int] | None = None) -> Scan:
             found=f"{int(wrong.sum())} voxels with values such as {some}",
             remedy="Give the mask, not the scan, and resample masks with nearest neighbour only",
         )
+    return _canonical(image, merge_labels(labels, merge or {}), path)
+
+
+def merge_labels(labels: np.ndarray, merge: Mapping[int, int]) -> np.ndarray:
+    """uint8 labels of any shape, those that ``merge`` names read as another; the same array when it names none."""
     table = np.arange(256, dtype=np.uint8)
-    for label, other in (merge or {}).items():
+    for label, other in merge.items():
         table[label] = other
-    return _canonical(image, table[labels] if merge else labels, path)
+    return table[labels] if merge else labels
 
 
 def write_mask(path: str | Path, mask: np.ndarray, like: Scan) -> None:
