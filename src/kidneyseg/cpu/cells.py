@@ -164,21 +164,16 @@ class PReLU(nn.Cell):
 
 
 class MaxPool(nn.Cell):
-    """In the place of nn.MaxPool2d, and of nn.MaxPool3d without padding."""
+    """In the place of nn.MaxPool2d, nn.MaxPool3d without padding of their own; `pad` voxels go before and after."""
 
-    def __init__(self, cell: nn.MaxPool2d | nn.MaxPool3d) -> None:
+    def __init__(self, cell: nn.MaxPool2d | nn.MaxPool3d, pad: int = 0) -> None:
         super().__init__(auto_prefix=False)
         axes = 2 if isinstance(cell, nn.MaxPool2d) else 3
-        pad = (0,) * axes
-        if axes == 2 and cell.pad_mode.lower() == "pad":  # the cell keeps its settings in its operator, as 3-D ones
-            if cell.return_indices or cell.max_pool.ceil_mode or set(cell.max_pool.dilation) != {1}:
-                raise Unsupported("indices, dilation or windows that are not whole")
-            pad = tuple(cell.max_pool.pads[1:])
-        elif cell.pad_mode.lower() != "valid":
+        if cell.pad_mode.lower() != "valid":
             raise Unsupported("padding")
-        kernel, strides = per_axis(cell.kernel_size, axes), per_axis(cell.stride, axes)
-        self.settings = pooling_settings(kernel, strides, pad)
-        self.operator = operators.max_pool(kernel, strides, pad)
+        kernel, strides, padding = (per_axis(value, axes) for value in (cell.kernel_size, cell.stride, pad))
+        self.settings = pooling_settings(kernel, strides, padding)
+        self.operator = operators.max_pool(kernel, strides, padding)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         return self.operator(x, self.settings)

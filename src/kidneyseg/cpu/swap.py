@@ -48,6 +48,7 @@ SWAPS = {
     blocks.SpatialMean: gating.SpatialMean,
     blocks.Spread: gating.Spread,
     attention.Scale: gating.Scale,
+    resnet.PaddedMaxPool: lambda cell: cells.MaxPool(cell.pool, pad=1),
 }
 # Cells whose `construct` does not care how a tensor lies in memory.
 CONTAINERS = (nn.SequentialCell, nn.CellList, blocks.ConvNormAct, blocks.NormActConv, attention.SqueezeExcite,

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import mindspore as ms
-from mindspore import nn
+from mindspore import nn, ops
 
 from kidneyseg.errors import InputError
 from kidneyseg.nets.blocks import ConvNormAct
@@ -10,6 +10,22 @@ from kidneyseg.nets.residual import ResidualBlock
 
 BLOCKS = (3, 4, 6, 3)  # per stage, two convolutions each: with stem and classifier the 34 layers
 LEVELS = 2 + len(BLOCKS)  # the input's resolution, the stem's, and one per stage
+
+
+class PaddedMaxPool(nn.Cell):
+    """Maxima over 3 x 3 pixels at every second one: (N, C, y, x) -> (N, C, ceil(y / 2), ceil(x / 2)).
+
+    For features that are not negative, as after ReLU: what is padded is 0. (An export of `nn.MaxPool2d` with padding
+    forgets the number of axes where the batch is dynamic.)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pad = ops.Pad(((0, 0), (0, 0), (1, 1), (1, 1)))
+        self.pool = nn.MaxPool2d(3, 2)
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        return self.pool(self.pad(x))
 
 
 class ResNet34(nn.Cell):
@@ -35,7 +51,7 @@ class ResNet34(nn.Cell):
                              remedy=f"Set it to {LEVELS} for all of ResNet-34")
         self.channels = [width] + [width * 2**stage for stage in range(depth - 2)]
         self.stem = ConvNormAct(2, in_channels, width, kernel=7, stride=2, norm=norm)
-        self.pool = nn.MaxPool2d(3, 2, pad_mode="pad", padding=1)
+        self.pool = PaddedMaxPool()
         self.stages = nn.CellList([
             self.stage(level, norm, dilated and level == depth - 1) for level in range(2, depth)])
 
