@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from tqdm import tqdm
 
 from kidneyseg.data.cohort import Case
+from kidneyseg.data.memory import preparing_bytes
 from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, recipe_settings, record_file
 from kidneyseg.data.samples import stage_samples
 from kidneyseg.errors import InputError
@@ -25,9 +25,6 @@ from kidneyseg.recipe import Recipe
 from kidneyseg.volume.nifti import merge_labels, read_image, read_mask
 
 MEMORY_BUDGET = 11 << 29  # 5.5 GiB for all workers, so that with this process it stays below 6 GiB
-WORKER_BYTES = 500 << 20  # Python with MindSpore, before any scan
-# Per voxel of the scan, with room to spare: two int16 scans of 512 x 512 x 800 at a time take 3.3 GiB in all.
-VOXEL_BYTES = 10
 
 
 @dataclass(frozen=True)
@@ -124,7 +121,7 @@ def _prepare_all(recipe: Recipe, cases: Sequence[Case], work: str | Path, worker
     if not cases:
         return
     failures: dict[str, Exception] = {}
-    costs = [_memory(case, memory) for case in cases]
+    costs = [preparing_bytes(case, recipe, unknown=memory) for case in cases]
     work_on = partial(prepare_case, recipe=recipe, work=work)
     with tqdm(total=len(cases), desc="prepare", unit="case", disable=None) as bar:
         for index, error in run_within(work_on, cases, costs, budget=memory, workers=min(workers, len(cases))):
@@ -159,16 +156,6 @@ def _check_labels(path: Path, labels: Sequence[int], recipe: Recipe) -> None:
         named = ", ".join(f"{name} {value}" for name, value in recipe.labels.items())
         raise InputError(path, expected=f"the recipe's labels ({named})", found=f"also {unknown}",
                          remedy="Name them in the recipe's `labels` and its stages' `targets`, or in its `merge`")
-
-
-def _memory(case: Case, unknown: int) -> int:
-    """Bytes that preparing ``case`` may take, from its header; ``unknown`` when that cannot be read cheaply."""
-    try:
-        image = nib.load(case.image)
-        reading = 2 * image.get_data_dtype().itemsize + 2  # float files are compared with their rounded copy
-        return WORKER_BYTES + max(VOXEL_BYTES, reading) * int(np.prod(image.shape[:3]))
-    except Exception:  # whatever is wrong with the file, the worker that reads it says so
-        return unknown
 
 
 def _source(path: Path) -> dict:
