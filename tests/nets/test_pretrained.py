@@ -14,7 +14,7 @@ from kidneyseg.errors import InputError
 from kidneyseg.inference.networks import stock_network
 from kidneyseg.nets.pretrained import load_resnet34
 from kidneyseg.nets.resnet import ResNet34
-from kidneyseg.nets.torch_file import read_tensors
+from kidneyseg.nets.torch_file import Storage, View, read_tensors
 from kidneyseg.recipe import Loss, Network, Slices, Stage
 from kidneyseg.training.checkpoint import Progress, save_weights
 
@@ -85,7 +85,7 @@ def test_files_of_new_and_old_versions_of_torch(zipped, tmp_path):
 
 def test_torch_is_not_needed(weights):
     code = ("import sys; sys.modules['torch'] = None\n"
-            "from kidneyseg.nets.torch_file import read_tensors\n"
+            "from kidneyseg.nets.torch_file import Storage, View, read_tensors\n"
             f"print(read_tensors({str(weights)!r})['layer4.2.conv2.weight'].shape)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(512, 512, 3, 3)"
@@ -102,9 +102,18 @@ class Attack:
 @pytest.mark.parametrize("zipped", [True, False])
 def test_what_is_not_a_state_dict_is_refused(content, found, zipped, tmp_path, capsys):
     torch.save(content, tmp_path / "file.pth", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(InputError, match="file.pth.*state dict"):
+    with pytest.raises(InputError, match=f"file.pth.*state dict.*{found}"):
         read_tensors(tmp_path / "file.pth")
     assert "has run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("offset, shape, strides", [(0, (7,), (1,)), (5, (2,), (1,)), (0, (2, 2), (4, 2)),
+                                                    (-1, (2,), (1,)), (4, (3,), (-1,))])
+def test_a_tensor_must_lie_within_its_storage(offset, shape, strides):
+    storage = np.arange(6, dtype=np.float32)
+    with pytest.raises(ValueError, match="beyond"):
+        View(Storage(storage.dtype, "0"), offset, shape, strides).values(storage)
+    assert View(Storage(storage.dtype, "0"), 1, (2, 2), (3, 1)).values(storage).tolist() == [[1, 2], [4, 5]]
 
 
 def test_no_file_and_damaged_files_are_refused(weights, tmp_path):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,11 +24,10 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 @dataclass(frozen=True)
 class Storage:
-    """Values that tensors lie in: `count` numbers of type `dtype` under the name `key`."""
+    """Values that tensors lie in: numbers of type `dtype` under the name `key`."""
 
     dtype: np.dtype
     key: str
-    count: int
 
 
 @dataclass(frozen=True)
@@ -57,10 +55,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     try:
-        views, load = _open_archive(path) if zipfile.is_zipfile(path) else _open_legacy(path)
-        if not isinstance(views, dict) or not all(isinstance(view, View) for view in views.values()):
-            raise ValueError(f"a {type(views).__name__} that holds more than tensors")
-        storages = {view.storage.key: load(view.storage) for view in views.values()}
+        views, storages = _read_archive(path) if zipfile.is_zipfile(path) else _read_legacy(path)
         return {str(name): view.values(storages[view.storage.key]) for name, view in views.items()}
     except OSError as error:
         raise InputError(path, expected="weights saved by PyTorch", found=error.strerror or str(error),
@@ -71,41 +66,43 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
                          remedy="Download it again, or save model.state_dict()") from None
 
 
-def _open_archive(path: Path) -> tuple[Any, Callable[[Storage], np.ndarray]]:
-    """The pickled object, and a function that reads the values of a storage."""
+def _read_archive(path: Path) -> tuple[dict[str, View], dict[str, np.ndarray]]:
+    """The pickled dictionary, and the storages of its tensors by key: each is a file of the archive."""
     with zipfile.ZipFile(path) as archive:
         pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise ValueError("an archive without data.pkl")
+        folder = pickles[0].removesuffix("data.pkl")
         with archive.open(pickles[0]) as file:
             views = _Unpickler(file).load()
-
-    def load(storage: Storage) -> np.ndarray:
-        with zipfile.ZipFile(path) as archive:
-            data = archive.read(pickles[0].removesuffix("data.pkl") + f"data/{storage.key}")
-        return np.frombuffer(data, storage.dtype)
-
-    return views, load
+        dtypes = _dtypes(views)
+        return views, {key: np.frombuffer(archive.read(f"{folder}data/{key}"), dtype) for key, dtype in dtypes.items()}
 
 
-def _open_legacy(path: Path) -> tuple[Any, Callable[[Storage], np.ndarray]]:
-    """As `_open_archive`: magic number, version, platform, object and keys are pickles one after the other, then each
-    storage in the keys' order as its length (int64) and values."""
+def _read_legacy(path: Path) -> tuple[dict[str, View], dict[str, np.ndarray]]:
+    """As `_read_archive`: magic number, version, platform, dictionary and keys are pickles one after the other, then
+    each storage in the keys' order as its length (int64) and values."""
     with open(path, "rb") as file:
         if _Unpickler(file).load() != LEGACY_MAGIC:
             raise ValueError("another pickle")
         for _ in ("version", "platform"):
             _Unpickler(file).load()
         views = _Unpickler(file).load()
+        dtypes = _dtypes(views)
         keys = _Unpickler(file).load()
-        dtypes = {view.storage.key: view.storage.dtype for view in views.values()}
-        storages = {key: _read_storage(file, dtypes[key]) for key in keys}
-    return views, lambda storage: storages[storage.key]
+        return views, {key: _read_storage(file, dtypes[key]) for key in keys}
 
 
 def _read_storage(file: BinaryIO, dtype: np.dtype) -> np.ndarray:
     count = int.from_bytes(file.read(8), "little")
     return np.frombuffer(file.read(count * dtype.itemsize), dtype, count)
+
+
+def _dtypes(views: Any) -> dict[str, np.dtype]:
+    """The types of the storages of a dictionary of tensors, by key. Raises ValueError if `views` is anything else."""
+    if not isinstance(views, dict) or not all(isinstance(view, View) for view in views.values()):
+        raise ValueError(f"a {type(views).__name__} that holds more than tensors")
+    return {view.storage.key: view.storage.dtype for view in views.values()}
 
 
 class _Unpickler(pickle.Unpickler):
@@ -121,10 +118,10 @@ class _Unpickler(pickle.Unpickler):
         return known[module, name]
 
     def persistent_load(self, pid: tuple) -> Storage:
-        _, dtype, key, _, count, *part = pid
+        _, dtype, key, _, _, *part = pid
         if part not in ([], [None]):
             raise pickle.UnpicklingError("it has storages that share their values")
-        return Storage(dtype, str(key), int(count))
+        return Storage(dtype, str(key))
 
 
 def _view(storage: Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> View:
