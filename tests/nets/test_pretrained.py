@@ -97,7 +97,7 @@ class Attack:
 
 
 @pytest.mark.parametrize("content, found", [
-    ({"weight": Attack()}, "builtins.print"), ({"epoch": 3, "weight": torch.zeros(2)}, "more than tensors"),
+    ({"weight": Attack()}, "__builtin__.print"), ({"epoch": 3, "weight": torch.zeros(2)}, "more than tensors"),
     (torch.zeros(2), "more than tensors")])
 @pytest.mark.parametrize("zipped", [True, False])
 def test_what_is_not_a_state_dict_is_refused(content, found, zipped, tmp_path, capsys):
