@@ -3,7 +3,7 @@
 The authors map "linear Dice to a non-linear range, so that the rate of change is larger when Dice approaches 0 and
 smaller when it approaches 1". Their formula was an image that is lost, so the mapping here is an assumption: the one
 known mapping with that property, log-Dice (Wong et al., "3D segmentation with exponential logarithmic loss for highly
-unbalanced object sizes", MICCAI 2018), is the default, and any other can be given in its place.
+unbalanced object sizes", MICCAI 2018), is taken, and any other can be given in its place.
 """
 from __future__ import annotations
 

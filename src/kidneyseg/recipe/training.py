@@ -48,7 +48,8 @@ class Loss(Model):
 
     regions: the class sets whose Dice counts (class k is the k-th of the stage's targets); default each class.
     batch: Dice of the whole batch instead of the mean over its samples.
-    weights: of the classes, the background's first; for the losses that weigh them. Default all alike.
+    weights: of the classes, the background's first, in the mean of their Dice, which then counts the background too.
+        Cross-entropy and focal loss are not weighted. Default: the mean over the regions, without the background.
     gamma: exponent of Hybrid-Dice's logarithm; focus: exponent of the focal loss.
     side: of deep supervision.
     """

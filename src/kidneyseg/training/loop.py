@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +63,9 @@ class Loop:
         now = self.progress
         started, before = time.perf_counter(), now.seconds
         self.step.start_epoch(now.epoch)
-        with terminal.steps(now.epoch, self.train.steps, now.step) as bar:
-            for image, target, _ in self.train.epoch(now.epoch, first_step=now.step):
+        with (terminal.steps(now.epoch, self.train.steps, now.step) as bar,
+              closing(self.train.epoch(now.epoch, first_step=now.step)) as batches):
+            for image, target, _ in batches:
                 loss = self._take_step(image, target)
                 self.train.record(now.step, loss)
                 now.loss_sum += loss
