@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from kidneyseg import device
+from kidneyseg import cpu, device, nets
 from kidneyseg.errors import InputError
+from kidneyseg.recipe import Network
 
 
 def test_cpu_is_always_there():
@@ -28,3 +29,18 @@ def test_the_device_at_work_can_be_chosen_again():
             "print(device.use(ms.get_context('device_target')) == ms.get_context('device_target'))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip().endswith("True"), done.stderr
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_a_network_fitted_to_the_cpu_keeps_its_parameters(precision):
+    network = nets.build(Network(name="unet2d", width=4, depth=2), 2)
+    before = {parameter.name: id(parameter) for parameter in network.get_parameters()}
+    fitted = device.fit(network, precision, "CPU")
+    assert {parameter.name: id(parameter) for parameter in fitted.get_parameters()} == before
+    assert (fitted is network) == (precision == "float16" or not cpu.available())
+
+
+def test_bfloat16_is_for_cpus_that_are_faster_with_it(monkeypatch):
+    monkeypatch.setattr(cpu, "has_bfloat16", lambda: False)
+    with pytest.raises(InputError, match="precision=float32"):
+        device.fit(None, "bfloat16", "CPU")

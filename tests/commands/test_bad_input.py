@@ -75,7 +75,7 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     (TRAIN + "--work {work} stages.fin.train.epochs=2", ["'fin'", "Did you mean 'fine'?"]),
     (TRAIN + "--work {work} stages.fine.train.epochs=0", ["epochs", "greater than or equal to 1", "Correct the value"]),
     (TRAIN + "--work {untrained} stages.fine.network.name=unet4d", ["network.name", "'unet4d'", "Did you mean"]),
-    (TRAIN + "--work {untrained} stages.fine.loss.name=dice", ["loss.name", "'dice'", "Did you mean"]),
+    (TRAIN + "--work {untrained} stages.fine.loss.name=dise", ["loss.name", "'dise'", "Did you mean"]),
     (TRAIN + "--work {untrained} stages.fine.train.precision=bfloat16", ["train.precision", "precision=float32"]),
     (TRAIN + "--work {untrained} stages.fine.sampling.size=[64,64]", ["prepared/", "others", "Run kidneyseg prepare"]),
     (TRAIN + "--work {no_case_json} --overwrite", ["case_00001", "no case.json", "Run kidneyseg prepare"]),

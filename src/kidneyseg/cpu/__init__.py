@@ -46,8 +46,8 @@ def accelerate(network: nn.Cell, precision: str = "float32") -> nn.Cell:
         InputError: bfloat16 on a CPU that has no use for it, or another precision.
     """
     if precision not in ("float32", "bfloat16") or precision == "bfloat16" and not has_bfloat16():
-        raise InputError("precision", expected="float32, or bfloat16 on a CPU with AMX", found=repr(precision),
-                         remedy="Compute in float32 on this CPU")
+        raise InputError("train.precision", expected="float32, or bfloat16 on a CPU with AMX", found=repr(precision),
+                         remedy="Set train.precision=float32 for this CPU")
     import mindspore as ms
 
     from kidneyseg.cpu import swap

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mindspore import nn
 
-from kidneyseg import cpu, nets
+from kidneyseg import device as devices
+from kidneyseg import nets
 from kidneyseg.recipe import Stage
 from kidneyseg.training.checkpoint import load_weights
 
@@ -19,10 +20,8 @@ def load_network(stage: Stage, checkpoint: Path, device: str) -> nn.Cell:
     Raises:
         InputError: no such checkpoint, a damaged one, or one of another network.
     """
-    network = stock_network(stage, checkpoint)
-    if device == "CPU":
-        return cpu.accelerate(network)
-    return nets.apply_precision(network, nets.choose_precision(stage.train.precision, device))
+    precision = "float32" if device == "CPU" else nets.choose_precision(stage.train.precision, device)
+    return devices.fit(stock_network(stage, checkpoint), precision, device)
 
 
 def stock_network(stage: Stage, checkpoint: Path) -> nn.Cell:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import mindspore as ms
 
-from kidneyseg import cpu, losses, nets
+from kidneyseg import device as devices
+from kidneyseg import losses, nets
 from kidneyseg.data.batches import Batches
 from kidneyseg.data.folds import fold_cases
 from kidneyseg.errors import InputError
@@ -76,8 +77,7 @@ def build_loop(recipe: Recipe, stage: Stage, work: Path, folder: Path, cases: di
     spec = stage.train
     ms.set_seed(spec.seed)
     precision = nets.choose_precision(spec.precision, device)
-    network = nets.apply_precision(nets.build(stage.network, stage.classes, stage.channels), precision)
-    network = cpu.accelerate(network)  # itself where the device is not a CPU
+    network = devices.fit(nets.build(stage.network, stage.classes, stage.channels), precision, device)
     loss = losses.build(stage.loss)
     step = TrainStep(network, loss, optimizer.build(spec, network), clip_norm=spec.clip_norm,
                      precision=precision, ranks=ranks, mixup=spec.augment.mixup > 0)
