@@ -26,7 +26,6 @@ def load_network(stage: Stage, checkpoint: Path, device: str) -> nn.Cell:
 
 def stock_network(stage: Stage, checkpoint: Path) -> nn.Cell:
     """The same of MindSpore's own cells, in float32: what can be exported. Raises as :func:`load_network`."""
-    spec = stage.network.model_copy(update={"pretrained": None})  # the checkpoint has what became of those weights
-    network = nets.build(spec, stage.classes, stage.channels)
+    network = nets.build(stage.network, stage.classes, stage.channels, pretrained=False)
     load_weights(network, checkpoint)
     return network.set_train(False)

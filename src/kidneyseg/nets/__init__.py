@@ -39,8 +39,10 @@ NETWORKS = {
 OPTIONS = ("deep_supervision", "residual", "attention", "pretrained")
 
 
-def build(spec: Network, classes: int, in_channels: int = 1) -> nn.Cell:
+def build(spec: Network, classes: int, in_channels: int = 1, pretrained: bool = True) -> nn.Cell:
     """Returns the network of a recipe, for `classes` classes including the background.
+
+    `pretrained`: whether to read the file that the recipe may name; not where a checkpoint's weights come next.
 
     Raises InputError for an unknown name, and for an option that the network does not have.
     """
@@ -48,6 +50,8 @@ def build(spec: Network, classes: int, in_channels: int = 1) -> nn.Cell:
         raise InputError("network.name", expected=f"one of {', '.join(NETWORKS)}", found=repr(spec.name),
                          remedy=nearest(spec.name, list(NETWORKS)) or "Name a network that exists")
     options = {name: getattr(spec, name) for name in OPTIONS if getattr(spec, name)}
+    if not pretrained:
+        options.pop("pretrained", None)
     for option, value in options.items():
         able = [name for name, network in NETWORKS.items() if option in inspect.signature(network).parameters]
         if spec.name not in able:

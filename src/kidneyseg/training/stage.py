@@ -49,11 +49,13 @@ def train_stage(
     cases = fold_cases(Path(work), fold)
     folder = Path(work) / f"fold{fold}"
     _check_earlier_run(folder, stage, resume, overwrite)
-    loop = build_loop(recipe, stage, Path(work), folder / stage.name, cases, chosen, ranks)
+    last = folder / stage.name / LAST
+    resumed = resume and last.exists()
+    loop = build_loop(recipe, stage, Path(work), folder / stage.name, cases, chosen, ranks,
+                      pretrained=init is None and not resumed)
     if init is not None:
         checkpoint.load_weights(loop.network, Path(init) / stage.name / BEST)
-    last = folder / stage.name / LAST
-    if resume and last.exists():
+    if resumed:
         loop.restore(last)
         _require_ranks(last, loop.progress, ranks)
     ranks.barrier()  # every rank has found its input good before the first one writes
@@ -72,12 +74,16 @@ def train_stage(
 
 
 def build_loop(recipe: Recipe, stage: Stage, work: Path, folder: Path, cases: dict[str, list[str]], device: str,
-               ranks: Ranks) -> Loop:
-    """Everything that trains ``stage``, at its start: all weights follow from the seed, the same on every rank."""
+               ranks: Ranks, pretrained: bool = True) -> Loop:
+    """Everything that trains ``stage``, at its start: all weights follow from the seed, the same on every rank.
+
+    Args:
+        pretrained: whether to read the encoder's weights that the recipe may name.
+    """
     spec = stage.train
     ms.set_seed(spec.seed)
     precision = nets.choose_precision(spec.precision, device)
-    network = devices.fit(nets.build(stage.network, stage.classes, stage.channels), precision, device)
+    network = devices.fit(nets.build(stage.network, stage.classes, stage.channels, pretrained), precision, device)
     loss = losses.build(stage.loss)
     step = TrainStep(network, loss, optimizer.build(spec, network), clip_norm=spec.clip_norm,
                      precision=precision, ranks=ranks, mixup=spec.augment.mixup > 0)
