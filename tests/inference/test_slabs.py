@@ -44,6 +44,14 @@ def test_paint_writes_labels_and_leaves_background():
     np.testing.assert_array_equal(mask, [[[9, 9, 9]], [[9, 1, 4]]])
 
 
+def test_paint_takes_the_first_of_the_most_probable_classes():
+    rng = np.random.default_rng(3)
+    probabilities = rng.integers(0, 4, (4, 5, 6, 7)).astype(np.float32)  # with many ties
+    mask = np.zeros((5, 6, 7), np.uint8)
+    paint(mask, cut(probabilities, 2, 3), (0, 1, 2, 3))
+    np.testing.assert_array_equal(mask, probabilities.argmax(axis=0))
+
+
 def test_confined_probabilities_paint_nothing_outside():
     rng = np.random.default_rng(4)
     probabilities, inside = rng.random((3, 9, 5, 6), np.float32), rng.random((9, 5, 6)) > 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage as ndi
 
 from kidneyseg.volume.grid import Grid, sample
 
@@ -67,6 +68,42 @@ def test_nearest_takes_the_closest_voxel(shape):
         near = [np.flatnonzero(np.isclose(d, d.min())) for d in
                 (np.abs(positions(full, a) - positions(target, a)[i]) for a, i in enumerate(index))]
         assert out[index] in mask[np.ix_(*near)]
+
+
+TARGETS = [
+    Grid((20, 17, 30)).resize((31, 44, 41)),  # finer
+    Grid((20, 17, 30)).resize((9, 5, 11)),  # coarser
+    Grid((7, 50, 13), (3.3, 0.2, 9.1), (1.9, 0.31, 1.0)),  # both, of a part
+    Grid((20, 40, 30), (0.0, 0.25, 0.0), (1.0, 0.4, 1.0)),  # one axis only
+    Grid((1, 2, 1), (19.2, 15.4, 0.0)),  # next to the last faces
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.int16])
+@pytest.mark.parametrize("target", TARGETS)
+def test_linear_sampling_is_that_of_scipy(target, dtype):
+    """Integers up to the rounding of what lies, but for float32, half-way."""
+    image = (np.random.default_rng(5).random((20, 17, 30)) * (1 if dtype in (np.float32, np.float64) else 255))
+    image = image.astype(dtype)
+    between = ndi.affine_transform(image, np.array(target.step), target.origin, output_shape=target.shape, order=1,
+                                   mode="nearest", output=np.float64)
+    found = sample(image, Grid.of(image), target, order=1)
+    assert found.dtype == dtype and found.shape == target.shape
+    if np.issubdtype(dtype, np.integer):
+        half = np.abs(between - np.floor(between) - 0.5) < 1e-4
+        np.testing.assert_array_equal(found[~half], np.rint(between)[~half])
+        assert np.abs(found - between).max() < 0.5001
+    else:
+        np.testing.assert_allclose(found, between, rtol=0, atol=1e-6 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.parametrize("target", [*TARGETS, Grid((9, 9, 9), (-3, 2, 5)), Grid((30, 30, 30), (-4, -2, 0), (0.9,) * 3)])
+def test_several_arrays_are_sampled_as_each_by_itself(target, order):
+    arrays = np.random.default_rng(6).random((2, 3, 20, 17, 30), np.float32)
+    grid = Grid(arrays.shape[2:])
+    each = np.stack([[sample(array, grid, target, order, fill=7) for array in row] for row in arrays])
+    np.testing.assert_array_equal(sample(arrays, grid, target, order, fill=7), each)
 
 
 def test_upsampling_by_a_whole_factor_and_back_is_exact():

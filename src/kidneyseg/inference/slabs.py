@@ -30,7 +30,7 @@ def resample_slabs(slabs: Slabs, source: Grid, target: Grid) -> Slabs:
         for start in range(done, ready, PLANES):
             stop = min(start + PLANES, ready)
             part = target.crop((slice(start, stop), slice(0, target.shape[1]), slice(0, target.shape[2])))
-            yield start, np.stack([sample(plane, grid, part, order=1) for plane in slab])
+            yield start, sample(slab, grid, part, order=1)
         done, last = max(done, ready), slab[:, -1:].copy()
 
 
@@ -41,18 +41,20 @@ def confine(slabs: Slabs, inside: np.ndarray) -> Slabs:
 
 
 def paint(mask: np.ndarray, slabs: Slabs, labels: Sequence[int]) -> None:
-    """Write the label of the most probable class into ``mask`` (z, y, x) uint8; class 0 leaves a voxel as it is.
+    """Write the label of the most probable class, of equals the first, into ``mask`` (z, y, x) uint8.
+
+    Class 0 leaves a voxel as it is.
 
     Args:
         mask: changed in place.
         slabs: probabilities on the voxels of ``mask``.
         labels: label of each class, the background's first.
     """
-    values = np.asarray(labels, mask.dtype)
     for first, slab in slabs:
-        part = mask[first:first + slab.shape[1]]
-        found = slab.argmax(axis=0)
-        np.copyto(part, values[found], where=found > 0)
+        part, best = mask[first:first + slab.shape[1]], slab[0]
+        for label, probability in zip(labels[1:], slab[1:]):  # many times faster than NumPy's argmax over axis 0
+            np.copyto(part, label, where=probability > best)
+            best = np.maximum(best, probability)
 
 
 def _planes_up_to(target: Grid, source: Grid, plane: int) -> int:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage as ndi
+
+from kidneyseg.volume.interpolation import linear, nearest
 
 
 @dataclass(frozen=True)
@@ -74,40 +75,32 @@ def sample(array: np.ndarray, source: Grid, target: Grid, order: int, fill: floa
     """Values of ``array``, which lies on ``source``, at the voxel centres of ``target``.
 
     Args:
-        array: (z, y, x), shape of ``source``.
+        array: (z, y, x), shape of ``source``; or several such, (..., z, y, x).
         order: 0 nearest neighbour (masks), 1 linear (images, probabilities).
         fill: value where ``target`` reaches outside the faces of ``source``; within half a voxel of them the
             edge value is kept, so that a resized image has no dark rim.
 
     Returns:
-        (z, y, x) of ``target.shape``, dtype of ``array``. Between grids of equal step and whole-voxel offset this
+        (..., z, y, x) of ``target.shape``, dtype of ``array``. Between grids of equal step and whole-voxel offset this
         is a copy: nothing is interpolated, so a crop comes back exactly.
     """
-    if tuple(array.shape) != tuple(source.shape):
+    if tuple(array.shape[-3:]) != tuple(source.shape):
         raise ValueError(f"array of shape {array.shape} does not lie on a grid of shape {source.shape}")
     scale = np.array([t / s for s, t in zip(source.step, target.step)])
     offset = np.array([(t - s) / w for s, t, w in zip(source.origin, target.origin, source.step)])
     inside = tuple(_inside(o, k, n, m) for o, k, n, m in zip(offset, scale, source.shape, target.shape))
-    out = np.full(target.shape, fill, array.dtype)
+    out = np.full((*array.shape[:-3], *target.shape), fill, array.dtype)
     if any(i.start >= i.stop for i in inside):
         return out
     start = offset + scale * [i.start for i in inside]
     size = [i.stop - i.start for i in inside]
+    part = out[(..., *inside)]
     if np.allclose(scale, 1) and np.allclose(start, np.rint(start), atol=1e-6):
         first = np.rint(start).astype(int)
-        out[inside] = array[tuple(slice(f, f + n) for f, n in zip(first, size))]
-    elif order == 0:
-        index = [
-            np.clip(np.rint(f + k * np.arange(n)).astype(int), 0, m - 1)
-            for f, k, n, m in zip(start, scale, size, source.shape)
-        ]
-        out[inside] = array[np.ix_(*index)]
+        part[...] = array[(..., *(slice(f, f + n) for f, n in zip(first, size)))]
     else:
-        values = ndi.affine_transform(
-            array, scale, start, output_shape=tuple(size), order=order, mode="nearest",
-            output=np.float32 if np.issubdtype(array.dtype, np.integer) else array.dtype,
-        )
-        out[inside] = np.rint(values) if np.issubdtype(array.dtype, np.integer) else values
+        interpolate = linear if order else nearest
+        interpolate(array, [f + k * np.arange(n) for f, k, n in zip(start, scale, size)], part)
     return out
 
 
