@@ -8,6 +8,8 @@ from setuptools import find_packages, setup
 here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+)"', (here / "src/kidneyseg/__init__.py").read_text(encoding="utf-8")).group(1)
 
+ONNX = ["onnx==1.23.2", "onnxruntime==1.31.1", "ml_dtypes<0.6"]  # ml_dtypes 0.6, which onnx takes, wants numpy 2
+
 setup(
     name="kidneyseg",
     version=version,
@@ -37,8 +39,9 @@ setup(
     ],
     extras_require={
         # torch and surface-distance are what our numbers are checked against
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "psutil>=5", "torch==2.13.0", "surface-distance==0.1"],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "psutil>=5", "torch==2.13.0", "surface-distance==0.1", *ONNX],
         "benchmark": ["torch==2.13.0"],
+        "onnx": ONNX,
     },
     entry_points={"console_scripts": ["kidneyseg = kidneyseg.cli:main"]},
 )

@@ -5,8 +5,8 @@ import json
 import pytest
 from tiny_model import tiny_recipe
 
+from kidneyseg.export.graph import Graph, Port, input_shape
 from kidneyseg.export.metadata import describe
-from kidneyseg.export.mindir import Graph, Port, input_shape
 from kidneyseg.inference.model import checkpoint_path
 from kidneyseg.recipe import parse_recipe
 
@@ -37,7 +37,7 @@ def test_json_says_every_region_and_sampling(fine, shape, said, unsaid, tmp_path
     for file in (graph, checkpoint_path(tmp_path, "fine")):
         file.write_bytes(b"any")
     ports = Port("images", input_shape(stage, 2)), Port("probabilities", (2, 3, *stage.sampling.window))
-    data = describe(Graph(graph, *ports), recipe, stage, tmp_path)["input"]
+    data = describe(Graph(graph, "MindIR", *ports), recipe, stage, tmp_path)["input"]
     text = json.dumps(data)
     assert data["shape"] == [2, *shape] and data["axes"] == ["batch", "channel", *"zyx"[-stage.dims:]]
     assert all(words in text for words in said) and not any(words in text for words in unsaid)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 from importlib.metadata import version
@@ -10,7 +9,8 @@ from pathlib import Path
 
 import kidneyseg
 from kidneyseg.atomic import write_text
-from kidneyseg.export.mindir import Graph, Port
+from kidneyseg.digest import sha256
+from kidneyseg.export.graph import Graph, Port
 from kidneyseg.inference.model import checkpoint_path
 from kidneyseg.inference.stages import class_labels
 from kidneyseg.recipe import Intensity, Recipe, Region, Stage, Volumes, Whole
@@ -19,17 +19,16 @@ from kidneyseg.training.provenance import git_revision
 
 
 def write_metadata(graph: Graph, recipe: Recipe, stage: Stage, model: Path) -> Path:
-    """Write :func:`describe` beside ``graph``, as ``NAME.json`` for ``NAME.mindir``; returns its path."""
-    path = graph.path.with_suffix(".json")
-    write_text(path, json.dumps(describe(graph, recipe, stage, model), indent=2) + "\n")
-    return path
+    """Write :func:`describe` beside ``graph``; returns its path."""
+    write_text(graph.description, json.dumps(describe(graph, recipe, stage, model), indent=2) + "\n")
+    return graph.description
 
 
 def describe(graph: Graph, recipe: Recipe, stage: Stage, model: Path) -> dict:
     """What inference with ``graph`` needs, JSON-ready: how to make its input, and what its output means."""
     return {
         "stage": stage.name,
-        "graph": {"file": graph.path.name, "format": "MindIR", "sha256": sha256(graph.path)},
+        "graph": {"file": graph.path.name, "format": graph.format, "sha256": sha256(graph.path)},
         "checkpoint": {"file": f"{stage.name}/best.ckpt", "sha256": sha256(checkpoint_path(model, stage.name))},
         "input": _port(graph.input) | {"axes": ["batch", "channel", *_axes(stage)], **_preprocessing(stage)},
         "output": _port(graph.output) | {
@@ -41,15 +40,6 @@ def describe(graph: Graph, recipe: Recipe, stage: Stage, model: Path) -> dict:
         "versions": {"kidneyseg": kidneyseg.__version__, "git": git_revision(), "mindspore": version("mindspore"),
                      "python": platform.python_version()},
     }
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _port(port: Port) -> dict:

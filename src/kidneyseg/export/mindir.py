@@ -4,41 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import mindspore as ms
 from mindspore.train.mind_ir_pb2 import ModelProto, ValueInfoProto
 
 from kidneyseg.atomic import use_default_mode
+from kidneyseg.export.graph import Graph, Port, input_shape
 from kidneyseg.inference.model import checkpoint_path
 from kidneyseg.inference.networks import stock_network
 from kidneyseg.inference.runtimes import Probabilities
 from kidneyseg.recipe import Stage
-
-Shape = tuple["int | None", ...]
-
-
-@dataclass(frozen=True)
-class Port:
-    """An input or output of a graph: its name in the file, and its shape with None where any length goes."""
-
-    name: str
-    shape: Shape
-
-
-@dataclass(frozen=True)
-class Graph:
-    """An exported graph: float32 in, float32 out."""
-
-    path: Path
-    input: Port
-    output: Port
-
-
-def input_shape(stage: Stage, batch: int | None) -> Shape:
-    """(N, channels, *S): what the stage's network takes; ``batch`` None leaves N open."""
-    return (batch, stage.channels, *stage.sampling.window)
 
 
 def export_mindir(stage: Stage, model: Path, path: Path, batch: int | None) -> Graph:
@@ -55,16 +31,21 @@ def export_mindir(stage: Stage, model: Path, path: Path, batch: int | None) -> G
         InputError: the stage's checkpoint is missing, damaged or of another network.
     """
     cell = Probabilities(stock_network(stage, checkpoint_path(model, stage.name)))
-    images = ms.Tensor(shape=list(input_shape(stage, batch)), dtype=ms.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
         partial = Path(folder) / path.name
-        ms.export(cell, images, file_name=str(partial), file_format="MINDIR")
-        proto = ModelProto()
-        proto.ParseFromString(partial.read_bytes())
+        proto = trace(cell, ms.Tensor(shape=list(input_shape(stage, batch)), dtype=ms.float32), partial)
         use_default_mode(partial)
         os.replace(partial, path)
-    return Graph(path, _port(proto.graph.input[0]), _port(proto.graph.output[0]))
+    return Graph(path, "MindIR", _port(proto.graph.input[0]), _port(proto.graph.output[0]))
+
+
+def trace(cell: ms.nn.Cell, images: ms.Tensor, path: Path) -> ModelProto:
+    """Write ``cell``, called with ``images``, as the MindIR file ``path`` and return what it holds."""
+    ms.export(cell, images, file_name=str(path), file_format="MINDIR")
+    proto = ModelProto()
+    proto.ParseFromString(path.read_bytes())
+    return proto
 
 
 def _port(value: ValueInfoProto) -> Port:

@@ -1,0 +1,248 @@
+"""MindSpore's operators in terms of ONNX's: one short function for each operator that the networks are made of.
+
+MindSpore's own ONNX export (2.10) knows neither group normalisation nor linear and nearest up-sampling, and what it
+writes for transposed 2-D convolutions and PReLU does not load. So graphs are read from MindIR, which holds all of
+them, and written here. Meanings: https://onnx.ai/onnx/operators, operator set 17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from kidneyseg.export.mindir_nodes import Node, Nodes
+
+
+class Writer:
+    """Collects the ONNX nodes and weights of a graph.
+
+    Args:
+        source: the graph that is read.
+    """
+
+    def __init__(self, source: Nodes) -> None:
+        self.source = source
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: dict[str, onnx.TensorProto] = {}
+        self.names: dict[str, str | tuple[str, ...]] = {source.input: source.input}
+
+    def write(self, node: Node) -> None:
+        """Add what ``node`` does. Raises ValueError for what cannot be said in ONNX."""
+        if node.operator not in OPERATORS:
+            raise ValueError(f"operator {node.operator}")
+        OPERATORS[node.operator](self, node)
+
+    def emit(self, operator: str, node: Node, inputs: Sequence[str], **settings: Any) -> None:
+        """One ONNX operator, whose result is that of ``node``."""
+        self.nodes.append(helper.make_node(operator, list(inputs), [node.name], name=node.name, **settings))
+        self.names[node.name] = node.name
+
+    def pass_on(self, node: Node, source: str) -> None:
+        """The result of ``node`` is that of ``source``."""
+        self.names[node.name] = self.tensor(source)
+
+    def tensor(self, name: str) -> str | tuple[str, ...]:
+        """What holds ``name`` in the ONNX graph; a tuple's name gives its members."""
+        if name in self.names:
+            return self.names[name]
+        return self.weight(name, self.value(name))
+
+    def value(self, name: str) -> Any:
+        """A constant or parameter. Raises ValueError where ``name`` is computed."""
+        origin = self.names.get(name, name)
+        for known in (self.source.constants, self.source.parameters):
+            if origin in known:
+                return known[origin]
+        raise ValueError(f"{name}, which must be a constant, is computed")
+
+    def weight(self, name: str, values: np.ndarray) -> str:
+        """Store a constant tensor as ``name``; returns the name."""
+        self.weights.setdefault(name, numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def channels(self, name: str, axes: int) -> str:
+        """The vector ``name`` with ``axes`` axes of length 1 behind it, to meet (N, C, *S)."""
+        values = self.value(name)
+        return self.weight(f"{self.tensor(name)}:{axes}", values.reshape(-1, *[1] * axes))
+
+    def whole(self, node: Node, values: Sequence[int]) -> str:
+        """Whole numbers that ONNX takes as a tensor."""
+        return self.weight(f"{node.name}:numbers", np.array(values, np.int64))
+
+
+def _spatial(node: Node) -> int:
+    return len(node.shape) - 2
+
+
+def _require(holds: bool, node: Node, what: str) -> None:
+    if not holds:
+        raise ValueError(f"{node.operator} with {what}")
+
+
+def _alias(writer: Writer, node: Node) -> None:
+    origin = node.inputs[0]
+    if origin in writer.source.parameters:
+        writer.weight(origin, writer.source.parameters[origin])
+        writer.names[node.name] = origin
+    else:
+        writer.pass_on(node, origin)
+
+
+def _get_item(writer: Writer, node: Node) -> None:
+    """Of operators with several results, such as normalisations in training, only the first is used."""
+    _require(writer.value(node.inputs[1]) == 0, node, "another index than 0")
+    writer.pass_on(node, node.inputs[0])
+
+
+def _make_tuple(writer: Writer, node: Node) -> None:
+    writer.names[node.name] = tuple(writer.tensor(name) for name in node.inputs)
+
+
+def _same(operator: str) -> Callable[[Writer, Node], None]:
+    def write(writer: Writer, node: Node) -> None:
+        writer.emit(operator, node, [writer.tensor(name) for name in node.inputs])
+    return write
+
+
+def _pads(settings: dict[str, Any]) -> list[int]:
+    """MindSpore's (low, high, low, high, ...) as ONNX's lows and highs."""
+    pads = settings["pad_list"]
+    return [*pads[::2], *pads[1::2]]
+
+
+def _convolution(operator: str) -> Callable[[Writer, Node], None]:
+    def write(writer: Writer, node: Node) -> None:
+        axes, settings = _spatial(node), node.settings
+        extra = {"output_padding": settings["output_padding"][-axes:]} if "output_padding" in settings else {}
+        writer.emit(operator, node, [writer.tensor(name) for name in node.inputs[:2]], pads=_pads(settings),
+                    strides=settings["stride"][-axes:], dilations=settings["dilation"][-axes:],
+                    group=settings["group"], **extra)
+    return write
+
+
+def _bias(writer: Writer, node: Node) -> None:
+    writer.emit("Add", node, [writer.tensor(node.inputs[0]), writer.channels(node.inputs[1], _spatial(node))])
+
+
+def _prelu(writer: Writer, node: Node) -> None:
+    writer.emit("PRelu", node, [writer.tensor(node.inputs[0]), writer.channels(node.inputs[1], _spatial(node))])
+
+
+def _batch_norm(writer: Writer, node: Node) -> None:
+    training, epsilon = (writer.value(name) for name in node.inputs[5:7])
+    _require(not training, node, "statistics of the batch")
+    writer.emit("BatchNormalization", node, [writer.tensor(name) for name in node.inputs[:5]], epsilon=epsilon)
+
+
+def _group_norm(writer: Writer, node: Node) -> None:
+    image, groups, scale, shift, epsilon = node.inputs
+    _require(writer.value(groups) == node.shape[1], node, "several channels in a group")
+    writer.emit("InstanceNormalization", node, [writer.tensor(name) for name in (image, scale, shift)],
+                epsilon=writer.value(epsilon))
+
+
+def _max_pool(writer: Writer, node: Node) -> None:
+    axes, settings = _spatial(node), node.settings
+    _require(settings["pad_mode"].upper() == "VALID" and not settings.get("ceil_mode"), node, "padding by its mode")
+    writer.emit("MaxPool", node, [writer.tensor(node.inputs[0])], kernel_shape=settings["kernel_size"][-axes:],
+                strides=settings["strides"][-axes:])
+
+
+def _pad(writer: Writer, node: Node) -> None:
+    lows, highs = zip(*node.settings["paddings"])
+    writer.emit("Pad", node, [writer.tensor(node.inputs[0]), writer.whole(node, [*lows, *highs])])
+
+
+def _mean_pool(writer: Writer, node: Node) -> None:
+    kernel, strides, mode = (writer.value(name) for name in node.inputs[1:4])
+    _require(mode == VALID, node, f"pad mode {mode}")
+    writer.emit("AveragePool", node, [writer.tensor(node.inputs[0])], kernel_shape=kernel[-2:], strides=strides[-2:])
+
+
+def _reshape(writer: Writer, node: Node) -> None:
+    _require(node.shape[0] == writer.source.shapes[node.inputs[0]][0], node, "another batch size")
+    target = writer.whole(node, [0, *node.shape[1:]])  # 0: as it was, whatever the batch
+    writer.emit("Reshape", node, [writer.tensor(node.inputs[0]), target])
+
+
+def _tile(writer: Writer, node: Node) -> None:
+    times = writer.value(node.inputs[1])
+    _require(len(times) == len(node.shape) and times[0] == 1, node, f"{times} repetitions")
+    writer.emit("Tile", node, [writer.tensor(node.inputs[0]), writer.whole(node, times)])
+
+
+def _mean(writer: Writer, node: Node) -> None:
+    axes, keep = (writer.value(name) for name in node.inputs[1:3])
+    writer.emit("ReduceMean", node, [writer.tensor(node.inputs[0])], axes=np.atleast_1d(axes).tolist(),
+                keepdims=int(keep))
+
+
+def _concat(writer: Writer, node: Node) -> None:
+    writer.emit("Concat", node, writer.tensor(node.inputs[0]), axis=writer.value(node.inputs[1]))
+
+
+def _softmax(writer: Writer, node: Node) -> None:
+    axis, = np.atleast_1d(writer.value(node.inputs[1])).tolist()
+    writer.emit("Softmax", node, [writer.tensor(node.inputs[0])], axis=axis)
+
+
+def _bilinear(writer: Writer, node: Node) -> None:
+    corners, centres = (writer.value(name) for name in node.inputs[2:4])
+    _require(not corners and centres, node, "aligned corners")
+    _resize(writer, node, mode="linear", coordinate_transformation_mode="half_pixel")
+
+
+def _trilinear(writer: Writer, node: Node) -> None:
+    _require(not writer.value(node.inputs[3]), node, "aligned corners")
+    _resize(writer, node, mode="linear", coordinate_transformation_mode="half_pixel")
+
+
+def _nearest(writer: Writer, node: Node) -> None:
+    _resize(writer, node, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+
+
+def _resize(writer: Writer, node: Node, **settings: str) -> None:
+    """By factors, which do not name the batch size, instead of to a size."""
+    before, after = writer.source.shapes[node.inputs[0]], node.shape
+    _require(all(b % a == 0 for a, b in zip(before, after)), node, f"lengths {before[2:]} -> {after[2:]}")
+    factors = np.array([b // a for a, b in zip(before, after)], np.float32)
+    writer.emit("Resize", node, [writer.tensor(node.inputs[0]), "", writer.weight(f"{node.name}:factors", factors)],
+                **settings)
+
+
+VALID = 2  # MindSpore's number for the pad mode without padding
+OPERATORS: dict[str, Callable[[Writer, Node], None]] = {
+    "Add": _same("Add"),
+    "AvgPool": _mean_pool,
+    "BatchNorm": _batch_norm,
+    "BiasAdd": _bias,
+    "Concat": _concat,
+    "Conv2D": _convolution("Conv"),
+    "Conv2DTranspose": _convolution("ConvTranspose"),
+    "Conv3D": _convolution("Conv"),
+    "Conv3DTranspose": _convolution("ConvTranspose"),
+    "Depend": _alias,
+    "GroupNorm": _group_norm,
+    "Load": _alias,
+    "MakeTuple": _make_tuple,
+    "MaxPool": _max_pool,
+    "MaxPool3D": _max_pool,
+    "Maximum": _same("Max"),
+    "Mul": _same("Mul"),
+    "PReLU": _prelu,
+    "Pad": _pad,
+    "ReLU": _same("Relu"),
+    "ReduceMean": _mean,
+    "Reshape": _reshape,
+    "ResizeBilinearV2": _bilinear,
+    "Sigmoid": _same("Sigmoid"),
+    "Softmax": _softmax,
+    "Tile": _tile,
+    "TupleGetItem": _get_item,
+    "UpsampleNearest3D": _nearest,
+    "UpsampleTrilinear3D": _trilinear,
+}
