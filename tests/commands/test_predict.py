@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from cascade_doubles import dice, make_hu, make_labels, make_model, make_recipe, save_scan
-from tiny_model import save_tiny_model
+from tiny_model import save_tiny_model, tiny_recipe
 
 from kidneyseg import cli
 from kidneyseg.inference.model import Model
@@ -108,3 +108,26 @@ def test_no_kidney_is_an_empty_mask_a_warning_and_success(doubled, model, tmp_pa
     assert not np.asarray(nib.load(tmp_path / "out" / "ct.nii.gz").dataobj).any()
     assert "warning: " in (error := capsys.readouterr().err) and "no kidney found" in error
     assert (tmp_path / "out" / "ct.png").exists()
+
+
+def test_several_models_and_where_they_disagree(model, tmp_path, capsys):
+    other = tmp_path / "other"
+    save_tiny_model(other, tiny_recipe(fine="unet2d").model_copy(update={"name": "other"}))
+    path, out = scan(tmp_path / "ct.nii.gz"), tmp_path / "out"
+    args = ["-m", model, str(other), "-i", path, "-o", str(out), "--device", "CPU", "--disagreement"]
+    assert cli.main(["predict", *args, "--json", str(tmp_path / "summary.json")]) == 0
+    given = nib.load(path)
+    for name in ("ct.nii.gz", "ct_disagreement.nii.gz"):
+        written = nib.load(out / name)
+        assert written.shape == given.shape and written.get_data_dtype() == np.uint8
+        np.testing.assert_array_equal(written.affine, given.affine)
+    assert set(np.unique(written.dataobj)) <= {0, 50, 100} and b"percent" in written.header["descrip"].item()
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["recipe"] == "tiny + other" and summary["model"] == f"{model} + {other}"
+    assert set(summary["cases"][0]["seconds"]) >= {"1 coarse", "2 fine"}
+
+
+def test_disagreement_needs_several_models(model, tmp_path, capsys):
+    path = scan(tmp_path / "ct.nii.gz")
+    assert cli.main(["predict", "-m", model, "-i", path, "-o", str(tmp_path / "out"), "--disagreement"]) == 2
+    assert "several models" in capsys.readouterr().err and not (tmp_path / "out").exists()

@@ -2,7 +2,8 @@
 
 With --work: predicts the fold's validation cases from raw CT with the whole cascade and scores them; then once more
 with ROIs from the true masks (oracle), which judges the last stage alone. Writes WORK/fold<K>/predictions/ and
-WORK/fold<K>/scores.{json,csv,md} (oracle: scores_oracle). With --pred and --truth: scores masks, whoever made them.
+WORK/fold<K>/scores.{json,csv,md} (oracle: scores_oracle). Several models are scored as one ensemble, whose results go
+to WORK/fold<K>/ensemble/. With --pred and --truth: scores masks, whoever made them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """examples:
   kidneyseg eval --work work --fold 0
   kidneyseg eval -c mplab --work work --fold all --no-oracle
+  kidneyseg eval -m one/fold0 other/fold0 --work one --fold 0      an ensemble; no model may have seen the fold's cases
   kidneyseg eval --pred masks --truth kits19/data --out masks/scores"""
     trained = parser.add_argument_group("a trained recipe")
     trained.add_argument("--work", type=Path, metavar="DIR", help="folder of `kidneyseg prepare` and `kidneyseg train`")
@@ -32,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                               "trained with)")
     trained.add_argument("overrides", nargs="*", metavar="KEY=VALUE",
                          help="recipe keys to change, for example stages.coarse.inference.overlap=0.25")
-    trained.add_argument("-m", "--model", type=Path, metavar="FOLDER", help="model folder (default: WORK/fold<K>)")
+    trained.add_argument("-m", "--model", type=Path, nargs="+", metavar="FOLDER",
+                         help="model folder, or several to score as an ensemble (default: WORK/fold<K>)")
     trained.add_argument("--data", type=Path, metavar="DIR", help="cohort, if it has moved since it was prepared")
     trained.add_argument("--no-oracle", action="store_true", help="leave out the scores with ROIs from the true masks")
     add_device(parser)
@@ -75,7 +78,7 @@ def _score_folds(args: argparse.Namespace) -> FoldScores:
     made = load_splits(args.work / "splits.json")["folds"]
     folds = list(range(len(made))) if args.fold == "all" else [args.fold]
     if args.model and len(folds) > 1:
-        raise InputError(f"--model {args.model}", expected="one fold", found="--fold all",
+        raise InputError(f"--model {' '.join(map(str, args.model))}", expected="one fold", found="--fold all",
                          remedy="Name the fold that the model has not seen")
     cases = {fold: locate_cases(args.work, fold_cases(args.work, fold)["val"], args.data) for fold in folds}
     of_folds = {fold: _score_fold(args, fold, cases[fold]) for fold in folds}
@@ -89,16 +92,18 @@ def _score_folds(args: argparse.Namespace) -> FoldScores:
 
 def _score_fold(args: argparse.Namespace, fold: int, cases: list) -> FoldScores:
     """Predict, print, write; returns the honest scores."""
+    from kidneyseg.inference.ensemble import load_models
     from kidneyseg.inference.fold import evaluate_cases
-    from kidneyseg.inference.model import Model
     from kidneyseg.training import provenance
 
     folder = args.work / f"fold{fold}"
-    source = args.model or folder
-    model = Model.load(source, args.device, _recipe(args, source))
+    sources = args.model or [folder]
+    model = load_models(sources, args.device, {source: _recipe(args, source) for source in sources})
+    folder = folder / "ensemble" if len(sources) > 1 else folder
     result = evaluate_cases(model, cases, folder / "predictions", oracle=not args.no_oracle)
-    provenance.record(folder, "eval", {"model": str(source), "recipe": model.recipe.model_dump(mode="json"),
-                                       "cases": [case.name for case in cases], "seconds": result.seconds})
+    provenance.record(folder, "eval", {
+        "model": " + ".join(map(str, sources)), "recipe": model.recipe.model_dump(mode="json"),
+        "cases": [case.name for case in cases], "seconds": result.seconds})
     mean = sum(result.seconds.values()) / len(result.seconds)
     print(f"\nFold {fold}: whole cascade on raw CT, {mean:.1f} s per case\n{format_table(result.scores)}", end="")
     _write(result.scores, folder / "scores")
@@ -110,6 +115,9 @@ def _score_fold(args: argparse.Namespace, fold: int, cases: list) -> FoldScores:
 
 def _recipe(args: argparse.Namespace, model: Path) -> Recipe | None:
     """The recipe that is asked for in place of the model's own, if any."""
+    if args.recipe and args.model and len(args.model) > 1:
+        raise InputError(f"--recipe {args.recipe}", expected="one model", found=f"{len(args.model)}",
+                         remedy="Leave it out: every model has its own; KEY=VALUE changes them all")
     if args.recipe:
         return recipe_from(args)
     return load_recipe(model / "recipe.yaml", args.overrides) if args.overrides else None

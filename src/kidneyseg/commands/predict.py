@@ -1,7 +1,8 @@
 """Segment one scan, many, or a folder: a mask OUT/<case>.nii.gz per scan.
 
 Masks are uint8 and have the exact shape, affine and orientation of their scan. Scans whose mask is
-already there are skipped. A scan that cannot be read does not stop the others.
+already there are skipped. A scan that cannot be read does not stop the others. Several models, of one recipe or of
+several, are averaged: in every voxel the label with the greatest mean probability counts.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,19 +30,25 @@ from kidneyseg.volume.nifti import Scan, read_image, write_mask
 
 if TYPE_CHECKING:
     from kidneyseg.inference.cascade import Result
+    from kidneyseg.inference.ensemble import Ensemble, EnsembleResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """examples:
   kidneyseg predict -m model_zoo/mplab-small -i ct.nii.gz -o masks --overlay
-  kidneyseg predict -m work/fold0 -i kits19/data -o masks --json masks/summary.json"""
-    parser.add_argument("-m", "--model", type=Path, required=True, metavar="FOLDER",
-                        help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0")
+  kidneyseg predict -m work/fold0 -i kits19/data -o masks --json masks/summary.json
+  kidneyseg predict -m work/fold0 work/fold1 other/fold0 -i ct.nii.gz -o masks --disagreement"""
+    parser.add_argument("-m", "--model", type=Path, nargs="+", required=True, metavar="FOLDER",
+                        help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0; several make an "
+                             "ensemble, whose mask is cleaned as the first one's recipe says")
     parser.add_argument("-i", "--input", type=Path, nargs="+", required=True, metavar="SCAN",
                         help="NIfTI, MetaImage or NRRD files, or folders of them (KiTS, nnU-Net or "
                              "flat; masks are ignored)")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the masks; it is made")
     parser.add_argument("--overlay", action="store_true", help="also draw OUT/<case>.png, the contours on the CT")
+    parser.add_argument("--disagreement", action="store_true",
+                        help="of several models: also write OUT/<case>_disagreement.nii.gz, uint8, the percentage of "
+                             "models that give a voxel another label than the mask does")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write volumes in ml, times and failures to FILE")
     parser.add_argument("--overwrite", action="store_true", help="also segment scans whose mask is already there")
     add_device(parser)
@@ -61,25 +68,31 @@ def run(args: argparse.Namespace) -> int:
     _check_out(args.out, scans)
     if args.json:
         require_writable(args.json)
-    recipe = read_model_recipe(args.model)
+    recipes = [read_model_recipe(folder) for folder in args.model]
+    if args.disagreement and len(recipes) == 1:
+        raise InputError("--disagreement", expected="several models", found=f"one, {args.model[0]}",
+                         remedy="Name two or more after -m")
     todo = [case for case in scans if args.overwrite or not _mask_path(args.out, case).exists()]
     summary = Summary(skipped=[case.name for case in scans if case not in todo])
     for name in summary.skipped:
         print(f"{name}: mask is already there, skipped (--overwrite to segment it again)")
     failures: list[InputError] = []
     if todo:
-        model = Model.load(args.model, args.device)
+        from kidneyseg.inference.ensemble import load_models
+
+        model = load_models(args.model, args.device)
         with tqdm(todo, desc="predict", unit="scan", disable=None) as bar:
             for case in bar:
                 try:
-                    summary.cases.append(_predict(case, model, args.out, args.overlay, bar))
+                    summary.cases.append(_predict(case, model, args, bar))
                 except InputError as error:
                     failures.append(error)
                     summary.failed.append({"case": case.name, "image": str(case.image), "error": str(error)})
                     if len(scans) > 1:
                         tqdm.write(f"{case.name}: failed: {error}", file=sys.stderr)
     if args.json:
-        facts = {"model": str(args.model), "recipe": recipe.name, "kidneyseg": kidneyseg.__version__}
+        facts = {"model": " + ".join(map(str, args.model)), "recipe": " + ".join(recipe.name for recipe in recipes),
+                 "kidneyseg": kidneyseg.__version__}
         write_text(args.json, json.dumps({**facts, **vars(summary)}, indent=2) + "\n")
     if failures and len(scans) == 1:
         raise failures[0]
@@ -132,10 +145,9 @@ def _mask_path(out: Path, case: Case) -> Path:
     return out / f"{case.name}.nii.gz"
 
 
-def _predict(case: Case, model: Model, out: Path, overlay: bool, bar: tqdm) -> dict:
+def _predict(case: Case, model: Model | Ensemble, args: argparse.Namespace, bar: tqdm) -> dict:
     """Segment one scan, write what is asked for, say the volumes; returns the case's entry of the summary."""
-    from kidneyseg.inference.cascade import segment
-
+    out = args.out
     done: dict[str, int] = {}
 
     def progress(stage: str, count: int) -> None:
@@ -145,10 +157,12 @@ def _predict(case: Case, model: Model, out: Path, overlay: bool, bar: tqdm) -> d
     scan = read_image(case.image)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        result = segment(scan, model, progress=progress)
+        result = model.segment(scan, progress=progress)
     write_mask(_mask_path(out, case), result.mask, scan)
     entry = _entry(case, scan, result, model, out, [str(warning.message) for warning in caught])
-    if overlay:
+    if args.disagreement:
+        entry["disagreement"] = str(_write_disagreement(out / f"{case.name}_disagreement.nii.gz", result, scan))
+    if args.overlay:
         entry["overlay"] = str(_draw(scan, result.mask, out / f"{case.name}.png", case.name))
     volumes = ", ".join(f"{name} {ml:.1f} ml" for name, ml in entry["volumes_ml"].items())
     tqdm.write(f"{case.name}: {volumes} ({sum(result.seconds.values()):.1f} s)")
@@ -157,7 +171,14 @@ def _predict(case: Case, model: Model, out: Path, overlay: bool, bar: tqdm) -> d
     return entry
 
 
-def _entry(case: Case, scan: Scan, result: Result, model: Model, out: Path, messages: list[str]) -> dict:
+def _write_disagreement(path: Path, result: EnsembleResult, scan: Scan) -> Path:
+    header = scan.header.copy()
+    header["descrip"] = b"percent of models with another label"
+    write_mask(path, result.disagreement, replace(scan, header=header))
+    return path
+
+
+def _entry(case: Case, scan: Scan, result: Result, model: Model | Ensemble, out: Path, messages: list[str]) -> dict:
     return {
         "case": case.name,
         "image": str(case.image),

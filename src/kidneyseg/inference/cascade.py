@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
@@ -15,14 +15,24 @@ import numpy as np
 from kidneyseg.data.geometry import Part, StageMask, mask_grid, stage_parts
 from kidneyseg.data.samples import true_mask
 from kidneyseg.inference.slabs import paint
+from kidneyseg.inference.sliding import Slabs
 from kidneyseg.inference.stages import Progress, class_labels, ignore_progress, stage_slabs
 from kidneyseg.recipe import Recipe, Stage
+from kidneyseg.volume.box import Box
 from kidneyseg.volume.components import clean
 from kidneyseg.volume.grid import Grid
 from kidneyseg.volume.nifti import Scan
 
 if TYPE_CHECKING:
     from kidneyseg.inference.model import Model
+
+
+Listener = Callable[[Stage, Box, Slabs], Slabs]
+
+
+def pass_on(stage: Stage, box: Box, slabs: Slabs) -> Slabs:
+    """Listen to nothing."""
+    return slabs
 
 
 @dataclass
@@ -43,7 +53,8 @@ class Result:
 
 
 def segment(
-    scan: Scan, model: Model, *, oracle: np.ndarray | None = None, progress: Progress = ignore_progress
+    scan: Scan, model: Model, *, oracle: np.ndarray | None = None, progress: Progress = ignore_progress,
+    listen: Listener = pass_on,
 ) -> Result:
     """Segment ``scan`` with ``model``.
 
@@ -56,6 +67,8 @@ def segment(
             stage's mask, as Table 2 of the CCF BDCI 2022 third-prize solution (MPLab) does, to judge a stage alone;
             stages that only find regions for others do not run.
         progress: called after every batch with the stage's name and the number of windows or slices done.
+        listen: gets the probabilities of every stage on its mask's grid, with the box of it that they lie in, and
+            gives them back as they are.
     """
     if oracle is not None and oracle.shape != scan.array.shape:
         raise ValueError(f"true mask of shape {oracle.shape} does not lie on a scan of shape {scan.array.shape}")
@@ -67,7 +80,7 @@ def segment(
         with _timed(result, stage.name):
             earlier = _earlier(scan, recipe, stage, result, oracle)
             parts = stage_parts(scan, recipe, stage, earlier)
-            result.stages[stage.name] = _run(scan, model, stage, parts, earlier, progress)
+            result.stages[stage.name] = _run(scan, model, stage, parts, earlier, progress, listen)
             if stage.region.of is not None:
                 result.rois[stage.name] = [part.region for part in parts]
     with _timed(result, "components"):
@@ -88,13 +101,13 @@ def _earlier(scan: Scan, recipe: Recipe, stage: Stage, result: Result, oracle: n
 
 
 def _run(scan: Scan, model: Model, stage: Stage, parts: list[Part], earlier: StageMask | None,
-         progress: Progress) -> StageMask:
+         progress: Progress, listen: Listener) -> StageMask:
     """What ``stage`` finds in ``parts``, cleaned by its components, on its own mask's grid."""
     grid = mask_grid(scan, model.recipe, stage)
     mask = np.zeros(grid.shape, np.uint8)
     for box, slabs in stage_slabs(scan, stage, parts, grid, model.runtimes[stage.name], earlier=earlier,
                                   progress=progress):
-        paint(mask[box], slabs, class_labels(stage))
+        paint(mask[box], listen(stage, box, slabs), class_labels(stage))
     voxel_ml = float(np.prod(grid.spacing(scan.spacing))) / 1000
     return StageMask(clean(mask, stage.components, voxel_ml), grid)
 

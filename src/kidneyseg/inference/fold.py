@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from kidneyseg.data.cohort import Case
-from kidneyseg.inference.cascade import segment
+from kidneyseg.inference.ensemble import Ensemble
 from kidneyseg.inference.model import Model
 from kidneyseg.metrics.case import score_case
 from kidneyseg.metrics.evaluate import score_masks
@@ -32,7 +32,7 @@ class FoldResult:
     seconds: dict[str, float]
 
 
-def evaluate_cases(model: Model, cases: Sequence[Case], out: Path, *, oracle: bool = True) -> FoldResult:
+def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *, oracle: bool = True) -> FoldResult:
     """Segment ``cases``, write ``out/<case>.nii.gz`` and score those files against the cases' masks.
 
     Args:
@@ -49,11 +49,11 @@ def evaluate_cases(model: Model, cases: Sequence[Case], out: Path, *, oracle: bo
             scan, truth = read_image(case.image), read_mask(case.label, model.recipe.merge)
             truth.require_on(scan)
             path = out / f"{case.name}.nii.gz"
-            result = segment(scan, model)
+            result = model.segment(scan)
             seconds[case.name] = sum(result.seconds.values())
             write_mask(path, result.mask, scan)
             honest.append(score_masks(case.name, read_mask(path), truth))
             if oracle:
-                best = segment(scan, model, oracle=truth.array).mask
+                best = model.segment(scan, oracle=truth.array).mask
                 ideal.append({"case": case.name, **score_case(best, truth.array, truth.spacing)})
     return FoldResult(score_fold(honest), score_fold(ideal) if oracle else None, seconds)

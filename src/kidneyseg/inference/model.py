@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Recipe, load_recipe
+from kidneyseg.volume.nifti import Scan
+
+if TYPE_CHECKING:
+    from kidneyseg.inference.cascade import Result
 
 
 class Runtime(Protocol):
@@ -51,6 +55,12 @@ class Model:
                                          stage.inference.batch_size)
             for stage in recipe.stages
         })
+
+    def segment(self, scan: Scan, **options: Any) -> Result:
+        """The same as :func:`kidneyseg.inference.cascade.segment`, with its options."""
+        from kidneyseg.inference.cascade import segment  # which knows the protocols above
+
+        return segment(scan, self, **options)
 
 
 def read_model_recipe(folder: str | Path) -> Recipe:
