@@ -9,6 +9,7 @@ here = Path(__file__).parent
 version = re.search(r'__version__ = "(.+)"', (here / "src/kidneyseg/__init__.py").read_text(encoding="utf-8")).group(1)
 
 ONNX = ["onnx==1.23.2", "onnxruntime==1.31.1", "ml_dtypes<0.6"]  # ml_dtypes 0.6, which onnx takes, wants numpy 2
+OPENVINO = ["openvino==2026.4.1"]  # what ascend310_infer was built and tested with: C++ has no stable binary interface
 
 setup(
     name="kidneyseg",
@@ -39,9 +40,11 @@ setup(
     ],
     extras_require={
         # torch and surface-distance are what our numbers are checked against
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "psutil>=5", "torch==2.13.0", "surface-distance==0.1", *ONNX],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "psutil>=5", "torch==2.13.0", "surface-distance==0.1", *ONNX,
+                 *OPENVINO],
         "benchmark": ["torch==2.13.0"],
         "onnx": ONNX,
+        "openvino": OPENVINO,
     },
     entry_points={"console_scripts": ["kidneyseg = kidneyseg.cli:main"]},
 )
