@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
@@ -24,7 +24,7 @@ from kidneyseg.volume.grid import Grid
 from kidneyseg.volume.nifti import Scan
 
 if TYPE_CHECKING:
-    from kidneyseg.inference.model import Model
+    from kidneyseg.inference.model import Model, Runtime
 
 
 Listener = Callable[[Stage, Box, Slabs], Slabs]
@@ -80,16 +80,41 @@ def segment(
         with _timed(result, stage.name):
             earlier = _earlier(scan, recipe, stage, result, oracle)
             parts = stage_parts(scan, recipe, stage, earlier)
-            result.stages[stage.name] = _run(scan, model, stage, parts, earlier, progress, listen)
+            result.stages[stage.name] = stage_mask(scan, recipe, stage, parts, model.runtimes[stage.name],
+                                                   earlier=earlier, progress=progress, listen=listen)
             if stage.region.of is not None:
                 result.rois[stage.name] = [part.region for part in parts]
     with _timed(result, "components"):
-        painted = reduce(lambda under, over: np.where(over > 0, over, under),
-                         [result.stages[name].mask for name in recipe.painted])
-        result.mask = clean(painted, recipe.components, scan.voxel_ml)
+        result.mask = painted_mask(scan, recipe, result.stages)
     if not result.mask.any():
         warnings.warn(f"{scan.path}: no kidney found, the mask is empty", stacklevel=2)
     return result
+
+
+def stage_mask(
+    scan: Scan, recipe: Recipe, stage: Stage, parts: Sequence[Part], runtime: Runtime, *,
+    earlier: StageMask | None = None, progress: Progress = ignore_progress, listen: Listener = pass_on,
+) -> StageMask:
+    """What ``stage`` finds in ``parts``, cleaned by its components, on its own mask's grid.
+
+    Args:
+        parts: what the stage sees of the scan, from :func:`kidneyseg.data.geometry.stage_parts`.
+        earlier: the mask of the stage that ``region.of`` names.
+        progress, listen: as of :func:`segment`.
+    """
+    grid = mask_grid(scan, recipe, stage)
+    mask = np.zeros(grid.shape, np.uint8)
+    for box, slabs in stage_slabs(scan, stage, parts, grid, runtime, earlier=earlier, progress=progress):
+        paint(mask[box], listen(stage, box, slabs), class_labels(stage))
+    voxel_ml = float(np.prod(grid.spacing(scan.spacing))) / 1000
+    return StageMask(clean(mask, stage.components, voxel_ml), grid)
+
+
+def painted_mask(scan: Scan, recipe: Recipe, stages: Mapping[str, StageMask]) -> np.ndarray:
+    """The result, (z, y, x) uint8 labels on the scan: masks of ``stages`` painted over each other and cleaned."""
+    painted = reduce(lambda under, over: np.where(over > 0, over, under),
+                     [stages[name].mask for name in recipe.painted])
+    return clean(painted, recipe.components, scan.voxel_ml)
 
 
 def _earlier(scan: Scan, recipe: Recipe, stage: Stage, result: Result, oracle: np.ndarray | None) -> StageMask | None:
@@ -98,18 +123,6 @@ def _earlier(scan: Scan, recipe: Recipe, stage: Stage, result: Result, oracle: n
     if of is None:
         return None
     return result.stages[of] if oracle is None else true_mask(scan, oracle, recipe, recipe.stage(of))
-
-
-def _run(scan: Scan, model: Model, stage: Stage, parts: list[Part], earlier: StageMask | None,
-         progress: Progress, listen: Listener) -> StageMask:
-    """What ``stage`` finds in ``parts``, cleaned by its components, on its own mask's grid."""
-    grid = mask_grid(scan, model.recipe, stage)
-    mask = np.zeros(grid.shape, np.uint8)
-    for box, slabs in stage_slabs(scan, stage, parts, grid, model.runtimes[stage.name], earlier=earlier,
-                                  progress=progress):
-        paint(mask[box], listen(stage, box, slabs), class_labels(stage))
-    voxel_ml = float(np.prod(grid.spacing(scan.spacing))) / 1000
-    return StageMask(clean(mask, stage.components, voxel_ml), grid)
 
 
 @contextmanager

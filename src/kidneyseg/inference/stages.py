@@ -43,11 +43,10 @@ def stage_slabs(
         Boxes of ``grid`` that share no voxel, each with its slabs, which are computed while they are taken. Outside
         the boxes, and where all classes are 0, there is background.
     """
-    network = partial(_probabilities, runtime, stage, progress)
 
     def slabs_of(part: Part) -> Slabs:
-        image = seen_image(scan, stage, part.seen, earlier)
-        slabs = resample_slabs(_seen_slabs(image, stage, network), part.seen, part.region)
+        slabs = seen_slabs(scan, stage, part, runtime, earlier=earlier, progress=progress)
+        slabs = resample_slabs(slabs, part.seen, part.region)
         if stage.region.confined:
             slabs = confine(slabs, sample(earlier.mask, earlier.grid, part.region, order=0) > 0)
         yield from slabs
@@ -62,9 +61,17 @@ def class_labels(stage: Stage) -> tuple[int, ...]:
     return (0, *(target[0] for target in stage.targets))
 
 
-def _seen_slabs(image: np.ndarray, stage: Stage, network: Callable[[np.ndarray], np.ndarray]) -> Slabs:
-    """Probabilities on the grid of ``image``, (z, y, x) uint8: window by window, or slice by slice."""
+def seen_slabs(
+    scan: Scan, stage: Stage, part: Part, runtime: Runtime, *,
+    earlier: StageMask | None = None, progress: Progress = ignore_progress,
+) -> Slabs:
+    """The probabilities of a stage on the grid ``part.seen``: window by window, or slice by slice.
+
+    Arguments as of :func:`stage_slabs`.
+    """
     spec = stage.inference
+    image = seen_image(scan, stage, part.seen, earlier)
+    network = partial(_probabilities, runtime, stage, progress)
     if stage.dims == 2:
         return slice_slabs(image, network, spec.batch_size, stage.channels)
     return sliding_slabs(image, stage.sampling.window, spec.overlap, network, stage.classes, spec.batch_size,
