@@ -34,7 +34,8 @@ def work(tmp_path):
             save_scan(path, array, SPACING, axes=(0, 1, 2), flips=(True, False, True))
             paths[key] = {"path": str(path), "bytes": path.stat().st_size, "modified": path.stat().st_mtime_ns}
         case_folder(folder, name).mkdir(parents=True)
-        case = PreparedCase(case=name, **paths, shape=list(SHAPE), spacing=list(SPACING), labels=[], settings={}, stages={})
+        case = PreparedCase(case=name, **paths, shape=list(SHAPE), spacing=list(SPACING), labels=[], settings={},
+                            stages={})
         case.write(case_folder(folder, name))
     folds = [{"train": NAMES[2:], "val": NAMES[:2]}, {"train": NAMES[:2], "val": NAMES[2:]}]
     (folder / "splits.json").write_text(json.dumps({"seed": 1, "folds": folds}))
@@ -126,3 +127,23 @@ def test_anybodys_masks_without_mindspore(tmp_path):
     by_case = {case["case"]: (case["kidney"], case["tumour"]) for case in data["cases"]}
     assert by_case == {NAMES[0]: (1, 1), NAMES[1]: (1, 0), NAMES[2]: (0, 0)}
     assert data["missing"] == [NAMES[2]] and NAMES[2] in done.stdout
+
+
+def test_an_ensemble_is_scored_beside_its_models(work, capsys):
+    """Its scores are those of its masks, and the fold's own stay as they are."""
+    folders = [work / "fold0", work.parent / "other"]
+    for folder in folders:
+        save_tiny_model(folder)
+    (work / "fold0" / "scores.json").write_text("precious")
+    models = [str(folder) for folder in folders]
+    assert cli.main(["eval", "--work", str(work), "-m", *models, "--device", "CPU", "--no-oracle"]) == 0
+    place = work / "fold0" / "ensemble"
+    data = json.loads((place / "scores.json").read_text())
+    truth, masks = work.parent / "data", place / "predictions"
+    assert cli.main(["eval", "--pred", str(masks), "--truth", str(truth), "--out", str(work / "again")]) == 0
+    again = {case["case"]: case for case in json.loads((work / "again.json").read_text())["cases"]}
+    assert data["cases"] == [again[name] for name in NAMES[:2]]
+    assert (work / "fold0" / "scores.json").read_text() == "precious"
+    assert json.loads((place / "run.json").read_text())["eval"][0]["model"] == " + ".join(models)
+    assert cli.main(["eval", "--work", str(work), "-m", *models, "-c", "demo"]) == 2
+    assert cli.main(["eval", "--work", str(work), "-m", *models, "--fold", "all"]) == 2
