@@ -44,7 +44,7 @@ setup(
                  *OPENVINO],
         "benchmark": ["torch==2.13.0"],
         "onnx": ONNX,
-        "openvino": OPENVINO,
+        "openvino": [*OPENVINO, *ONNX],  # models reach it as ONNX
     },
     entry_points={"console_scripts": ["kidneyseg = kidneyseg.cli:main"]},
 )

@@ -67,7 +67,7 @@ def test_overrides_reach_the_model(work, monkeypatch):
     save_tiny_model(work / "fold0")
     seen = []
 
-    def load(cls, folder, device, recipe):
+    def load(cls, folder, device, recipe, runtime):
         seen.append(recipe)
         return make_model(make_recipe())
 

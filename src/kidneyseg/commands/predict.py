@@ -24,6 +24,7 @@ from kidneyseg.atomic import require_folder, require_writable, write_text
 from kidneyseg.commands.common import add_device
 from kidneyseg.data.cohort import Case, find_cases
 from kidneyseg.errors import InputError
+from kidneyseg.inference.backends import BACKENDS
 from kidneyseg.inference.model import Model, read_model_recipe
 from kidneyseg.volume.names import stem
 from kidneyseg.volume.nifti import Scan, read_image, write_mask
@@ -52,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write volumes in ml, times and failures to FILE")
     parser.add_argument("--overwrite", action="store_true", help="also segment scans whose mask is already there")
     add_device(parser)
+    parser.add_argument("--runtime", choices=["auto", *BACKENDS], default="auto",
+                        help="what computes the networks (default: auto, OpenVINO on a CPU if it is installed, else "
+                             "MindSpore); OpenVINO's first time with a model takes longer, then its ONNX is kept")
 
 
 @dataclass
@@ -80,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if todo:
         from kidneyseg.inference.ensemble import load_models
 
-        model = load_models(args.model, args.device)
+        model = load_models(args.model, args.device, runtime=args.runtime)
         with tqdm(todo, desc="predict", unit="scan", disable=None) as bar:
             for case in bar:
                 try:

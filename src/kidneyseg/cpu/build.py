@@ -12,6 +12,7 @@ from functools import cache
 from importlib import metadata, util
 from pathlib import Path
 
+from kidneyseg.cache import cache_folder
 from kidneyseg.cpu.threads import thread_count
 
 SOURCE = Path(__file__).parent / "source"
@@ -41,15 +42,15 @@ def library() -> Path | None:
 def build() -> Path:
     """Returns the path of the compiled kernels in the cache, compiling them where they are not there yet.
 
-    The cache is the folder in the environment variable KIDNEYSEG_CACHE, else ~/.cache/kidneyseg. A library in it is
-    named by all it depends on: source, compiler, flags, MindSpore and processor (a home may be shared by machines).
+    A library in :func:`kidneyseg.cache.cache_folder` is named by all it depends on: source, compiler, flags, MindSpore
+    and processor (a home may be shared by machines).
     Processes that start together wait for the first of them. Raises BuildError.
     """
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         raise BuildError(f"they are for Linux on x86_64, this is {platform.system()} on {platform.machine()}")
     onednn = _mindspore_onednn()
     compiler = os.environ.get("CXX", "g++")
-    cache = Path(os.environ.get("KIDNEYSEG_CACHE", Path.home() / ".cache" / "kidneyseg"))
+    cache = cache_folder()
     target = cache / f"kernels-{_fingerprint(compiler)}.so"
     if target.exists():
         return target

@@ -31,30 +31,26 @@ class Model:
     runtimes: Mapping[str, Runtime]
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "auto", recipe: Recipe | None = None) -> Model:
+    def load(cls, folder: str | Path, device: str = "auto", recipe: Recipe | None = None,
+             runtime: str = "mindspore") -> Model:
         """The model in ``folder``: ``recipe.yaml`` and ``<stage>/best.ckpt`` for every stage, as training leaves them.
 
         Args:
             folder: for example ``WORK/fold0`` or a folder of ``model_zoo/``.
-            device: auto, CPU, GPU or Ascend; on CPU the networks run on the project's own kernels.
+            device: auto, CPU, GPU or Ascend.
             recipe: used instead of the folder's own, for example with another overlap; its networks must be the same.
+            runtime: what computes the networks: mindspore (on CPU with the project's own kernels), openvino (on CPU),
+                or auto, OpenVINO on a CPU if it is installed, else MindSpore.
 
         Raises:
             InputError: no such folder, no recipe, a stage without checkpoint, a checkpoint of another network, no
-                such device.
+                such device, no such runtime here.
         """
         own = read_model_recipe(folder)
         recipe = recipe or own
-        from kidneyseg import device as devices  # MindSpore takes seconds to import
-        from kidneyseg.inference.networks import load_network
-        from kidneyseg.inference.runtimes import MindSporeRuntime
+        from kidneyseg.inference.backends import load_runtimes  # which knows the protocol above
 
-        target = devices.use(device)
-        return cls(recipe, {
-            stage.name: MindSporeRuntime(load_network(stage, checkpoint_path(folder, stage.name), target),
-                                         stage.inference.batch_size)
-            for stage in recipe.stages
-        })
+        return cls(recipe, load_runtimes(recipe.stages, Path(folder), device, runtime))
 
     def segment(self, scan: Scan, **options: Any) -> Result:
         """The same as :func:`kidneyseg.inference.cascade.segment`, with its options."""

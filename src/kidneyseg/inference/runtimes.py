@@ -1,10 +1,12 @@
-"""What runs a stage's network: normalised images in, probabilities out."""
+"""MindSpore as what runs a stage's network: normalised images in, probabilities out."""
 
 from __future__ import annotations
 
 import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
+
+from kidneyseg.inference.padding import padded
 
 
 class Probabilities(nn.Cell):
@@ -32,8 +34,5 @@ class MindSporeRuntime:
         self.batch_size = batch_size
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        missing = self.batch_size - len(images)
-        if missing < 0:
-            raise ValueError(f"a batch of {len(images)} images exceeds the batch size {self.batch_size}")
-        batch = np.pad(images, [(0, missing)] + [(0, 0)] * (images.ndim - 1))
-        return self.cell(ms.Tensor(batch, ms.float32)).asnumpy()[:len(images)]
+        batch = ms.Tensor(padded(images, self.batch_size), ms.float32)
+        return self.cell(batch).asnumpy()[:len(images)]

@@ -1,0 +1,38 @@
+"""ONNX files of trained stages made when they are first asked for, kept for the next time."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import kidneyseg
+from kidneyseg.cache import cache_folder
+from kidneyseg.digest import sha256
+from kidneyseg.inference.model import checkpoint_path
+from kidneyseg.recipe import Stage
+
+MADE_OF = ("nets", "export")  # packages whose source decides what is in such a file
+
+
+def cached_onnx(stage: Stage, model: Path) -> Path:
+    """The network of ``stage`` of a model folder as ONNX, for batches of the recipe's size; raises as `export_onnx`.
+
+    A file in :func:`kidneyseg.cache.cache_folder` is named by all it depends on: weights, network, sizes and this
+    package's source. MindSpore is imported only to make one.
+    """
+    path = cache_folder() / f"{stage.name}-{_fingerprint(stage, checkpoint_path(model, stage.name))}.onnx"
+    if not path.exists():
+        from kidneyseg import device
+        from kidneyseg.export.onnx_file import export_onnx
+
+        device.use("CPU")
+        export_onnx(stage, model, path, stage.inference.batch_size)
+    return path
+
+
+def _fingerprint(stage: Stage, checkpoint: Path) -> str:
+    source = Path(kidneyseg.__file__).parent
+    files = [checkpoint, *sorted(file for package in MADE_OF for file in (source / package).glob("*.py"))]
+    facts = [stage.network.model_dump_json(), stage.classes, stage.channels, stage.sampling.window,
+             stage.inference.batch_size, *map(sha256, files)]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
