@@ -15,11 +15,13 @@ COMMANDS = {
     "cohort": "look at a data set before trusting it: check, fingerprint, split",
     "simulate": "CT from label volumes (SimKiTS) or from nothing (phantom)",
     "prepare": "volumes -> MindRecord",
+    "budget": "a recipe cut to a training time",
     "train": "train one stage, or all, of a recipe on one fold",
     "eval": "fold scores of a trained recipe, or scores of anybody's masks",
+    "compare": "several recipes on the same folds: scores and costs in one table",
     "predict": "segment one scan, many, or a folder",
     "report": "one HTML page: scores, curves and pictures of a trained fold",
-    "export": "MindIR of every stage with what inference needs beside it",
+    "export": "MindIR or ONNX of every stage with what inference needs beside it",
     "benchmark": "speed beside the peers, in one run",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from kidneyseg.recipe import Recipe, load_recipe
@@ -20,9 +21,13 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
 
 def recipe_from(args: argparse.Namespace) -> Recipe:
     """The validated recipe that ``args`` names, overrides applied. Raises InputError."""
-    path = Path(args.recipe)
-    named = CONFIGS / f"{args.recipe}.yaml"
-    return load_recipe(named if not path.is_file() and named.exists() else path, args.overrides)
+    return named_recipe(args.recipe, args.overrides)
+
+
+def named_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in the file ``name``, or the one that configs/ has of that name. Raises InputError."""
+    path, known = Path(name), CONFIGS / f"{name}.yaml"
+    return load_recipe(known if not path.is_file() and known.exists() else path, overrides)
 
 
 def count_from_0(text: str) -> int:

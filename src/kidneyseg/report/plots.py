@@ -15,6 +15,7 @@ from kidneyseg.metrics.fold import FoldScores
 from kidneyseg.training.rows import read_rows
 
 LINE_STYLES = ("-", "--", ":", "-.")
+PANELS = 3  # in a row
 
 
 def curves(logs: Mapping[str, str | Path], path: str | Path) -> Path:
@@ -51,19 +52,27 @@ def curves(logs: Mapping[str, str | Path], path: str | Path) -> Path:
 
 def boxplot(scores_by_name: Mapping[str, FoldScores], path: str | Path,
             keys: Sequence[str] = ("kidney", "tumour", "composite")) -> Path:
-    """Draw the distribution over cases of each of ``keys``, side by side for every name, as PNG; one dot per case."""
+    """Draw the distribution over cases of each of ``keys``, side by side for every name, as PNG; one dot per case.
+
+    A panel per key, three in a row.
+    """
     if not scores_by_name:
         raise ValueError("no scores to draw")
-    figure = Figure(figsize=(4 * len(keys), 4), dpi=110, layout="constrained")
+    rows, columns = -(-len(keys) // PANELS), min(len(keys), PANELS)
+    width = max(4.0, 1.2 * len(scores_by_name))
+    figure = Figure(figsize=(width * columns, 4 * rows), dpi=110, layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in panels[len(keys):]:
+        ax.remove()
     jitter = np.random.default_rng(0)
-    for ax, key in zip(figure.subplots(1, len(keys), squeeze=False)[0], keys):
+    for ax, key in zip(panels, keys):
         for position, (scores, colour) in enumerate(zip(scores_by_name.values(), colours.LINES * len(scores_by_name))):
             values = np.array([case[key] for case in scores.cases], float)
             values = values[~np.isnan(values)]
             ax.boxplot(values, positions=[position], widths=0.5, showfliers=False, medianprops={"color": "black"})
             ax.plot(position + jitter.uniform(-0.15, 0.15, values.size), values, "o", color=colour, ms=4)
         ax.set_xticks(range(len(scores_by_name)), list(scores_by_name))
-        ax.set_title(key)
+        ax.set_title(key.replace("_", " "))
         ax.grid(axis="y", alpha=0.3)
     return _save(figure, path)
 

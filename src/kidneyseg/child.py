@@ -1,0 +1,86 @@
+"""Commands in processes of their own: what they take of memory is known, and why they fail reaches the parent."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class ChildFailed(Exception):
+    """A command ended with an error; the message says which and why."""
+
+
+def run_command(argv: Sequence[str]) -> float:
+    """Run ``kidneyseg ARGV``, its output going where this process's goes.
+
+    Returns:
+        The most memory that its process held at a time, in MiB (resident).
+
+    Raises:
+        ChildFailed: its exit status is not 0.
+    """
+    told, tell = os.pipe()
+    try:
+        child = subprocess.Popen([sys.executable, "-m", "kidneyseg.child", str(tell), *argv], stderr=subprocess.PIPE,
+                                 text=True, pass_fds=(tell,))
+    finally:
+        os.close(tell)
+    with open(told, encoding="ascii") as peak, child:
+        try:
+            lines = _relay(child)
+        except BaseException:
+            child.kill()
+            raise
+        if child.wait():
+            raise ChildFailed(f"{argv[0]}: {_reason(child.returncode, argv[0], lines)}")
+        return float(peak.read())
+
+
+def own_peak() -> float:
+    """The most memory that this process has held at a time, in MiB (resident).
+
+    Not Linux's ``ru_maxrss``: a process that was started by another one begins with that one's.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 2**10
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def report_peak(pipe: int) -> None:
+    """Tell the parent, at the end."""
+    os.write(pipe, str(own_peak()).encode("ascii"))
+
+
+def _relay(child: subprocess.Popen) -> list[str]:
+    """Pass the child's stderr on as it comes; returns its last lines."""
+    lines: list[str] = []
+    for line in child.stderr:
+        print(line, end="", file=sys.stderr, flush=True)
+        lines = [*lines[-200:], line.strip()]
+    return lines
+
+
+def _reason(status: int, command: str, lines: Sequence[str]) -> str:
+    """The command's own last word, else the last line it wrote."""
+    if status < 0:
+        what = signal.Signals(-status).name
+        return f"killed by {what}" + (", perhaps for want of memory" if -status == signal.SIGKILL else "")
+    mark = f"kidneyseg {command}: error: "
+    said = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
+    return (said or [line for line in lines if line] or [f"exit status {status}"])[-1]
+
+
+if __name__ == "__main__":
+    from kidneyseg import cli
+
+    result = cli.main(sys.argv[2:])
+    report_peak(int(sys.argv[1]))
+    sys.exit(result)

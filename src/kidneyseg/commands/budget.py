@@ -1,0 +1,61 @@
+"""A recipe cut to a training time: its epochs are set so that all its stages together take so many minutes here.
+
+Times a few steps and validation batches of every stage on the prepared data, after compilation; their weights are not
+kept. Each stage gets the share of the time that its own epochs would take. Writes the resulting recipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from kidneyseg.atomic import require_writable
+from kidneyseg.commands.common import add_device, add_recipe, count_from_0, recipe_from
+from kidneyseg.recipe import Stage, save_recipe
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "example: kidneyseg budget -c mplab_small --work work --minutes 60 -o hour.yaml"
+    add_recipe(parser)
+    parser.add_argument("--work", type=Path, required=True, metavar="DIR",
+                        help="folder that `kidneyseg prepare` filled")
+    parser.add_argument("--fold", type=count_from_0, default=0, metavar="K",
+                        help="fold whose cases are used (default: 0)")
+    parser.add_argument("--minutes", type=positive, required=True, metavar="M",
+                        help="training time of all stages together")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="recipe to write (YAML)")
+    add_device(parser)
+
+
+def positive(text: str) -> float:
+    """Type of options that take a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    recipe = recipe_from(args)
+    require_writable(args.out)
+    from kidneyseg.training.budget import Pace, fit, measure  # imports MindSpore
+
+    paces: dict[str, Pace] = {stage.name: measure(recipe, stage, args.work, args.fold, args.device)
+                              for stage in recipe.stages}
+    fitted = fit(recipe, paces, args.minutes)
+    for before, after in zip(recipe.stages, fitted.stages):
+        pace = paces[before.name]
+        print(f"{before.name}: {pace.step:.3f} s a step, {pace.validation:.1f} s a validation, {pace.once:.0f} s to "
+              f"compile: {after.train.epochs} epochs of {_steps(after, pace.steps)} steps "
+              f"(the recipe's own: {before.train.epochs} of {pace.steps})", flush=True)
+    save_recipe(fitted, args.out)
+    print(f"written: {args.out}")
+    return 0
+
+
+def _steps(stage: Stage, unchanged: int) -> int:
+    per_epoch = stage.train.sampler.per_epoch
+    return per_epoch // stage.train.batch_size if per_epoch else unchanged

@@ -1,0 +1,116 @@
+"""Several recipes on the same folds of the same cases: prepares, trains and scores each, and writes one table.
+
+Writes WORK/splits.json, WORK/<recipe>/ (as `kidneyseg prepare`, `train` and `predict` leave it) and
+WORK/comparison.{md,csv,json,png}. Every step runs in a process of its own, whose peak memory is in the table. Called
+again it goes on where it was: a fold that is scored is not scored again unless its model has changed. A recipe that
+fails does not stop the others; the table says so, and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from kidneyseg.atomic import require_folder
+from kidneyseg.child import ChildFailed
+from kidneyseg.commands.budget import positive
+from kidneyseg.commands.common import add_device, count_from_0, named_recipe
+from kidneyseg.commands.prepare import FOLDS, SEED
+from kidneyseg.contest import Contest, Contestant, Outcome
+from kidneyseg.data.cohort import Case, find_cases, require_labels
+from kidneyseg.data.folds import load_splits, make_splits, save_splits, tumour_volumes
+from kidneyseg.data.prepare import check_names
+from kidneyseg.errors import InputError
+from kidneyseg.pool import default_workers
+from kidneyseg.recipe import Recipe, common_merge
+from kidneyseg.report.comparison import SCORES, format_comparison, write_comparison
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = """examples:
+  kidneyseg compare -c mplab_small my_recipe.yaml --data kits19/data --work compared --folds 0
+  kidneyseg compare -c mplab_small my_recipe.yaml --data kits19/data --work hour --folds 0 1 --minutes 60"""
+    parser.add_argument("-c", "--recipes", nargs="+", required=True, metavar="RECIPE",
+                        help="recipes: YAML files, or bare names of those in configs/")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR",
+                        help="CTs with masks: a KiTS folder, nnU-Net raw, or pairs of files")
+    parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--folds", type=count_from_0, nargs="+", default=[0], metavar="K",
+                        help=f"folds to train and score, from 0 (default: 0); of those in WORK/splits.json, or of "
+                             f"{FOLDS} that are made")
+    parser.add_argument("--minutes", type=positive, metavar="M",
+                        help="the same training time for every recipe: its epochs are set so that all its stages "
+                             "together take M minutes of a fold (default: the recipes' own epochs)")
+    parser.add_argument("--workers", type=int, default=default_workers(), metavar="N",
+                        help="processes that prepare (default: one per CPU, at most 8)")
+    add_device(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    recipes = _recipes(args.recipes)
+    cases = require_labels(find_cases(args.data), args.data)
+    check_names(cases)
+    require_folder(args.work)
+    merge = common_merge(recipes)
+    _check_folds(_splits(args, cases, merge), args.folds)
+    contest = Contest(args.data, args.work, {case.name: case for case in cases}, merge, tuple(args.folds),
+                      args.minutes, args.workers, args.device)
+    outcomes = [_outcome(contest, recipe) for recipe in recipes]
+    rows = [outcome.row for outcome in outcomes]
+    paths = write_comparison(rows, contest.facts(), args.work / "comparison")
+    paths += _draw(outcomes, args.work / "comparison.png")
+    print(f"\n{format_comparison(rows)}\nwritten: {', '.join(map(str, paths))}")
+    return 1 if any(row.failed for row in rows) else 0
+
+
+def _recipes(names: Sequence[str]) -> list[Recipe]:
+    recipes = [named_recipe(name) for name in names]
+    for number, recipe in enumerate(recipes):
+        if recipe.name in {other.name for other in recipes[:number]}:
+            raise InputError("--recipes", expected="recipes of different names", found=f"{recipe.name!r} twice",
+                             remedy="Change the `name` in one of the files")
+    return recipes
+
+
+def _splits(args: argparse.Namespace, cases: Sequence[Case], merge: dict[int, int]) -> dict:
+    """The folds of WORK/splits.json, which are made if there are none. Raises InputError if they are of other cases."""
+    path, names = args.work / "splits.json", sorted(case.name for case in cases)
+    if not path.exists():
+        make_splits(dict.fromkeys(names, 0.0), FOLDS, SEED)  # too few cases are said before all masks are read
+        save_splits(make_splits(tumour_volumes(cases, merge, workers=args.workers), FOLDS, SEED), path)
+    splits = load_splits(path)
+    held = sorted(name for fold in splits["folds"] for name in fold["val"])
+    if held != names:
+        others = sorted(set(held) ^ set(names))
+        raise InputError(path, expected="folds of the cases of --data",
+                         found=f"folds of others (they differ in {', '.join(others[:5])})",
+                         remedy="Give the cohort that these folds were made of, or another --work")
+    return splits
+
+
+def _check_folds(splits: dict, folds: Sequence[int]) -> None:
+    made = len(splits["folds"])
+    wrong = [fold for fold in folds if fold >= made]
+    if wrong or len(set(folds)) < len(folds):
+        raise InputError("--folds", expected=f"each of 0 to {made - 1} once at most",
+                         found=" ".join(map(str, folds)), remedy="Name folds that there are")
+
+
+def _outcome(contest: Contest, recipe: Recipe) -> Outcome:
+    try:
+        return Contestant(contest, recipe).outcome()
+    except (ChildFailed, InputError) as error:
+        print(f"{recipe.name}: failed: {error}", file=sys.stderr, flush=True)
+        return Outcome.failure(recipe.name, str(error))
+
+
+def _draw(outcomes: Sequence[Outcome], path: Path) -> list[Path]:
+    """One box per recipe that has scores; of several folds, all cases together."""
+    scores = {outcome.row.recipe: outcome.scores for outcome in outcomes if outcome.scores is not None}
+    if not scores:
+        return []
+    from kidneyseg.report.plots import boxplot  # Matplotlib takes a second to import
+
+    return [boxplot(scores, path, SCORES)]
