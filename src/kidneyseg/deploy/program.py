@@ -1,0 +1,48 @@
+"""The C++ program that runs a stage's graph on all its tensors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kidneyseg.errors import InputError
+
+LEFT_OUT = 1  # exit status: tensors were left out, and are named on stderr
+
+
+@dataclass(frozen=True)
+class Program:
+    """``kidneyseg_infer`` of ``ascend310_infer``, for a device.
+
+    Attributes:
+        path: of the built program.
+        device: CPU or Ascend310; device_id: which of several NPUs.
+    """
+
+    path: Path
+    device: str
+    device_id: int
+
+    def compute(self, graph: Path, batch: int, tensors: Path, out: Path, timing: Path) -> bool:
+        """Run ``graph`` on what ``tensors``, a manifest, lists; results and their manifest go to the folder ``out``.
+
+        Returns:
+            Whether no tensor was left out.
+
+        Raises:
+            InputError: the program is not there, or could do nothing.
+        """
+        command = [self.path, "--model", graph, "--batch", batch, "--manifest", tensors, "--out", out,
+                   "--timing", timing, "--device", self.device, "--device-id", self.device_id]
+        try:
+            done = subprocess.run([str(word) for word in command], stderr=subprocess.PIPE, text=True, check=False)
+        except OSError as error:
+            raise InputError(self.path, expected="the inference program", found=error.strerror or str(error),
+                             remedy="Build it: bash ascend310_infer/build.sh") from None
+        sys.stderr.write(done.stderr)
+        if done.returncode not in (0, LEFT_OUT):
+            raise InputError(graph, expected="a graph that the inference program runs",
+                             found=f"exit status {done.returncode}", remedy="See what it said above")
+        return done.returncode == 0

@@ -1,0 +1,117 @@
+"""Images and probabilities as files of float32, which `ascend310_infer` reads and writes, and their lists.
+
+A manifest has a line for every tensor, without batch axis: SHA-256 of the file, shape such as 1x80x160x160, name
+relative to the manifest's folder. The files hold float32, little endian, the last axis fastest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kidneyseg.atomic import write_text
+from kidneyseg.errors import InputError
+
+MANIFEST = "manifest.txt"
+FLOAT = "<f4"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A file of a manifest. ``name`` is CASE/NUMBER.bin."""
+
+    name: str
+    shape: tuple[int, ...]
+    sha256: str
+
+    @property
+    def case(self) -> str:
+        return self.name.rpartition("/")[0]
+
+
+def write_manifest(folder: Path, tensors: Iterable[Tensor]) -> None:
+    """Write the list of ``tensors`` of ``folder``, atomically."""
+    lines = [f"{tensor.sha256} {'x'.join(map(str, tensor.shape))} {tensor.name}\n" for tensor in tensors]
+    write_text(folder / MANIFEST, "# SHA-256, shape, file (float32, little endian)\n" + "".join(lines))
+
+
+def read_manifest(folder: Path, remedy: str) -> dict[str, Tensor]:
+    """The tensors that ``folder`` lists, by name, in order. Raises InputError, with ``remedy``."""
+    path = folder / MANIFEST
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise InputError(path, expected="a list of tensors", found=error.strerror or str(error),
+                         remedy=remedy) from None
+    tensors = {}
+    for number, line in enumerate(lines, 1):
+        if not line or line.startswith("#"):
+            continue
+        digest, _, rest = line.partition(" ")
+        shape, _, name = rest.partition(" ")
+        if not (name and all(length.isdecimal() for length in shape.split("x"))):
+            raise InputError(f"{path}, line {number}", expected="SHA256 SHAPE NAME", found=line[:80], remedy=remedy)
+        tensors[name] = Tensor(name, tuple(int(length) for length in shape.split("x")), digest)
+    return tensors
+
+
+class Recorder:
+    """A :class:`kidneyseg.inference.model.Runtime` that writes the images of a case to files and finds nothing in them.
+
+    Attributes:
+        tensors: what was written, in order.
+    """
+
+    def __init__(self, folder: Path, case: str, classes: int) -> None:
+        self.folder, self.case, self.classes = folder, case, classes
+        self.tensors: list[Tensor] = []
+        (folder / case).mkdir(parents=True, exist_ok=True)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        for image in images:
+            name = f"{self.case}/{len(self.tensors):05d}.bin"
+            content = image.astype(FLOAT).tobytes()
+            (self.folder / name).write_bytes(content)
+            self.tensors.append(Tensor(name, image.shape, hashlib.sha256(content).hexdigest()))
+        answer = np.zeros((len(images), self.classes, *images.shape[2:]), np.float32)
+        answer[:, 0] = 1
+        return answer
+
+
+class Replay:
+    """A :class:`kidneyseg.inference.model.Runtime` that has the answers to a case's images in files.
+
+    Args:
+        images: what a :class:`Recorder` wrote for the case, in order.
+        answers: the files in ``folder``, by the name of their image.
+
+    Raises:
+        InputError: when called with an image that is not the recorded one, or whose answer is missing or damaged.
+    """
+
+    def __init__(self, images: Iterable[Tensor], folder: Path, answers: Mapping[str, Tensor]) -> None:
+        self._images, self._folder, self._answers = iter(images), folder, answers
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return np.stack([self._answer(image) for image in images])
+
+    def _answer(self, image: np.ndarray) -> np.ndarray:
+        recorded = next(self._images, None)
+        if recorded is None or recorded.sha256 != hashlib.sha256(image.astype(FLOAT).tobytes()).hexdigest():
+            raise InputError(recorded.name if recorded else "preprocessed tensors",
+                             expected="what this scan and recipe give the network",
+                             found="something else" if recorded else "too few",
+                             remedy="Preprocess again: NEED_PREPROCESS y")
+        answer = self._answers.get(recorded.name)
+        if answer is None:
+            raise InputError(recorded.name, expected="a result of the network", found="none",
+                             remedy="See what the inference program said of that file")
+        content = (self._folder / answer.name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != answer.sha256:
+            raise InputError(self._folder / answer.name, expected=f"SHA-256 {answer.sha256}", found="another one",
+                             remedy="Run the inference again")
+        return np.frombuffer(content, FLOAT).reshape(answer.shape)
