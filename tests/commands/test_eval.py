@@ -68,12 +68,15 @@ def test_overrides_reach_the_model(work, monkeypatch):
     seen = []
 
     def load(cls, folder, device, recipe, runtime):
-        seen.append(recipe)
+        seen.append((recipe, runtime))
         return make_model(make_recipe())
 
     monkeypatch.setattr(Model, "load", classmethod(load))
     assert cli.main(["eval", "--work", str(work), "stages.coarse.inference.overlap=0.75"]) == 0
-    assert seen[0].stage("coarse").inference.overlap == 0.75 and seen[0].name == "tiny"
+    assert cli.main(["eval", "--work", str(work), "--runtime", "openvino"]) == 0
+    (recipe, runtime), (_, other) = seen
+    assert recipe.stage("coarse").inference.overlap == 0.75 and recipe.name == "tiny"
+    assert (runtime, other) == ("mindspore", "openvino")
 
 
 def test_all_folds_and_a_cohort_that_moved(work, doubled, capsys):

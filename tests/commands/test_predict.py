@@ -32,10 +32,12 @@ def scan(path, labels=LABELS, **orientation):
     return str(save_scan(path, make_hu(labels), SPACING, **orientation))
 
 
-@pytest.mark.parametrize("axes, flips", [((2, 1, 0), (True, True, False)), ((0, 1, 2), (False, True, True))])
-def test_real_checkpoint_gives_a_mask_in_the_scans_geometry(model, tmp_path, capsys, axes, flips):
+@pytest.mark.parametrize("axes, flips, runtime", [((2, 1, 0), (True, True, False), "mindspore"),
+                                                  ((0, 1, 2), (False, True, True), "openvino")])
+def test_real_checkpoint_gives_a_mask_in_the_scans_geometry(model, tmp_path, capsys, axes, flips, runtime):
     path = scan(tmp_path / "ct.nii.gz", axes=axes, flips=flips)
-    options = ["--overlay", "--json", str(tmp_path / "summary.json"), "--device", "CPU"]
+    options = ["--overlay", "--json", str(tmp_path / "summary.json"), "--device", "CPU",
+               "--runtime", runtime]
     assert cli.main(["predict", "-m", model, "-i", path, "-o", str(tmp_path / "out"), *options]) == 0
     given, written = nib.load(path), nib.load(tmp_path / "out" / "ct.nii.gz")
     assert written.shape == given.shape and written.get_data_dtype() == np.uint8

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from kidneyseg.inference.backends import BACKENDS
 from kidneyseg.recipe import Recipe, load_recipe
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
@@ -41,3 +42,11 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     """`--device`."""
     parser.add_argument("--device", choices=["auto", "CPU", "GPU", "Ascend"], default="auto",
                         help="where to compute (default: auto, the first of Ascend, GPU, CPU that is there)")
+
+
+def add_runtime(parser: argparse.ArgumentParser, default: str) -> None:
+    """`--runtime`."""
+    parser.add_argument("--runtime", choices=["auto", *BACKENDS], default=default,
+                        help="what computes the networks; auto is OpenVINO on a CPU if it is installed, else "
+                             "MindSpore. OpenVINO's first time with a model takes longer: its ONNX is made and kept "
+                             "(default: %(default)s)")

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from kidneyseg.atomic import require_writable
-from kidneyseg.commands.common import add_device, count_from_0, recipe_from
+from kidneyseg.commands.common import add_device, add_runtime, count_from_0, recipe_from
 from kidneyseg.errors import InputError
 from kidneyseg.metrics.evaluate import score_folder
 from kidneyseg.metrics.fold import FoldScores, score_fold
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trained.add_argument("--data", type=Path, metavar="DIR", help="cohort, if it has moved since it was prepared")
     trained.add_argument("--no-oracle", action="store_true", help="leave out the scores with ROIs from the true masks")
     add_device(parser)
+    add_runtime(parser, default="mindspore")
     masks = parser.add_argument_group("anybody's masks")
     masks.add_argument("--pred", type=Path, metavar="DIR", help="folder of predicted masks")
     masks.add_argument("--truth", type=Path, metavar="DIR", help="folder of true masks, or a cohort")
@@ -98,12 +99,13 @@ def _score_fold(args: argparse.Namespace, fold: int, cases: list) -> FoldScores:
 
     folder = args.work / f"fold{fold}"
     sources = args.model or [folder]
-    model = load_models(sources, args.device, {source: _recipe(args, source) for source in sources})
+    model = load_models(sources, args.device, {source: _recipe(args, source) for source in sources}, args.runtime)
     folder = folder / "ensemble" if len(sources) > 1 else folder
     result = evaluate_cases(model, cases, folder / "predictions", oracle=not args.no_oracle)
     provenance.record(folder, "eval", {
-        "model": " + ".join(map(str, sources)), "recipe": model.recipe.model_dump(mode="json"),
-        "cases": [case.name for case in cases], "seconds": result.seconds})
+        "model": " + ".join(map(str, sources)), "runtime": args.runtime,
+        "recipe": model.recipe.model_dump(mode="json"), "cases": [case.name for case in cases],
+        "seconds": result.seconds})
     mean = sum(result.seconds.values()) / len(result.seconds)
     print(f"\nFold {fold}: whole cascade on raw CT, {mean:.1f} s per case\n{format_table(result.scores)}", end="")
     _write(result.scores, folder / "scores")

@@ -20,11 +20,11 @@ import numpy as np
 from tqdm import tqdm
 
 import kidneyseg
+from kidneyseg.ahead import ahead
 from kidneyseg.atomic import require_folder, require_writable, write_text
-from kidneyseg.commands.common import add_device
+from kidneyseg.commands.common import add_device, add_runtime
 from kidneyseg.data.cohort import Case, find_cases
 from kidneyseg.errors import InputError
-from kidneyseg.inference.backends import BACKENDS
 from kidneyseg.inference.model import Model, read_model_recipe
 from kidneyseg.volume.names import stem
 from kidneyseg.volume.nifti import Scan, read_image, write_mask
@@ -53,9 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write volumes in ml, times and failures to FILE")
     parser.add_argument("--overwrite", action="store_true", help="also segment scans whose mask is already there")
     add_device(parser)
-    parser.add_argument("--runtime", choices=["auto", *BACKENDS], default="auto",
-                        help="what computes the networks (default: auto, OpenVINO on a CPU if it is installed, else "
-                             "MindSpore); OpenVINO's first time with a model takes longer, then its ONNX is kept")
+    add_runtime(parser, default="auto")
 
 
 @dataclass
@@ -85,15 +83,16 @@ def run(args: argparse.Namespace) -> int:
         from kidneyseg.inference.ensemble import load_models
 
         model = load_models(args.model, args.device, runtime=args.runtime)
-        with tqdm(todo, desc="predict", unit="scan", disable=None) as bar:
-            for case in bar:
+        with tqdm(total=len(todo), desc="predict", unit="scan", disable=None) as bar:
+            for case, scan in ahead(lambda case: read_image(case.image), todo):
                 try:
-                    summary.cases.append(_predict(case, model, args, bar))
+                    summary.cases.append(_predict(case, scan(), model, args, bar))
                 except InputError as error:
                     failures.append(error)
                     summary.failed.append({"case": case.name, "image": str(case.image), "error": str(error)})
                     if len(scans) > 1:
                         tqdm.write(f"{case.name}: failed: {error}", file=sys.stderr)
+                bar.update()
     if args.json:
         facts = {"model": " + ".join(map(str, args.model)), "recipe": " + ".join(recipe.name for recipe in recipes),
                  "kidneyseg": kidneyseg.__version__}
@@ -149,7 +148,7 @@ def _mask_path(out: Path, case: Case) -> Path:
     return out / f"{case.name}.nii.gz"
 
 
-def _predict(case: Case, model: Model | Ensemble, args: argparse.Namespace, bar: tqdm) -> dict:
+def _predict(case: Case, scan: Scan, model: Model | Ensemble, args: argparse.Namespace, bar: tqdm) -> dict:
     """Segment one scan, write what is asked for, say the volumes; returns the case's entry of the summary."""
     out = args.out
     done: dict[str, int] = {}
@@ -158,7 +157,6 @@ def _predict(case: Case, model: Model | Ensemble, args: argparse.Namespace, bar:
         done[stage] = done.get(stage, 0) + count
         bar.set_postfix_str(f"{case.name}, {stage} {done[stage]}")
 
-    scan = read_image(case.image)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = model.segment(scan, progress=progress)

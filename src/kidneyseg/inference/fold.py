@@ -8,13 +8,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from kidneyseg.ahead import ahead
 from kidneyseg.data.cohort import Case
 from kidneyseg.inference.ensemble import Ensemble
 from kidneyseg.inference.model import Model
 from kidneyseg.metrics.case import score_case
 from kidneyseg.metrics.evaluate import score_masks
 from kidneyseg.metrics.fold import FoldScores, score_fold
-from kidneyseg.volume.nifti import read_image, read_mask, write_mask
+from kidneyseg.volume.nifti import Scan, read_image, read_mask, write_mask
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,14 @@ def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *,
         InputError: a scan or mask cannot be read, or the mask does not lie on its scan.
     """
     honest, ideal, seconds = [], [], {}
-    with tqdm(cases, desc="evaluate", unit="case", disable=None) as bar:
-        for case in bar:
+
+    def read(case: Case) -> tuple[Scan, Scan]:
+        return read_image(case.image), read_mask(case.label, model.recipe.merge)
+
+    with tqdm(total=len(cases), desc="evaluate", unit="case", disable=None) as bar:
+        for case, both in ahead(read, cases):
             bar.set_postfix_str(case.name)
-            scan, truth = read_image(case.image), read_mask(case.label, model.recipe.merge)
+            scan, truth = both()
             truth.require_on(scan)
             path = out / f"{case.name}.nii.gz"
             result = model.segment(scan)
@@ -56,4 +61,5 @@ def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *,
             if oracle:
                 best = model.segment(scan, oracle=truth.array).mask
                 ideal.append({"case": case.name, **score_case(best, truth.array, truth.spacing)})
+            bar.update()
     return FoldResult(score_fold(honest), score_fold(ideal) if oracle else None, seconds)

@@ -1,0 +1,65 @@
+"""Values read ahead: in order, one ahead and no more, errors where they belong."""
+
+import gc
+import threading
+import time
+import weakref
+
+import pytest
+
+from kidneyseg.ahead import ahead
+
+
+class Value:
+    def __init__(self, item):
+        self.item = item
+
+
+def test_the_next_is_read_while_this_one_is_used_and_no_other():
+    started = {item: threading.Event() for item in range(4)}
+
+    def read(item):
+        started[item].set()
+        return item * 10
+
+    for item, value in ahead(read, range(4)):
+        assert value() == item * 10
+        assert item == 3 or started[item + 1].wait(10)
+        time.sleep(0.02)
+        assert not any(started[later].is_set() for later in range(item + 2, 4))
+
+
+def test_an_error_is_raised_where_its_value_is_asked_for():
+    seen = []
+    for _, value in ahead(lambda item: 1 / item, [1, 0, 2]):
+        try:
+            seen.append(value())
+        except ZeroDivisionError:
+            seen.append("error")
+    assert seen == [1, "error", 0.5]
+    assert list(ahead(str, [])) == []
+
+
+def test_values_are_let_go():
+    alive = weakref.WeakSet()
+
+    def read(item):
+        value = Value(item)
+        alive.add(value)
+        return value
+
+    most = 0
+    for item, value in ahead(read, range(6)):
+        assert value().item == item
+        gc.collect()
+        most = max(most, len(alive))
+    assert 1 <= most <= 2
+
+
+def test_leaving_early_ends_the_thread():
+    before = threading.active_count()
+    with pytest.raises(KeyError):
+        for item, _ in ahead(str, "abc"):
+            raise KeyError(item)
+    gc.collect()
+    assert threading.active_count() == before
