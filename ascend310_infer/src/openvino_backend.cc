@@ -1,4 +1,5 @@
 #include <openvino/openvino.hpp>
+#include <sstream>
 
 #include "backend.h"
 #include "error.h"
@@ -11,6 +12,14 @@ Shape shape_of(const ov::PartialShape &partial) {
   Shape shape;
   for (const ov::Dimension &length : partial) shape.push_back(length.is_dynamic() ? -1 : length.get_length());
   return shape;
+}
+
+// What OpenVINO says over many lines, in one.
+std::string message(const ov::Exception &error) {
+  std::istringstream words(error.what());
+  std::string text = "OpenVINO:";
+  for (std::string word; words >> word;) text += ' ' + word;
+  return text;
 }
 
 std::shared_ptr<ov::Model> read(ov::Core &core, const Settings &settings) {
@@ -52,7 +61,7 @@ class OpenVino : public Backend {
       request_.set_output_tensor(ov::Tensor(ov::element::f32, lengths(output_), probabilities));
       request_.infer();
     } catch (const ov::Exception &error) {
-      throw Error(std::string("OpenVINO: ") + error.what());
+      throw Error(message(error));
     }
   }
 
@@ -69,7 +78,7 @@ std::unique_ptr<Backend> open_openvino(const Settings &settings) {
   try {
     return std::make_unique<OpenVino>(settings);
   } catch (const ov::Exception &error) {
-    throw Error(settings.model + ": OpenVINO: " + error.what());
+    throw Error(settings.model + ": " + message(error));
   } catch (const Error &error) {
     throw Error(settings.model + ": " + error.what());
   }
