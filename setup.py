@@ -40,8 +40,9 @@ setup(
     ],
     extras_require={
         # torch and surface-distance are what our numbers are checked against
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "psutil>=5", "torch==2.13.0", "surface-distance==0.1", *ONNX,
-                 *OPENVINO],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "psutil>=5", "torch==2.13.0", "surface-distance==0.1",
+                 "cmake>=3.18",  # builds ascend310_infer
+                 *ONNX, *OPENVINO],
         "benchmark": ["torch==2.13.0"],
         "onnx": ONNX,
         "openvino": [*OPENVINO, *ONNX],  # models reach it as ONNX
