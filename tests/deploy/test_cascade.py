@@ -99,6 +99,19 @@ def test_masks_are_those_of_predict(name, tmp_path):
     assert deployment.program.batches["fine"][1] > 20
 
 
+def test_regions_that_overlap_are_put_together_in_another_order_than_they_were_cut(tmp_path):
+    recipe = changed(fine={"region": {"crop": "kidneys", "margin": 5}})
+    three = make_labels(SHAPE, [((6, 30, 14), (5, 8, 7)), ((12, 30, 48), (8, 8, 7)), ((22, 30, 14), (5, 8, 7))])
+    case, = save_cases(tmp_path, three=three)
+    result = segment(read_image(case.image), make_model(recipe))
+    first, other, last = result.rois["fine"]
+    assert first.origin[0] + first.shape[0] > last.origin[0] and first.origin[2] + first.shape[2] < other.origin[2]
+    deployment = deploy(tmp_path / "out", recipe)
+    deployment.segment([case])
+    assert not deployment.failures, deployment.failures
+    assert np.array_equal(read_mask(deployment.mask_path(case)).array, result.mask)
+
+
 def test_a_scan_without_a_kidney_has_an_empty_mask(tmp_path, capsys):
     cases = save_cases(tmp_path, one=ONE, none=np.zeros(SHAPE, np.uint8))
     deployment = deploy(tmp_path / "out", make_recipe())

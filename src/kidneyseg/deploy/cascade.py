@@ -60,6 +60,8 @@ class Deployment:
         Raises:
             InputError: a network could not be run at all, or there are no tensors of an earlier run.
         """
+        for case in cases:
+            self.mask_path(case).unlink(missing_ok=True)  # an earlier run's must not pass for ours
         for stage in self.package.recipe.stages:
             if preprocess:
                 self._preprocess(stage, cases)

@@ -85,27 +85,28 @@ class Recorder:
 class Replay:
     """A :class:`kidneyseg.inference.model.Runtime` that has the answers to a case's images in files.
 
+    Images are known again by their content: a stage may ask for them in another order than they were recorded in.
+
     Args:
-        images: what a :class:`Recorder` wrote for the case, in order.
+        images: what a :class:`Recorder` wrote for the case.
         answers: the files in ``folder``, by the name of their image.
 
     Raises:
-        InputError: when called with an image that is not the recorded one, or whose answer is missing or damaged.
+        InputError: when called with an image that was not recorded, or whose answer is missing or damaged.
     """
 
     def __init__(self, images: Iterable[Tensor], folder: Path, answers: Mapping[str, Tensor]) -> None:
-        self._images, self._folder, self._answers = iter(images), folder, answers
+        self._images = {image.sha256: image for image in images}
+        self._folder, self._answers = folder, answers
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         return np.stack([self._answer(image) for image in images])
 
     def _answer(self, image: np.ndarray) -> np.ndarray:
-        recorded = next(self._images, None)
-        if recorded is None or recorded.sha256 != hashlib.sha256(image.astype(FLOAT).tobytes()).hexdigest():
-            raise InputError(recorded.name if recorded else "preprocessed tensors",
-                             expected="what this scan and recipe give the network",
-                             found="something else" if recorded else "too few",
-                             remedy="Preprocess again: NEED_PREPROCESS y")
+        recorded = self._images.get(hashlib.sha256(image.astype(FLOAT).tobytes()).hexdigest())
+        if recorded is None:
+            raise InputError("preprocessed tensors", expected="those of this scan and recipe",
+                             found="those of another", remedy="Preprocess again: NEED_PREPROCESS y")
         answer = self._answers.get(recorded.name)
         if answer is None:
             raise InputError(recorded.name, expected="a result of the network", found="none",
