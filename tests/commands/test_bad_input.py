@@ -125,8 +125,15 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     (PREDICT + "{two_of_one_name}/a/ct.nii.gz {two_of_one_name}/b/ct.nii.gz", ["b/ct.nii.gz", "different names"]),
     (PREDICT + "{scan} --device {absent}", ["device {absent}", "--device CPU"]),
     (PREDICT + "{scan} --json {file}/summary.json", ["file", "a folder", "Give another"]),
+    (PREDICT + "{scan} --runtime openvino --device GPU", ["--runtime openvino", "--device CPU", "--runtime mindspore"]),
     ("predict -m {model} -i {scan} -o {file}", ["file", "a folder", "Give another"]),
     ("predict -m {model} -i {scan} -o {scan_folder} --overwrite", ["which is a scan", "Give another"]),
+
+    ("budget -c {tmp}/none.yaml --work {tmp} --minutes 1 -o {tmp}/out/r.yaml", ["none.yaml", "No such file"]),
+    ("budget -c {recipe} --work {tmp} --minutes 0 -o {tmp}/out/r.yaml", ["--minutes", "above 0", "'0'"]),
+    ("compare -c {tmp}/none.yaml --data {data} --work {tmp}/out", ["none.yaml", "No such file"]),
+    ("compare -c {recipe} --data {empty} --work {tmp}/out", ["empty", "an empty folder", "Rename the files"]),
+    ("compare -c {recipe} --data {data} --work {file}", ["file", "a folder", "Give another"]),
 
     ("export -m {tmp}/none -o {tmp}/out", ["none", "model folder", "Give WORK/fold0"]),
     ("export -m {no_checkpoint} -o {tmp}/out", ["fine/best.ckpt", "no such file", "--stage fine"]),
