@@ -80,17 +80,18 @@ class Ensemble:
 
 
 def load_models(folders: Sequence[str | Path], device: str = "auto",
-                recipes: Mapping[str | Path, Recipe] | None = None, runtime: str = "mindspore") -> Model | Ensemble:
+                recipes: Mapping[str | Path, Recipe] | None = None, runtime: str = "mindspore",
+                precision: str = "auto") -> Model | Ensemble:
     """The model of one folder, or the ensemble of several.
 
     Args:
         recipes: by folder, used instead of the folder's own.
-        device, runtime: as of :meth:`Model.load`.
+        device, runtime, precision: as of :meth:`Model.load`.
 
     Raises:
         InputError: as :meth:`Model.load`, and when the models' labels do not meet.
     """
-    models = [Model.load(folder, device, (recipes or {}).get(folder), runtime) for folder in folders]
+    models = [Model.load(folder, device, (recipes or {}).get(folder), runtime, precision) for folder in folders]
     return models[0] if len(models) == 1 else Ensemble.of(models)
 
 

@@ -32,7 +32,7 @@ class Model:
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto", recipe: Recipe | None = None,
-             runtime: str = "mindspore") -> Model:
+             runtime: str = "mindspore", precision: str = "auto") -> Model:
         """The model in ``folder``: ``recipe.yaml`` and ``<stage>/best.ckpt`` for every stage, as training leaves them.
 
         Args:
@@ -41,6 +41,7 @@ class Model:
             recipe: used instead of the folder's own, for example with another overlap; its networks must be the same.
             runtime: what computes the networks: mindspore (on CPU with the project's own kernels), openvino (on CPU),
                 or auto, OpenVINO on a CPU if it is installed, else MindSpore.
+            precision: what they compute in, or auto: float32 on a CPU, elsewhere what they were trained in.
 
         Raises:
             InputError: no such folder, no recipe, a stage without checkpoint, a checkpoint of another network, no
@@ -50,7 +51,7 @@ class Model:
         recipe = recipe or own
         from kidneyseg.inference.backends import load_runtimes  # which knows the protocol above
 
-        return cls(recipe, load_runtimes(recipe.stages, Path(folder), device, runtime))
+        return cls(recipe, load_runtimes(recipe.stages, Path(folder), device, runtime, precision))
 
     def segment(self, scan: Scan, **options: Any) -> Result:
         """The same as :func:`kidneyseg.inference.cascade.segment`, with its options."""

@@ -12,15 +12,16 @@ from kidneyseg.recipe import Stage
 from kidneyseg.training.checkpoint import load_weights
 
 
-def load_network(stage: Stage, checkpoint: Path, device: str) -> nn.Cell:
+def load_network(stage: Stage, checkpoint: Path, device: str, precision: str = "auto") -> nn.Cell:
     """The network of ``stage`` with the weights of ``checkpoint``, for inference on ``device``.
 
-    On CPU it computes in float32 on the project's own kernels, elsewhere in the precision it was trained in.
+    In ``precision`` auto it computes in float32 on CPU, on the project's own kernels, elsewhere in that of training.
 
     Raises:
-        InputError: no such checkpoint, a damaged one, or one of another network.
+        InputError: no such checkpoint, a damaged one, or one of another network; a precision that the device has not.
     """
-    precision = "float32" if device == "CPU" else nets.choose_precision(stage.train.precision, device)
+    if precision == "auto":
+        precision = "float32" if device == "CPU" else nets.choose_precision(stage.train.precision, device)
     return devices.fit(stock_network(stage, checkpoint), precision, device)
 
 

@@ -13,22 +13,25 @@ from kidneyseg.cpu.threads import thread_count
 from kidneyseg.errors import InputError
 from kidneyseg.inference.padding import padded
 
+HINTS = {"float32": "f32", "bfloat16": "bf16"}  # a precision, and OpenVINO's word for it
+
 
 class OpenVINORuntime:
-    """An ONNX file as a :class:`kidneyseg.inference.model.Runtime`, in float32 on as many threads as the kernels take.
+    """An ONNX file as a :class:`kidneyseg.inference.model.Runtime`, on as many threads as the kernels take.
 
     Args:
         graph: of `kidneyseg export --format onnx`: (batch_size, channels, \\*S) images -> probabilities.
         batch_size: what every batch is padded to.
+        precision: float32 or bfloat16, which only some CPUs have.
 
     Raises:
         InputError: OpenVINO is not installed.
     """
 
-    def __init__(self, graph: Path, batch_size: int) -> None:
+    def __init__(self, graph: Path, batch_size: int, precision: str = "float32") -> None:
         self.batch_size = batch_size
         self.model = openvino().Core().compile_model(str(graph), "CPU", {
-            "INFERENCE_PRECISION_HINT": "f32",  # bfloat16 by default where a CPU has it: 1e-2 off
+            "INFERENCE_PRECISION_HINT": HINTS[precision],  # its own default is bfloat16 where a CPU has it: 1e-2 off
             "INFERENCE_NUM_THREADS": thread_count(),
             "PERFORMANCE_HINT": "LATENCY",  # one batch at a time
             "ENABLE_CPU_PINNING": False,  # two processes would be put on the same cores
