@@ -54,6 +54,19 @@ def test_the_recipes_own_time_leaves_it_as_it_is(recipe):
     assert fit(recipe, PACES, own / 60) == recipe
 
 
+def test_decays_reach_what_they_would_have_reached(recipe):
+    coarse = recipe.stage("coarse")
+    schedule = coarse.train.schedule.model_copy(update={"kind": "exponential", "factor": 0.97})
+    side = coarse.loss.side.model_copy(update={"decay": 0.8, "every": 10})
+    decaying = coarse.model_copy(update={"train": coarse.train.model_copy(update={"schedule": schedule}),
+                                         "loss": coarse.loss.model_copy(update={"side": side})})
+    fitted = fit(recipe.model_copy(update={"stages": (decaying, recipe.stage("fine"))}), PACES, 10).stage("coarse")
+    epochs = fitted.train.epochs
+    assert epochs < 60
+    assert fitted.train.schedule.factor ** epochs == pytest.approx(0.97 ** 100)
+    assert epochs / fitted.loss.side.every == pytest.approx(10, rel=0.2)
+
+
 def test_too_little_time_is_refused_with_what_would_do(recipe):
     with pytest.raises(InputError, match="about 2 or more"):
         fit(recipe, PACES, 1.05)

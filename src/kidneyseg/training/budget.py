@@ -63,7 +63,8 @@ def fit(recipe: Recipe, paces: dict[str, Pace], minutes: float) -> Recipe:
     """``recipe`` with other numbers of epochs, so that its stages take ``minutes`` together, compilation included.
 
     What is left of a whole number of epochs changes the samples of an epoch (``train.sampler.per_epoch``). Warm-up
-    keeps its share of the steps, and validations that would take over half of the time become one at the end.
+    keeps its share of the steps, an exponential schedule and the decay of side outputs reach what they would have
+    reached, and validations that would take over half of the time become one at the end.
 
     Args:
         paces: of every stage, by name.
@@ -78,9 +79,16 @@ def fit(recipe: Recipe, paces: dict[str, Pace], minutes: float) -> Recipe:
     if any(share * own[name] < pace.step + pace.validation for name, pace in paces.items()):
         raise InputError("--minutes", expected=f"about {math.ceil(least / 60)} or more for recipe {recipe.name!r} here",
                          found=f"{minutes:g}", remedy="Give more time, or a smaller recipe")
-    fitted = {name: _fit_train(recipe.stage(name).train, pace, share * own[name]) for name, pace in paces.items()}
-    stages = tuple(stage.model_copy(update={"train": fitted[stage.name]}) for stage in recipe.stages)
+    stages = tuple(_fit_stage(stage, paces[stage.name], share * own[stage.name]) for stage in recipe.stages)
     return recipe.model_copy(update={"stages": stages})
+
+
+def _fit_stage(stage: Stage, pace: Pace, seconds: float) -> Stage:
+    train = _fit_train(stage.train, pace, seconds)
+    side = stage.loss.side
+    every = max(1, round(side.every * train.epochs / stage.train.epochs))
+    loss = stage.loss.model_copy(update={"side": side.model_copy(update={"every": every})})
+    return stage.model_copy(update={"train": train, "loss": loss if side.decay < 1 else stage.loss})
 
 
 def _fit_train(train: Train, pace: Pace, seconds: float) -> Train:
@@ -92,8 +100,10 @@ def _fit_train(train: Train, pace: Pace, seconds: float) -> Train:
     steps = (seconds - math.ceil(epochs / every) * pace.validation) / (epochs * pace.step)
     steps = pace.steps if abs(steps / pace.steps - 1) < CLOSE else max(1, math.floor(steps))
     shorter = min(1.0, epochs * steps / (train.epochs * pace.steps))
-    changes = {"epochs": epochs, "validate_every": every,
-               "schedule": train.schedule.model_copy(update={"warmup": round(train.schedule.warmup * shorter)})}
+    schedule = {"warmup": round(train.schedule.warmup * shorter)}
+    if train.schedule.kind == "exponential":
+        schedule["factor"] = train.schedule.factor ** (train.epochs / epochs)
+    changes = {"epochs": epochs, "validate_every": every, "schedule": train.schedule.model_copy(update=schedule)}
     if steps != pace.steps:
         changes["sampler"] = train.sampler.model_copy(update={"per_epoch": steps * train.batch_size})
     return train.model_copy(update=changes)
