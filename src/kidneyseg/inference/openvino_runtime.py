@@ -13,7 +13,7 @@ from kidneyseg.cpu.threads import thread_count
 from kidneyseg.errors import InputError
 from kidneyseg.inference.padding import padded
 
-HINTS = {"float32": "f32", "bfloat16": "bf16"}  # a precision, and OpenVINO's word for it
+PRECISIONS = {"float32": ("f32", "FP32"), "bfloat16": ("bf16", "BF16")}  # OpenVINO's hint, and what a CPU must have
 
 
 class OpenVINORuntime:
@@ -22,16 +22,22 @@ class OpenVINORuntime:
     Args:
         graph: of `kidneyseg export --format onnx`: (batch_size, channels, \\*S) images -> probabilities.
         batch_size: what every batch is padded to.
-        precision: float32 or bfloat16, which only some CPUs have.
+        precision: float32, or bfloat16 where the CPU has it. Layers that the graph itself has in int8 stay so.
 
     Raises:
-        InputError: OpenVINO is not installed.
+        InputError: OpenVINO is not installed, or has not that precision here.
     """
 
     def __init__(self, graph: Path, batch_size: int, precision: str = "float32") -> None:
         self.batch_size = batch_size
-        self.model = openvino().Core().compile_model(str(graph), "CPU", {
-            "INFERENCE_PRECISION_HINT": HINTS[precision],  # its own default is bfloat16 where a CPU has it: 1e-2 off
+        core = openvino().Core()
+        has = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        here = [name for name, (_, needed) in PRECISIONS.items() if needed in has]
+        if precision not in here:
+            raise InputError("precision of --runtime openvino", expected=f"{' or '.join(here)} on this CPU",
+                             found=precision, remedy="Take float32, or a CPU with AVX-512 BF16 or AMX for bfloat16")
+        self.model = core.compile_model(str(graph), "CPU", {
+            "INFERENCE_PRECISION_HINT": PRECISIONS[precision][0],  # by default bfloat16 where a CPU has it: 1e-2 off
             "INFERENCE_NUM_THREADS": thread_count(),
             "PERFORMANCE_HINT": "LATENCY",  # one batch at a time
             "ENABLE_CPU_PINNING": False,  # two processes would be put on the same cores
