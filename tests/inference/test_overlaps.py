@@ -49,3 +49,20 @@ def test_nothing_is_computed_before_it_is_taken():
     for _, found in merged[-1:]:
         list(found)
     assert 0 < len(taken) < len(BOXES)
+
+
+def test_parts_are_computed_side_by_side():
+    height, ahead = 3, []
+
+    def slabs(name, probabilities):
+        for first, slab in in_slabs(probabilities, height):
+            reached[name] = BOXES[name][0][0] + first
+            yield first, slab
+
+    reached = {}
+    given = parts()[:3]
+    (hull, merged), = merge_overlaps([(box, slabs(n, p)) for n, (box, p) in enumerate(given)], classes=3)
+    for plane, _ in merged:
+        ahead.append(max(reached.values()) - plane)
+    assert len(ahead) == hull[0].stop - hull[0].start == 12 and reached.keys() == {0, 1, 2}
+    assert max(ahead) <= 0  # no slab begins before the plane that needs it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -16,8 +16,8 @@ Placed = tuple[Box, Slabs]
 def merge_overlaps(parts: Sequence[Placed], classes: int) -> list[Placed]:
     """``parts`` with those that share voxels put together, so that no voxel is in two of them.
 
-    Nothing is computed before its slabs are taken. A part that shares no voxel is passed on as it is. Of a group that
-    does, the probabilities over the box around all of it are held: (classes + 1) floats per voxel.
+    Nothing is computed before its slabs are taken. A part that shares no voxel is passed on as it is. Those of a group
+    are computed side by side, so that no more is held than the slab at work of each.
     """
     merged = []
     for group in _groups(parts):
@@ -28,16 +28,22 @@ def merge_overlaps(parts: Sequence[Placed], classes: int) -> list[Placed]:
 
 def _mean(parts: Sequence[Placed], hull: Box, classes: int) -> Slabs:
     """The mean over the parts that hold a voxel, on the voxels of ``hull``; 0 for all classes where none does."""
-    shape = tuple(b.stop - b.start for b in hull)
-    sums, counts = np.zeros((classes, *shape), np.float32), np.zeros(shape, np.float32)
-    for box, slabs in parts:
-        z, y, x = (slice(b.start - h.start, b.stop - h.start) for b, h in zip(box, hull))
-        counts[z, y, x] += 1
-        for first, slab in slabs:
-            start = z.start + first
-            sums[:, start:start + slab.shape[1], y, x] += slab
-    for plane in range(shape[0]):
-        yield plane, sums[:, plane:plane + 1] / np.maximum(counts[plane:plane + 1], 1)
+    depth, *size = (side.stop - side.start for side in hull)
+    streams = [([slice(b.start - h.start, b.stop - h.start) for b, h in zip(box, hull)], _planes(slabs))
+               for box, slabs in parts]
+    for plane in range(depth):
+        sums, count = np.zeros((classes, *size), np.float32), np.zeros(size, np.float32)
+        for (z, y, x), planes in streams:
+            if z.start <= plane < z.stop:
+                sums[:, y, x] += next(planes)
+                count[y, x] += 1
+        yield plane, (sums / np.maximum(count, 1))[:, None]
+
+
+def _planes(slabs: Slabs) -> Iterator[np.ndarray]:
+    """(classes, y, x) one after the other."""
+    for _, slab in slabs:
+        yield from np.moveaxis(slab, 1, 0)
 
 
 def _groups(parts: Sequence[Placed]) -> list[list[Placed]]:
