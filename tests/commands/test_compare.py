@@ -12,8 +12,9 @@ import pytest
 import yaml
 from cascade_doubles import make_hu, make_labels, save_scan
 
-from kidneyseg import cli, contest, nets
+from kidneyseg import cli, nets
 from kidneyseg.child import ChildFailed
+from kidneyseg.contest import entrant
 from kidneyseg.metrics.evaluate import score_masks
 from kidneyseg.recipe import load_recipe, save_recipe
 from kidneyseg.training.checkpoint import Progress, save_weights
@@ -50,7 +51,7 @@ def calls(monkeypatch):
         ACTORS.get(argv[0], run_here)(argv)
         return 100.0 + len(made)
 
-    monkeypatch.setattr(contest, "run_command", run_command)
+    monkeypatch.setattr(entrant, "run_command", run_command)
     return made
 
 
@@ -149,7 +150,7 @@ def test_two_recipes_one_table_and_nothing_is_done_twice(tmp_path, data, calls):
     calls.clear()
     shutil.rmtree(work / "two/fold0/fine")  # as if killed before this stage began
     assert compare(tmp_path, data, *recipes, options=["--folds", "0", "1"]) == 0
-    assert calls == ["prepare", "train", "predict", "train", "predict", "prepare", "train", "predict"]
+    assert calls == ["prepare", "train", "train", "predict", "predict", "prepare", "train", "predict"]
     both = table(tmp_path)["recipes"][0]
     means = [json.loads((work / f"two/fold{fold}/scores.json").read_text())["mean"]["kidney"] for fold in (0, 1)]
     assert both["kidney"] == pytest.approx(np.mean(means))
@@ -172,6 +173,32 @@ def test_a_recipe_that_fails_does_not_stop_one_that_works(tmp_path, data, calls,
     assert compare(tmp_path, data, *recipes[1:]) == 0 and calls == []
 
 
+def test_an_ensemble_has_a_row_of_its_own(tmp_path, data, calls):
+    recipes = [write_recipe(tmp_path, "two", [COARSE, FINE], merge={3: 1}), write_recipe(tmp_path, "one", [ALONE])]
+    both = ["--ensemble", "one", "two"]
+    assert compare(tmp_path, data, *recipes, options=both) == 0
+    assert calls == ["prepare", "train", "predict"] * 2 + ["predict"]
+    two, one, team = table(tmp_path)["recipes"]
+    assert team["recipe"] == "one+two" and team["failed"] is None and 0 < team["kidney"] < 1
+    for key in ("parameters", "training_minutes"):
+        assert team[key] == one[key] + two[key]
+    assert team["prediction_mib"] == 107 and team["training_mib"] == max(one["training_mib"], two["training_mib"])
+    calls.clear()
+    assert compare(tmp_path, data, *recipes, options=both) == 0 and calls == []
+    shutil.copy(tmp_path / "work/two/fold0/fine/best.ckpt", tmp_path / "work/one/fold0/alone/best.ckpt")
+    assert compare(tmp_path, data, *recipes, options=both) == 0
+    assert calls == ["predict", "predict"]  # the member, and the ensemble it is in
+
+
+def test_an_ensemble_without_a_member_fails_and_says_why(tmp_path, data, calls, monkeypatch):
+    monkeypatch.setitem(ACTORS, "train", lambda argv: run_here(["train"]) if "one" in str(argv) else train(argv))
+    monkeypatch.setattr(cli, "main", lambda argv, main=cli.main: 1 if argv == ["train"] else main(argv))
+    recipes = [write_recipe(tmp_path, "two", [COARSE, FINE]), write_recipe(tmp_path, "one", [ALONE])]
+    assert compare(tmp_path, data, *recipes, options=["--ensemble", "two", "one"]) == 1
+    rows = {row["recipe"]: row["failed"] for row in table(tmp_path)["recipes"]}
+    assert rows["two"] is None and rows["two+one"] == "it needs one"
+
+
 def test_minutes_set_the_epochs_once(tmp_path, data, calls):
     path, options = write_recipe(tmp_path, "two", [COARSE, FINE]), ["--minutes", "1"]
     assert compare(tmp_path, data, path, options=options) == 0
@@ -191,6 +218,8 @@ def test_refusals(tmp_path, data, capsys):
     for recipes, options, found in (
         ([one, write_recipe(same, "one", [ALONE])], [], "'one' twice"),
         ([one], ["--folds", "5"], "0 to 4"),
+        ([one], ["--ensemble", "one"], "two or more of one"),
+        ([one], ["--ensemble", "one", "two"], "two or more of one"),
         ([one, write_recipe(tmp_path, "other", [ALONE], labels={"cyst": 1, "tumour": 2})], [], "label 1"),
     ):
         assert compare(tmp_path, data, *recipes, options=options) == 2

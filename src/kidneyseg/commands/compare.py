@@ -3,14 +3,16 @@
 Writes WORK/splits.json, WORK/<recipe>/ (as `kidneyseg prepare`, `train` and `predict` leave it) and
 WORK/comparison.{md,csv,json,png}. Every step runs in a process of its own, whose peak memory is in the table. Called
 again it goes on where it was: a fold that is scored is not scored again unless its model has changed. A recipe that
-fails does not stop the others; the table says so, and the exit status is 1.
+fails does not stop the others; the table says so, and the exit status is 1. Ensembles of the recipes, whose
+probabilities are averaged, get rows of their own.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from kidneyseg.atomic import require_folder
@@ -18,7 +20,7 @@ from kidneyseg.child import ChildFailed
 from kidneyseg.commands.budget import positive
 from kidneyseg.commands.common import add_device, count_from_0, named_recipe
 from kidneyseg.commands.prepare import FOLDS, SEED
-from kidneyseg.contest import Contest, Contestant, Outcome
+from kidneyseg.contest import Contest, Contestant, Entrant, Outcome, Team, team_name
 from kidneyseg.data.cohort import Case, find_cases, require_labels
 from kidneyseg.data.folds import load_splits, make_splits, save_splits, tumour_volumes
 from kidneyseg.data.prepare import check_names
@@ -31,7 +33,9 @@ from kidneyseg.report.comparison import SCORES, format_comparison, write_compari
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """examples:
   kidneyseg compare -c mplab_small my_recipe.yaml --data kits19/data --work compared --folds 0
-  kidneyseg compare -c mplab_small my_recipe.yaml --data kits19/data --work hour --folds 0 1 --minutes 60"""
+  kidneyseg compare -c mplab_small my_recipe.yaml --data kits19/data --work hour --folds 0 1 --minutes 60
+  kidneyseg compare -c mplab_small my_recipe.yaml --data kits19/data --work hour --folds 0 1 --minutes 60 \\
+      --ensemble mplab_small my_recipe"""
     parser.add_argument("-c", "--recipes", nargs="+", required=True, metavar="RECIPE",
                         help="recipes: YAML files, or bare names of those in configs/")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR",
@@ -43,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=positive, metavar="M",
                         help="the same training time for every recipe: its epochs are set so that all its stages "
                              "together take M minutes of a fold (default: the recipes' own epochs)")
+    parser.add_argument("--ensemble", nargs="+", action="append", default=[], metavar="NAME",
+                        help="score these of the recipes as one, too; may be given several times")
     parser.add_argument("--workers", type=int, default=default_workers(), metavar="N",
                         help="processes that prepare (default: one per CPU, at most 8)")
     add_device(parser)
@@ -50,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     recipes = _recipes(args.recipes)
+    _check_ensembles(args.ensemble, [recipe.name for recipe in recipes])
     cases = require_labels(find_cases(args.data), args.data)
     check_names(cases)
     require_folder(args.work)
@@ -57,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     _check_folds(_splits(args, cases, merge), args.folds)
     contest = Contest(args.data, args.work, {case.name: case for case in cases}, merge, tuple(args.folds),
                       args.minutes, args.workers, args.device)
-    outcomes = [_outcome(contest, recipe) for recipe in recipes]
+    outcomes = [_outcome(recipe.name, partial(Contestant, contest, recipe)) for recipe in recipes]
+    outcomes += [_team_outcome(contest, names, recipes, outcomes) for names in args.ensemble]
     rows = [outcome.row for outcome in outcomes]
     paths = write_comparison(rows, contest.facts(), args.work / "comparison")
     paths += _draw(outcomes, args.work / "comparison.png")
@@ -98,12 +106,28 @@ def _check_folds(splits: dict, folds: Sequence[int]) -> None:
                          found=" ".join(map(str, folds)), remedy="Name folds that there are")
 
 
-def _outcome(contest: Contest, recipe: Recipe) -> Outcome:
+def _check_ensembles(ensembles: Sequence[Sequence[str]], recipes: Sequence[str]) -> None:
+    for names in ensembles:
+        if len(names) < 2 or len(set(names)) < len(names) or not set(names) <= set(recipes):
+            raise InputError("--ensemble", expected=f"two or more of {', '.join(recipes)}", found=" ".join(names),
+                             remedy="Name recipes of -c, each once, as their `name` says")
+
+
+def _outcome(name: str, enter: Callable[[], Entrant]) -> Outcome:
     try:
-        return Contestant(contest, recipe).outcome()
+        return enter().outcome()
     except (ChildFailed, InputError) as error:
-        print(f"{recipe.name}: failed: {error}", file=sys.stderr, flush=True)
-        return Outcome.failure(recipe.name, str(error))
+        print(f"{name}: failed: {error}", file=sys.stderr, flush=True)
+        return Outcome.failure(name, str(error))
+
+
+def _team_outcome(contest: Contest, names: Sequence[str], recipes: Sequence[Recipe],
+                  outcomes: Sequence[Outcome]) -> Outcome:
+    missing = [outcome.row.recipe for outcome in outcomes if outcome.row.failed and outcome.row.recipe in names]
+    if missing:
+        return Outcome.failure(team_name(names), f"it needs {', '.join(missing)}")
+    members = {recipe.name: recipe for recipe in recipes}
+    return _outcome(team_name(names), lambda: Team(contest, [Contestant(contest, members[name]) for name in names]))
 
 
 def _draw(outcomes: Sequence[Outcome], path: Path) -> list[Path]:

@@ -1,0 +1,81 @@
+"""One recipe among several: prepared and trained by commands in processes of their own, and resumable."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from kidneyseg.atomic import write_text
+from kidneyseg.contest.entrant import Contest, Entrant, Outcome
+from kidneyseg.recipe import Recipe, load_recipe, save_recipe
+from kidneyseg.training.rows import read_rows
+
+
+class Contestant(Entrant):
+    """A recipe, with one model per fold in WORK/<recipe>/fold<K>.
+
+    Raises:
+        InputError: another recipe of that name, or another training time, began there.
+    """
+
+    def __init__(self, contest: Contest, recipe: Recipe) -> None:
+        super().__init__(contest, recipe.name,
+                         {"recipe": json.loads(recipe.model_dump_json()), "minutes": contest.minutes})
+        self.recipe_file = self.place / "recipe.yaml"
+        if not self.notes.setdefault("fitted", contest.minutes is None) or not self.notes_file.exists():
+            save_recipe(recipe, self.recipe_file)  # its epochs are not set for good
+            self.save()
+
+    def models(self, fold: int) -> list[Path]:
+        return [self.folder(fold)]
+
+    def outcome(self) -> Outcome:
+        splits = (self.contest.work / "splits.json").read_text(encoding="utf-8")
+        write_text(self.place / "splits.json", splits)
+        if not all(self._trained(fold) for fold in self.contest.folds):
+            self._prepare()
+        for fold in self.contest.folds:
+            if not self._trained(fold):
+                self._train(fold)
+        return super().outcome()
+
+    def costs(self) -> dict[str, float]:
+        from kidneyseg import nets  # MindSpore takes seconds to import
+
+        recipe, notes = load_recipe(self.recipe_file), [self.notes_of(fold) for fold in self.contest.folds]
+        networks = [nets.build(stage.network, stage.classes, stage.channels) for stage in recipe.stages]
+        seconds = [[row["seconds"] for stage in recipe.stages
+                    for row in read_rows(self.folder(fold) / stage.name / "log.jsonl")] for fold in self.contest.folds]
+        return {
+            "parameters": sum(p.size for network in networks for p in network.trainable_params()),
+            "training_minutes": sum(map(sum, seconds)) / 60 / len(seconds),
+            "training_mib": max(of_fold.get("training_mib", math.nan) for of_fold in notes),
+        } | self.prediction_costs()
+
+    def _prepare(self) -> None:
+        self.run("prepare", "-c", self.recipe_file, "--data", self.contest.data, "--work", self.place,
+                 "--workers", self.contest.workers)
+        if not self.notes["fitted"]:
+            self.run("budget", "-c", self.recipe_file, "--work", self.place, "--fold", self.contest.folds[0],
+                     "--minutes", self.contest.minutes, "-o", self.recipe_file, "--device", self.contest.device)
+            self.notes["fitted"] = True
+            self.save()
+
+    def _train(self, fold: int) -> None:
+        peak = self.run("train", "-c", self.recipe_file, "--work", self.place, "--stage", "all", "--fold", fold,
+                        "--resume", "--device", self.contest.device)
+        notes = self.notes_of(fold)
+        notes["training_mib"] = max(peak, notes.get("training_mib", 0.0))  # a resumed run has had several processes
+        self.save()
+
+    def _trained(self, fold: int) -> bool:
+        """Whether every stage has come to the end of its last epoch."""
+        if not self.notes["fitted"]:
+            return False
+        for stage in load_recipe(self.recipe_file).stages:
+            folder = self.folder(fold) / stage.name
+            rows = read_rows(folder / "log.jsonl")
+            if not (folder / "best.ckpt").exists() or not rows or rows[-1]["epoch"] + 1 < stage.train.epochs:
+                return False
+        return True

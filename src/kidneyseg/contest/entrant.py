@@ -1,0 +1,169 @@
+"""Whatever is scored in a contest: its masks are predicted and scored by commands of their own, and not twice."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+import kidneyseg
+from kidneyseg.atomic import write_text
+from kidneyseg.child import run_command
+from kidneyseg.data.cohort import Case
+from kidneyseg.data.folds import fold_cases
+from kidneyseg.digest import sha256
+from kidneyseg.errors import InputError
+from kidneyseg.metrics.evaluate import score_masks
+from kidneyseg.metrics.fold import FoldScores, score_fold
+from kidneyseg.recipe import load_recipe
+from kidneyseg.report.comparison import SCORES, Row
+from kidneyseg.report.tables import read_scores, write_scores
+from kidneyseg.volume.nifti import read_mask
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What all entrants have in common.
+
+    Attributes:
+        data: the cohort.
+        work: holds ``splits.json``.
+        cases: of the cohort, by name.
+        merge: labels read as others, in the truth and in every entrant's masks.
+        folds: numbers of the folds to train and score.
+        minutes: of training per fold, None for the recipes' own epochs.
+        workers: processes that prepare.
+        device: as of ``--device``.
+    """
+
+    data: Path
+    work: Path
+    cases: Mapping[str, Case]
+    merge: Mapping[int, int]
+    folds: tuple[int, ...]
+    minutes: float | None
+    workers: int
+    device: str
+
+    def facts(self) -> dict:
+        """What one must know to repeat it, JSON-ready."""
+        return {
+            "data": str(self.data), "folds": list(self.folds), "minutes": self.minutes,
+            "merge": [list(pair) for pair in sorted(self.merge.items())], "device": self.device,
+            "cases": {str(fold): fold_cases(self.work, fold) for fold in self.folds},
+            "versions": {"kidneyseg": kidneyseg.__version__, "mindspore": version("mindspore"),
+                         "python": platform.python_version()},
+            "machine": platform.platform(),
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An entrant's row of the table and, unless it failed, the scores of all its cases, of all folds."""
+
+    row: Row
+    scores: FoldScores | None = None
+
+    @classmethod
+    def failure(cls, name: str, reason: str) -> Outcome:
+        return cls(Row(name, failed=reason))
+
+
+class Entrant:
+    """One at work in WORK/<name>/; ``contest.json`` there says what was asked of it and how far it has come.
+
+    Raises:
+        InputError: something else was asked when it began there.
+    """
+
+    def __init__(self, contest: Contest, name: str, asked: dict) -> None:
+        self.contest, self.name = contest, name
+        self.place = contest.work / name
+        self.notes_file = self.place / "contest.json"
+        if self.notes_file.exists():
+            self.notes = json.loads(self.notes_file.read_text(encoding="utf-8"))
+            if self.notes["asked"] != asked:
+                raise InputError(self.place, expected="the recipe and --minutes that were begun with",
+                                 found="others", remedy="Give another --work, or delete this folder")
+        else:
+            self.notes = {"asked": asked, "folds": {}}
+
+    def models(self, fold: int) -> list[Path]:
+        """Folders of the models that predict together."""
+        raise NotImplementedError
+
+    def costs(self) -> dict[str, float]:
+        """Of its training and prediction, by the keys of the table."""
+        raise NotImplementedError
+
+    def outcome(self) -> Outcome:
+        """Score what is not scored yet. Raises ChildFailed or InputError."""
+        for fold in self.contest.folds:
+            if not self._scored(fold):
+                self._score(fold)
+        scores = [read_scores(self.folder(fold) / "scores.json") for fold in self.contest.folds]
+        cases = [case for of_fold in scores for case in of_fold.cases]
+        return Outcome(Row(self.name, _mean_scores(scores) | self.costs()), score_fold(cases))
+
+    def folder(self, fold: int) -> Path:
+        return self.place / f"fold{fold}"
+
+    def notes_of(self, fold: int) -> dict:
+        return self.notes["folds"].setdefault(str(fold), {})
+
+    def save(self) -> None:
+        write_text(self.notes_file, json.dumps(self.notes, indent=1) + "\n")
+
+    def run(self, *argv: object) -> float:
+        print(f"\n{self.name}$ kidneyseg {' '.join(map(str, argv))}", flush=True)
+        return run_command([str(word) for word in argv])
+
+    def prediction_costs(self) -> dict[str, float]:
+        notes = [self.notes_of(fold) for fold in self.contest.folds]
+        return {"seconds_per_case": float(np.mean([one for of_fold in notes for one in of_fold["seconds"]])),
+                "prediction_mib": max(of_fold["prediction_mib"] for of_fold in notes)}
+
+    def _score(self, fold: int) -> None:
+        """Predict the held-out cases from their CTs and score the masks against the truth."""
+        folder, digests = self.folder(fold), self._digests(fold)
+        cases = [self.contest.cases[name] for name in fold_cases(self.contest.work, fold)["val"]]
+        summary = folder / "predicted.json"
+        peak = self.run("predict", "-m", *self.models(fold), "-i", *(case.image for case in cases), "-o",
+                        folder / "predictions", "--overwrite", "--json", summary, "--device", self.contest.device)
+        found = {entry["image"]: entry for entry in json.loads(summary.read_text(encoding="utf-8"))["cases"]}
+        entries = [found[str(case.image)] for case in cases]
+        write_scores(score_fold([self._score_case(case, entry) for case, entry in zip(cases, entries)]),
+                     folder / "scores")
+        self.notes_of(fold).update(model=digests, prediction_mib=peak, merge=self._merge(),
+                                   seconds=[sum(entry["seconds"].values()) for entry in entries])
+        self.save()
+
+    def _score_case(self, case: Case, entry: dict) -> dict[str, str | float]:
+        merge = self.contest.merge
+        return score_masks(case.name, read_mask(entry["mask"], merge), read_mask(case.label, merge))
+
+    def _scored(self, fold: int) -> bool:
+        notes = self.notes_of(fold)
+        same = notes.get("merge") == self._merge() and notes.get("model") == self._digests(fold)
+        return same and (self.folder(fold) / "scores.json").exists()
+
+    def _merge(self) -> list[list[int]]:
+        return [list(pair) for pair in sorted(self.contest.merge.items())]
+
+    def _digests(self, fold: int) -> dict[str, str]:
+        """Of all files that make the models, by their path under WORK."""
+        files = [folder / file for folder in self.models(fold) for file in (
+            "recipe.yaml", *(f"{stage.name}/best.ckpt" for stage in load_recipe(folder / "recipe.yaml").stages))]
+        return {str(file.relative_to(self.contest.work)): sha256(file) for file in files}
+
+
+def _mean_scores(folds: list[FoldScores]) -> dict[str, float]:
+    """Means over folds of the means over cases; NaN where no fold has a number."""
+    columns = {key: [of_fold.mean[key] for of_fold in folds if not math.isnan(of_fold.mean[key])] for key in SCORES}
+    return {key: float(np.mean(numbers)) if numbers else math.nan for key, numbers in columns.items()}
