@@ -106,8 +106,9 @@ def stage_mask(
     mask = np.zeros(grid.shape, np.uint8)
     for box, slabs in stage_slabs(scan, stage, parts, grid, runtime, earlier=earlier, progress=progress):
         paint(mask[box], listen(stage, box, slabs), class_labels(stage))
-    voxel_ml = float(np.prod(grid.spacing(scan.spacing))) / 1000
-    return StageMask(clean(mask, stage.components, voxel_ml), grid)
+    if stage.components:  # to clean nothing takes a copy of the mask and a look at all of it
+        mask = clean(mask, stage.components, float(np.prod(grid.spacing(scan.spacing))) / 1000)
+    return StageMask(mask, grid)
 
 
 def painted_mask(scan: Scan, recipe: Recipe, stages: Mapping[str, StageMask]) -> np.ndarray:

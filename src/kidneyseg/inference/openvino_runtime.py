@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+import weakref
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +22,9 @@ PRECISIONS = {"float32": ("f32", "FP32"), "bfloat16": ("bf16", "BF16")}  # OpenV
 class OpenVINORuntime:
     """An ONNX file as a :class:`kidneyseg.inference.model.Runtime`, on as many threads as the kernels take.
 
+    Of all of them only the one that ran last keeps memory for its tensors: full-size networks take gigabytes, and the
+    stages of a cascade run one after the other.
+
     Args:
         graph: of `kidneyseg export --format onnx`: (batch_size, channels, \\*S) images -> probabilities.
         batch_size: what every batch is padded to.
@@ -27,6 +33,8 @@ class OpenVINORuntime:
     Raises:
         InputError: OpenVINO is not installed, or has not that precision here.
     """
+
+    _ran_last: ClassVar[Callable[[], OpenVINORuntime | None]] = staticmethod(lambda: None)
 
     def __init__(self, graph: Path, batch_size: int, precision: str = "float32") -> None:
         self.batch_size = batch_size
@@ -44,6 +52,11 @@ class OpenVINORuntime:
         })
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
+        last = OpenVINORuntime._ran_last()
+        if last is not self:
+            if last is not None:
+                last.model.release_memory()
+            OpenVINORuntime._ran_last = weakref.ref(self)
         batch = padded(images.astype(np.float32, copy=False), self.batch_size)
         return self.model(batch)[0][:len(images)]
 
