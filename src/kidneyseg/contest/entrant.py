@@ -133,6 +133,7 @@ class Entrant:
         """Predict the held-out cases from their CTs and score the masks against the truth."""
         folder, digests = self.folder(fold), self._digests(fold)
         cases = [self.contest.cases[name] for name in fold_cases(self.contest.work, fold)["val"]]
+        folder.mkdir(parents=True, exist_ok=True)
         summary = folder / "predicted.json"
         peak = self.run("predict", "-m", *self.models(fold), "-i", *(case.image for case in cases), "-o",
                         folder / "predictions", "--overwrite", "--json", summary, "--device", self.contest.device)
