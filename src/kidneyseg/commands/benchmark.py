@@ -1,26 +1,50 @@
-"""Times one training step and one forward pass on the CPU: the project's kernels, stock MindSpore and PyTorch.
+"""Speed beside the peers, in one run: of the networks (the default), or of a whole prediction.
 
-Peers without a library (PyTorch: pip install "kidneyseg[benchmark]") are left out; bfloat16 is measured where the CPU
-has AMX. Stop other work first: all share the cores.
+Peers without a library (PyTorch: pip install "kidneyseg[benchmark]"; MONAI as well: "kidneyseg[peer]") are left out or
+named; bfloat16 is measured where the CPU has AMX. Stop other work first: all share the cores.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from kidneyseg.atomic import require_writable, write_text
+from kidneyseg.benchmark import predict
+from kidneyseg.benchmark.torch_weights import require_twins, write_weights
+from kidneyseg.commands.common import named_recipe
 from kidneyseg.cpu import benchmark
 from kidneyseg.cpu.benchmark_cases import NETWORKS, OPERATORS
 from kidneyseg.errors import InputError
+from kidneyseg.inference.backends import BACKENDS
+from kidneyseg.inference.model import read_model_recipe
+from kidneyseg.recipe import Recipe
+from kidneyseg.volume.nifti import read_mask
+
+PEERS = [*predict.LAYOUTS, "none"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """examples:
   kidneyseg benchmark --json speed.json
   kidneyseg benchmark --network unet3plus --without mindspore
-  kidneyseg benchmark --small --no-operators"""
+  kidneyseg benchmark --small --no-operators
+  kidneyseg benchmark predict -m model_zoo/mplab-small -i case_00128/imaging.nii.gz
+  kidneyseg benchmark predict -c mplab -i case/imaging.nii.gz --regions case/segmentation.nii.gz --json case.json"""
+    _add_networks(parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    title = "one training step and one forward pass: the project's kernels, stock MindSpore and PyTorch (the default)"
+    networks = actions.add_parser("networks", help=title, description=title)
+    _add_networks(networks)
+    title = "a whole case from NIfTI to mask, and the same networks under MONAI's sliding window in PyTorch"
+    _add_predict(actions.add_parser("predict", help=title, description=f"{title}: seconds and peak memory per part."))
+
+
+def _add_networks(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(measure=_networks)
     parser.add_argument("--network", choices=sorted(NETWORKS), action="append", help="only this network (repeatable)")
     parser.add_argument("--phase", choices=benchmark.PHASES, action="append", help="only this phase (repeatable)")
     parser.add_argument("--without", choices=benchmark.IMPLEMENTATIONS, action="append", default=[],
@@ -32,11 +56,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE as well")
 
 
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(measure=_predict)
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("-m", "--model", type=Path, metavar="FOLDER", help="trained model, such as WORK/fold0")
+    model.add_argument("-c", "--recipe", metavar="RECIPE",
+                       help="a recipe's networks with random weights instead; needs --regions")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of -c: recipe keys to change")
+    parser.add_argument("-i", "--input", type=Path, required=True, metavar="SCAN", help="one CT")
+    parser.add_argument("--regions", type=Path, metavar="MASK",
+                        help="later stages look at the regions of this true mask of the scan; the stages that would "
+                             "find them run all the same")
+    parser.add_argument("--runtime", choices=["auto", *BACKENDS], nargs="+", default=["auto"],
+                        help="what computes the networks, each timed; the first is what the others are compared with "
+                             "(default: auto, OpenVINO if it is installed)")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32",
+                        help="of the runtimes, not of the peer (default: float32)")
+    parser.add_argument("--peer", choices=PEERS, nargs="+", default=list(predict.LAYOUTS),
+                        help="PyTorch and MONAI with which memory layout, or none (default: both layouts)")
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="runs of each, the fastest counts "
+                                                                            "(default: 3)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE as well")
+
+
 def run(args: argparse.Namespace) -> int:
     if args.repeats < 1:
         raise InputError("--repeats", expected="1 or more", found=str(args.repeats), remedy="Time at least one step")
     if args.json:
         require_writable(args.json)
+    numbers = args.measure(args)
+    if args.json:
+        write_text(args.json, json.dumps(numbers, indent=1) + "\n")
+    return 0
+
+
+def _networks(args: argparse.Namespace) -> dict:
     wanted = [pair for pair in benchmark.runnable() if pair[0] not in args.without]
     phases = args.phase or list(benchmark.PHASES)
     cases = args.network or list(NETWORKS)
@@ -48,6 +102,40 @@ def run(args: argparse.Namespace) -> int:
             measured = benchmark.measure(case, phase, wanted, args.repeats, args.small)
             rows += measured
             print(benchmark.table(measured), flush=True)
-    if args.json:
-        write_text(args.json, json.dumps(benchmark.as_json(rows), indent=1) + "\n")
-    return 0
+    return benchmark.as_json(rows)
+
+
+def _predict(args: argparse.Namespace) -> dict:
+    recipe, peers = _recipe(args), [name for name in args.peer if name != "none"]
+    if peers:
+        predict.require_peer()
+        require_twins(recipe)
+    if args.regions:
+        read_mask(args.regions)  # a bad one is said before all the work
+    with TemporaryDirectory() as folder:
+        model, weights = args.model, Path(folder) / "weights"
+        if model is None:
+            model = Path(folder) / "model"
+            predict.random_model(recipe, model)
+        if peers:
+            weights.mkdir()
+            write_weights(recipe, model, weights)
+        jobs = [predict.Job(name, str(model), str(args.input), str(Path(folder) / f"{number}.nii.gz"), args.repeats,
+                            args.precision, args.regions and str(args.regions), str(weights))
+                for number, name in enumerate([*args.runtime, *peers])]
+        rows = predict.measure(jobs, recipe)
+    print(predict.table(rows))
+    return {"recipe": recipe.name, "model": args.model and str(args.model), "input": str(args.input),
+            "precision": args.precision, "rows": [asdict(row) for row in rows]}
+
+
+def _recipe(args: argparse.Namespace) -> Recipe:
+    if args.model is not None:
+        if args.overrides:
+            raise InputError("benchmark predict", expected="KEY=VALUE with -c alone", found=" ".join(args.overrides),
+                             remedy="Change the model's recipe.yaml, or leave them out")
+        return read_model_recipe(args.model)
+    if args.regions is None:
+        raise InputError("benchmark predict -c", expected="--regions MASK: random weights find no kidneys",
+                         found="none", remedy="Give the scan's true mask, or -m with a trained model")
+    return named_recipe(args.recipe, args.overrides)

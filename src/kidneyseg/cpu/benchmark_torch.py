@@ -24,12 +24,12 @@ def norm_relu(dims: int, channels: int, norm: str) -> nn.Module:
     return nn.Sequential(NORM[dims, norm](channels, affine=True), nn.ReLU(inplace=True))
 
 
-def conv_norm_relu(dims: int, in_ch: int, out_ch: int) -> nn.Module:
-    return nn.Sequential(conv(dims, in_ch, out_ch, bias=False), norm_relu(dims, out_ch, "batch"))
+def conv_norm_relu(dims: int, in_ch: int, out_ch: int, norm: str) -> nn.Module:
+    return nn.Sequential(conv(dims, in_ch, out_ch, bias=False), norm_relu(dims, out_ch, norm))
 
 
-def double_conv(dims: int, in_ch: int, mid_ch: int, out_ch: int) -> nn.Module:
-    return nn.Sequential(conv_norm_relu(dims, in_ch, mid_ch), conv_norm_relu(dims, mid_ch, out_ch))
+def double_conv(dims: int, in_ch: int, mid_ch: int, out_ch: int, norm: str) -> nn.Module:
+    return nn.Sequential(conv_norm_relu(dims, in_ch, mid_ch, norm), conv_norm_relu(dims, mid_ch, out_ch, norm))
 
 
 def leaky_relu() -> nn.Module:
@@ -45,14 +45,14 @@ def upsample(dims: int, factor: int = 2) -> nn.Module:
 
 
 class unet3d(nn.Module):  # named as the case
-    def __init__(self, in_channels: int, classes: int, width: int, depth: int) -> None:
+    def __init__(self, in_channels: int, classes: int, width: int, depth: int, norm: str = "batch") -> None:
         super().__init__()
         out = [2 * width * 2**level for level in range(depth)]
-        self.encoder = nn.ModuleList(double_conv(3, before, after // 2, after)
+        self.encoder = nn.ModuleList(double_conv(3, before, after // 2, after, norm)
                                      for before, after in zip([in_channels] + out, out))
         self.pool = max_pool(3)
         self.up = nn.ModuleList(up_conv(3, deep, deep, bias=False) for deep in out[1:])
-        self.decoder = nn.ModuleList(double_conv(3, deep + skip, skip, skip) for skip, deep in zip(out, out[1:]))
+        self.decoder = nn.ModuleList(double_conv(3, deep + skip, skip, skip, norm) for skip, deep in zip(out, out[1:]))
         self.head = conv(3, out[0], classes, kernel=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -72,12 +72,12 @@ def rescale(levels: int) -> nn.Module:
 
 
 class full_scale_node(nn.Module):
-    def __init__(self, level: int, channels: list[int], width: int) -> None:
+    def __init__(self, level: int, channels: list[int], width: int, norm: str) -> None:
         super().__init__()
         depth = len(channels)
         self.rescale = nn.ModuleList(rescale(level - source) for source in range(depth))
-        self.reduce = nn.ModuleList(conv_norm_relu(2, source, width) for source in channels)
-        self.fuse = conv_norm_relu(2, depth * width, depth * width)
+        self.reduce = nn.ModuleList(conv_norm_relu(2, source, width, norm) for source in channels)
+        self.fuse = conv_norm_relu(2, depth * width, depth * width, norm)
 
     def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
         scales = [reduce(scale(x)) for reduce, scale, x in zip(self.reduce, self.rescale, features)]
@@ -85,14 +85,14 @@ class full_scale_node(nn.Module):
 
 
 class unet3plus(nn.Module):  # named as the case
-    def __init__(self, in_channels: int, classes: int, width: int, depth: int) -> None:
+    def __init__(self, in_channels: int, classes: int, width: int, depth: int, norm: str = "batch") -> None:
         super().__init__()
         out = [width * 2**level for level in range(depth)]
         fused = [depth * width] * (depth - 1) + [out[-1]]
-        self.encoder = nn.ModuleList(double_conv(2, before, after, after)
+        self.encoder = nn.ModuleList(double_conv(2, before, after, after, norm)
                                      for before, after in zip([in_channels] + out, out))
         self.pool = max_pool(2)
-        self.decoder = nn.ModuleList(full_scale_node(level, out[:level + 1] + fused[level + 1:], width)
+        self.decoder = nn.ModuleList(full_scale_node(level, out[:level + 1] + fused[level + 1:], width, norm)
                                      for level in range(depth - 1))
         self.head = conv(2, fused[0], classes)
 

@@ -1,0 +1,108 @@
+"""The same cascade as one writes it with PyTorch and MONAI, the peer of the benchmark.
+
+Reading, orientation, resampling, sliding windows and writing are MONAI's; networks are plain PyTorch modules with the
+very same weights. Regions and clean-up are the recipe's rules, the same code as everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.inferers import sliding_window_inference
+from monai.transforms import LoadImage, Orientation, Resize, SaveImage
+
+from kidneyseg.benchmark.parts import Parts
+from kidneyseg.benchmark.torch_weights import load_twin
+from kidneyseg.benchmark.whole_case import network_part
+from kidneyseg.cpu.threads import thread_count
+from kidneyseg.data.geometry import Part, StageMask, mask_grid
+from kidneyseg.inference.stages import class_labels
+from kidneyseg.recipe import Recipe, Stage
+from kidneyseg.volume.components import clean
+from kidneyseg.volume.grid import Grid
+from kidneyseg.volume.nifti import Scan
+
+CANONICAL = "SPL"  # the ends towards which z, y and x grow
+
+
+class MonaiEngine:
+    """PyTorch on as many threads as the kernels take.
+
+    Args:
+        weights: folder of `torch_weights.write_weights`.
+        channels_last: the networks' memory layout.
+    """
+
+    def __init__(self, recipe: Recipe, weights: Path, channels_last: bool) -> None:
+        torch.set_num_threads(thread_count())
+        self.recipe, self.channels_last = recipe, channels_last
+        self.networks = {stage.name: load_twin(stage, weights).eval().to(memory_format=self._layout(stage))
+                         for stage in recipe.stages}
+        self.image: MetaTensor | None = None
+
+    def read(self, image: Path) -> Scan:
+        source = LoadImage(ensure_channel_first=True)(image)
+        self.codes = "".join(nib.aff2axcodes(source.affine.numpy()))
+        self.image = Orientation(axcodes=CANONICAL)(source)
+        affine = self.image.affine.numpy()
+        spacing = tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
+        return Scan(self.image[0].as_tensor().numpy(), spacing, image, affine, nib.Nifti1Header())
+
+    @torch.no_grad()
+    def stage_mask(self, scan: Scan, stage: Stage, parts: Sequence[Part], earlier: StageMask | None,
+                   watch: Parts) -> StageMask:
+        grid = mask_grid(scan, self.recipe, stage)
+        mask = np.zeros(grid.shape, np.uint8)
+        labels = torch.tensor(class_labels(stage), dtype=torch.uint8)
+        for part in parts:
+            image = self._seen(stage, part)
+            with watch.part(network_part(stage)):
+                probabilities = self._probabilities(stage, image)
+            found = labels[_resize(probabilities, part.region.shape).argmax(0)].numpy()
+            box = mask[part.region.cover([slice(0, n) for n in part.region.shape], grid)]
+            np.copyto(box, found, where=found > 0)
+        return StageMask(clean(mask, stage.components, float(np.prod(grid.spacing(scan.spacing))) / 1000), grid)
+
+    def write(self, out: Path, mask: np.ndarray, scan: Scan) -> None:
+        labels = MetaTensor(torch.from_numpy(mask)[None], self.image.affine, self.image.meta)
+        writer = SaveImage(output_dtype=np.uint8, resample=False, print_log=False)
+        writer(Orientation(axcodes=self.codes)(labels), filename=str(out).removesuffix(".nii.gz"))
+
+    def _seen(self, stage: Stage, part: Part) -> torch.Tensor:
+        """(1, 1, z, y, x) on ``part.seen``: clipped, resampled, normalised."""
+        own = Grid(tuple(self.image.shape[1:]))
+        z, y, x = part.seen.cover([slice(0, n) for n in part.seen.shape], own)
+        low, high = stage.intensity.clip
+        hu = _resize(self.image[:, z, y, x].as_tensor().clamp(low, high), part.seen.shape)
+        return (((hu - low) * (255 / (high - low)) - stage.intensity.mean) / stage.intensity.std)[None]
+
+    def _probabilities(self, stage: Stage, image: torch.Tensor) -> torch.Tensor:
+        """(classes, z, y, x) of ``image`` (1, 1, z, y, x)."""
+        network, layout, size = self.networks[stage.name], self._layout(stage), stage.inference.batch_size
+
+        def answer(batch: torch.Tensor) -> torch.Tensor:
+            return network(batch.contiguous(memory_format=layout)).softmax(1)
+
+        if stage.dims == 2:
+            slices = image[0].swapaxes(0, 1)
+            return torch.cat([answer(batch) for batch in slices.split(size)]).swapaxes(0, 1)
+        air = -stage.intensity.mean / stage.intensity.std
+        return sliding_window_inference(image, stage.sampling.window, size, answer, stage.inference.overlap,
+                                        mode="gaussian", sigma_scale=0.125, cval=air)[0]
+
+    def _layout(self, stage: Stage) -> torch.memory_format:
+        if not self.channels_last:
+            return torch.contiguous_format
+        return torch.channels_last if stage.dims == 2 else torch.channels_last_3d
+
+
+def _resize(values: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """(channels, z, y, x) at ``shape`` voxels, outer faces in place; untouched if it has them."""
+    if tuple(values.shape[1:]) == tuple(shape):
+        return values
+    return Resize(shape, mode="trilinear", align_corners=False)(values).as_tensor()

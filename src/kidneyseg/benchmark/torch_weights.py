@@ -1,0 +1,62 @@
+"""Trained weights for the PyTorch twins of the networks: written by a process with MindSpore, read by one without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kidneyseg.errors import InputError
+from kidneyseg.inference.model import checkpoint_path
+from kidneyseg.recipe import Recipe, Slices, Stage, Volumes
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TWINS = ("unet3d", "unet3plus")
+MOVING = ("moving_mean", "moving_variance")
+
+
+def require_twins(recipe: Recipe) -> None:
+    """Raise InputError unless the peer can run every stage of ``recipe``."""
+    for stage in recipe.stages:
+        network, sampling, region = stage.network, stage.sampling, stage.region
+        plain = (isinstance(sampling, Volumes) or isinstance(sampling, Slices) and sampling.stack == 1) and not (
+            network.residual or network.attention or network.deep_supervision or region.masked or region.confined
+            or stage.intensity.per_volume or stage.inference.mirrors or stage.inference.merge != "gaussian")
+        if network.name not in TWINS or not plain:
+            raise InputError(f"benchmark predict, stage {stage.name!r}",
+                             expected=f"a plain {' or '.join(TWINS)} on volumes or single slices, without options",
+                             found=f"{network.name} with options that have no twin in PyTorch",
+                             remedy="Give --peer none to time this project alone")
+
+
+def write_weights(recipe: Recipe, model: Path, folder: Path) -> None:
+    """``folder/<stage>.npz`` of every stage of a model folder; raises InputError for a bad checkpoint."""
+    from kidneyseg.inference.networks import stock_network
+
+    for stage in recipe.stages:
+        parameters = stock_network(stage, checkpoint_path(model, stage.name)).get_parameters()
+        named = [(parameter.name, parameter.asnumpy()) for parameter in parameters]
+        learnt = [values for name, values in named if not name.endswith(MOVING)]
+        moving = [values for name, values in named if name.endswith(MOVING)]
+        np.savez(folder / f"{stage.name}.npz", **{f"learnt{n}": values for n, values in enumerate(learnt)},
+                 **{f"moving{n}": values for n, values in enumerate(moving)})
+
+
+def load_twin(stage: Stage, folder: Path) -> nn.Module:
+    """The network of ``stage`` in PyTorch with the weights in ``folder``. Twins define their layers in the order of
+    `kidneyseg.nets`, so that the order says which tensor goes where."""
+    import torch
+
+    from kidneyseg.cpu import benchmark_torch as twins
+
+    network = stage.network
+    twin = getattr(twins, network.name)(stage.channels, stage.classes, network.width, network.depth, network.norm)
+    with np.load(folder / f"{stage.name}.npz") as stored:
+        moving = [buffer for name, buffer in twin.named_buffers() if not name.endswith("num_batches_tracked")]
+        for kind, tensors in (("learnt", list(twin.parameters())), ("moving", moving)):
+            for number, tensor in enumerate(tensors):
+                tensor.data = torch.from_numpy(stored[f"{kind}{number}"]).reshape(tensor.shape)
+    return twin

@@ -1,0 +1,128 @@
+"""`kidneyseg benchmark predict`: the peer has the same networks and makes the same masks."""
+
+import json
+
+import numpy as np
+import pytest
+from cascade_doubles import make_hu, make_labels, save_scan
+from scipy import ndimage as ndi
+from tiny_model import save_tiny_model, tiny_recipe
+
+from kidneyseg.benchmark import predict
+from kidneyseg.benchmark.predict import Row
+from kidneyseg.benchmark.torch_weights import load_twin, require_twins, write_weights
+from kidneyseg.cli import main
+from kidneyseg.errors import InputError
+from kidneyseg.recipe import parse_recipe
+
+SHAPE, SPACING = (20, 48, 60), (3.0, 1.5, 1.5)
+LABELS = make_labels(SHAPE, [((10, 26, 44), (6, 8, 8)), ((9, 26, 16), (6, 8, 8))], [((10, 32, 44), (3, 4, 4))])
+
+
+def changed(recipe, **changes):
+    """``recipe`` with keys of all its stages changed."""
+    facts = json.loads(recipe.model_dump_json(exclude_unset=True))
+    for stage in facts["stages"]:
+        for key, value in changes.items():
+            stage[key] = {**stage.get(key, {}), **value}
+    return parse_recipe(facts)
+
+
+@pytest.fixture
+def case(tmp_path):
+    """A scan of soft edges in an orientation of its own, and its mask."""
+    hu = ndi.gaussian_filter(make_hu(LABELS).astype(np.float32), 1).astype(np.int16)
+    turned = {"axes": (2, 1, 0), "flips": (True, True, False)}
+    return (save_scan(tmp_path / "ct.nii.gz", hu, SPACING, **turned),
+            save_scan(tmp_path / "mask.nii.gz", LABELS, SPACING, **turned))
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+def test_the_peers_networks_are_the_same(tmp_path, norm):
+    torch = pytest.importorskip("torch")
+    import mindspore as ms
+
+    from kidneyseg.inference.networks import load_network, stock_network
+    from kidneyseg.training.checkpoint import Progress, save_weights
+
+    recipe = changed(tiny_recipe(), network={"norm": norm})
+    save_tiny_model(tmp_path, recipe)
+    rng = np.random.default_rng(0)
+    for stage in recipe.stages:
+        checkpoint = tmp_path / stage.name / "best.ckpt"
+        network = stock_network(stage, checkpoint)
+        for parameter in network.get_parameters():  # as if trained: nothing is 0 or 1 any more
+            parameter.set_data(ms.Tensor(parameter.asnumpy() + rng.uniform(0.1, 0.3, parameter.shape).astype("f4")))
+        save_weights(checkpoint, network, Progress())
+    write_weights(recipe, tmp_path, tmp_path)
+    for stage in recipe.stages:
+        x = rng.standard_normal((2, stage.channels, *stage.sampling.window), np.float32)
+        expected = load_network(stage, tmp_path / stage.name / "best.ckpt", "CPU")(ms.Tensor(x)).asnumpy()
+        with torch.no_grad():
+            found = load_twin(stage, tmp_path).eval()(torch.from_numpy(x)).numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
+
+
+def test_command_times_both_and_compares_their_masks(case, tmp_path, capsys):
+    pytest.importorskip("monai")
+    image, mask = case
+    save_tiny_model(tmp_path / "model")
+    options = ["--regions", str(mask), "--runtime", "openvino", "--peer", "monai", "--repeats", "1"]
+    assert main(["benchmark", "predict", "-m", str(tmp_path / "model"), "-i", str(image), *options,
+                 "--json", str(tmp_path / "speed.json")]) == 0
+    ours, peer = json.loads((tmp_path / "speed.json").read_text())["rows"]
+    assert (ours["engine"], peer["engine"]) == ("openvino", "monai")
+    for row in (ours, peer):
+        assert {"read", "coarse: network", "fine: region", "fine: network", "components", "write"} <= set(row["parts"])
+        assert row["seconds"] == pytest.approx(sum(part["seconds"] for part in row["parts"].values()), abs=0.01)
+        assert row["peak_mib"] >= max(part["peak_mib"] for part in row["parts"].values()) > 50
+    assert ours["dice"] == {"kidney": 1, "tumour": 1}
+    assert min(peer["dice"].values()) > 0.9  # resampled from float, not from uint8
+    assert "Dice with openvino" in capsys.readouterr().out
+
+
+def test_ratios_are_those_of_the_first_engine():
+    rows = [Row(name, seconds, 2 * seconds, 1.0, mib, {"read": {"seconds": seconds, "peak_mib": mib}}, {"kidney": 1.0})
+            for name, seconds, mib in [("openvino", 3.0, 500.0), ("monai", 12.0, 2000.0)]]
+    lines = predict.table(rows).splitlines()
+    assert next(line for line in lines if "time of" in line).split()[-2:] == ["1.000", "0.250"]
+    assert next(line for line in lines if "memory of" in line).split()[-2:] == ["1.000", "0.250"]
+
+
+@pytest.mark.parametrize("stage", [{"network": {"attention": True}}, {"inference": {"mirrors": ["y"]}},
+                                   {"intensity": {"per_volume": True}}, {"network": {"deep_supervision": True}}])
+def test_what_has_no_twin_is_refused(stage):
+    require_twins(tiny_recipe())
+    coarse, fine = json.loads(tiny_recipe().model_dump_json(exclude_unset=True))["stages"]
+    key, changes = next(iter(stage.items()))
+    which = fine if "deep_supervision" in changes else coarse
+    which[key] = {**which.get(key, {}), **changes}
+    with pytest.raises(InputError, match=f"{which['name']}.*--peer none"):
+        require_twins(parse_recipe({"name": "other", "stages": [coarse, fine]}))
+
+
+@pytest.mark.parametrize("options, said", [
+    (["-c", "mplab_small", "-i", "ct.nii.gz"], "--regions"),
+    (["-m", "no-such-model", "-i", "ct.nii.gz"], "no-such-model"),
+    (["-m", "no-such-model", "-i", "ct.nii.gz", "--repeats", "0"], "--repeats"),
+    (["-m", "model", "-i", "no-such.nii.gz", "--peer", "none", "--runtime", "openvino"], "no-such.nii.gz"),
+    (["-m", "model", "-i", "ct.nii.gz", "train.epochs=1"], "KEY=VALUE"),
+])
+def test_bad_input_is_said(options, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    if options[1] == "model":
+        save_tiny_model(tmp_path / "model")
+    assert main(["benchmark", "predict", *options]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_missing_peer_is_said(monkeypatch):
+    monkeypatch.setattr(predict, "find_spec", lambda name: None if name == "monai" else object())
+    with pytest.raises(InputError, match=r"no monai.*pip install -e .\[peer\].*--peer none"):
+        predict.require_peer()
+
+
+def test_networks_is_what_the_bare_command_does(capsys):
+    for words in (["benchmark"], ["benchmark", "networks"]):
+        assert main([*words, "--repeats", "0"]) == 2
+        assert "--repeats" in capsys.readouterr().err
