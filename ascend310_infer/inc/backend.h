@@ -15,7 +15,7 @@ struct Settings {
   int threads = 0;             // of the CPU; 0: as many as the library likes
 };
 
-// A graph of one input and one output, both float32, opened for one batch size and run once.
+// A graph of one input, float32 or uint8, and one output, float32, opened for one batch size and run once.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -24,8 +24,11 @@ class Backend {
   virtual const Shape &input() const = 0;
   virtual const Shape &output() const = 0;
 
-  // Computes one whole batch. Throws Error.
-  virtual void run(const float *images, float *probabilities) = 0;
+  // Bytes of a number of the input: 4 of float32, 1 of uint8.
+  virtual size_t input_bytes() const = 0;
+
+  // Computes one whole batch; `images` is aligned as float32 is. Throws Error.
+  virtual void run(const void *images, float *probabilities) = 0;
 };
 
 // By the model's suffix, among the backends that this program was built with. Throws Error: no backend for it, no such

@@ -1,8 +1,8 @@
 // A list of tensors in files: what is to be computed, and what was.
 //
 // One tensor a line, without its batch axis: SHA-256 of the file, a space, the shape, a space, the file's name relative
-// to the manifest's folder, to the line's end. Files hold float32, little endian, the last axis fastest, and nothing
-// else. Empty lines and lines that start with # say nothing.
+// to the manifest's folder, to the line's end. Files hold float32, little endian (images for graphs that want it so:
+// uint8), the last axis fastest, and nothing else. Empty lines and lines that start with # say nothing.
 #pragma once
 #include <filesystem>
 #include <string>

@@ -10,19 +10,19 @@
 
 namespace kidneyseg {
 
-void read_tensor(const std::filesystem::path &folder, const Entry &entry, float *values) {
+void read_tensor(const std::filesystem::path &folder, const Entry &entry, size_t bytes, void *values) {
   const std::filesystem::path file = folder / entry.name;
-  const size_t expected = static_cast<size_t>(elements(entry.shape)) * sizeof(float);
+  const size_t expected = static_cast<size_t>(elements(entry.shape)) * bytes;
   std::error_code failed;
   if (!std::filesystem::is_regular_file(file, failed)) throw Error("expected a file, found none");
   const auto found = std::filesystem::file_size(file, failed);
   if (failed) throw Error("cannot read: " + failed.message());
   if (found != expected) {
-    throw Error("expected " + std::to_string(expected) + " bytes (" + to_text(entry.shape) + " float32), found " +
-                std::to_string(found));
+    throw Error("expected " + std::to_string(expected) + " bytes (" + to_text(entry.shape) +
+                (bytes == 1 ? " uint8" : " float32") + "), found " + std::to_string(found));
   }
   std::ifstream stream(file, std::ios::binary);
-  if (!stream.read(reinterpret_cast<char *>(values), static_cast<std::streamsize>(expected))) {
+  if (!stream.read(static_cast<char *>(values), static_cast<std::streamsize>(expected))) {
     throw Error(std::string("cannot read: ") + std::strerror(errno));
   }
   const std::string digest = sha256(values, expected);

@@ -45,8 +45,12 @@ class Lite : public Backend {
     const Shape wanted = batched(input_, settings);
     if (wanted != input_) require(model_.Resize(model_.GetInputs(), {wanted}), "resize it to " + to_text(wanted));
     input_ = wanted;
+    type_ = model_.GetInputs()[0].DataType();
+    if (type_ != ms::DataType::kNumberTypeFloat32 && type_ != ms::DataType::kNumberTypeUInt8) {
+      throw Error("expected an input of float32 or uint8");
+    }
     // The first call allocates and is not to be timed; of a graph with an open batch it also tells the output's shape.
-    const std::vector<float> zeros(static_cast<size_t>(elements(input_)));
+    const std::vector<float> zeros(static_cast<size_t>(elements(input_)));  // of uint8 it is more than enough
     const std::vector<ms::MSTensor> outputs = predict(zeros.data());
     output_ = outputs[0].Shape();
     if (output_.size() < 2 || output_[0] != input_[0] || elements(output_) < 1) {
@@ -56,8 +60,9 @@ class Lite : public Backend {
 
   const Shape &input() const override { return input_; }
   const Shape &output() const override { return output_; }
+  size_t input_bytes() const override { return type_ == ms::DataType::kNumberTypeUInt8 ? 1 : sizeof(float); }
 
-  void run(const float *images, float *probabilities) override {
+  void run(const void *images, float *probabilities) override {
     const std::vector<ms::MSTensor> outputs = predict(images);
     const size_t bytes = static_cast<size_t>(elements(output_)) * sizeof(float);
     const std::shared_ptr<const void> data = outputs[0].Data();
@@ -69,11 +74,11 @@ class Lite : public Backend {
   }
 
  private:
-  std::vector<ms::MSTensor> predict(const float *images) {
+  std::vector<ms::MSTensor> predict(const void *images) {
     std::vector<ms::MSTensor> inputs = model_.GetInputs(), outputs;
-    const size_t bytes = static_cast<size_t>(elements(input_)) * sizeof(float);
-    if (inputs[0].DataType() != ms::DataType::kNumberTypeFloat32 || inputs[0].DataSize() != bytes) {
-      throw Error("expected a float32 input of " + std::to_string(bytes) + " bytes, found " +
+    const size_t bytes = static_cast<size_t>(elements(input_)) * input_bytes();
+    if (inputs[0].DataType() != type_ || inputs[0].DataSize() != bytes) {
+      throw Error("expected an input of " + std::to_string(bytes) + " bytes, found " +
                   std::to_string(inputs[0].DataSize()));
     }
     void *data = inputs[0].MutableData();
@@ -88,6 +93,7 @@ class Lite : public Backend {
 
   ms::Model model_;
   Shape input_, output_;
+  ms::DataType type_ = ms::DataType::kNumberTypeFloat32;
 };
 
 }  // namespace

@@ -56,7 +56,7 @@ Manifest read_manifest(const std::filesystem::path &file) {
 }
 
 void write_manifest(const std::filesystem::path &file, const std::vector<Entry> &entries) {
-  std::string text = "# SHA-256, shape, file (float32, little endian)\n";
+  std::string text = "# SHA-256, shape, file\n";
   for (const Entry &entry : entries) text += entry.sha256 + ' ' + to_text(entry.shape) + ' ' + entry.name + '\n';
   write_file(file, text.data(), text.size());
 }

@@ -25,8 +25,9 @@ std::string message(const ov::Exception &error) {
 std::shared_ptr<ov::Model> read(ov::Core &core, const Settings &settings) {
   auto model = core.read_model(settings.model);
   if (model->inputs().size() != 1 || model->outputs().size() != 1) throw Error("expected one input and one output");
-  if (model->input().get_element_type() != ov::element::f32 || model->output().get_element_type() != ov::element::f32) {
-    throw Error("expected float32 in and out");
+  const ov::element::Type in = model->input().get_element_type();
+  if ((in != ov::element::f32 && in != ov::element::u8) || model->output().get_element_type() != ov::element::f32) {
+    throw Error("expected float32 or uint8 in and float32 out");
   }
   const Shape wanted = batched(shape_of(model->input().get_partial_shape()), settings);
   model->reshape(ov::PartialShape(std::vector<ov::Dimension>(wanted.begin(), wanted.end())));
@@ -45,6 +46,7 @@ class OpenVino : public Backend {
     ov::CompiledModel compiled = core.compile_model(read(core, settings), "CPU", properties);
     input_ = shape_of(compiled.input().get_partial_shape());
     output_ = shape_of(compiled.output().get_partial_shape());
+    type_ = compiled.input().get_element_type();
     for (int64_t length : output_) {
       if (length < 0) throw Error("expected an output of a known shape, found " + to_text(output_));
     }
@@ -54,10 +56,11 @@ class OpenVino : public Backend {
 
   const Shape &input() const override { return input_; }
   const Shape &output() const override { return output_; }
+  size_t input_bytes() const override { return type_.size(); }
 
-  void run(const float *images, float *probabilities) override {
+  void run(const void *images, float *probabilities) override {
     try {
-      request_.set_input_tensor(ov::Tensor(ov::element::f32, lengths(input_), const_cast<float *>(images)));
+      request_.set_input_tensor(ov::Tensor(type_, lengths(input_), const_cast<void *>(images)));
       request_.set_output_tensor(ov::Tensor(ov::element::f32, lengths(output_), probabilities));
       request_.infer();
     } catch (const ov::Exception &error) {
@@ -69,6 +72,7 @@ class OpenVino : public Backend {
   static ov::Shape lengths(const Shape &shape) { return ov::Shape(shape.begin(), shape.end()); }
 
   Shape input_, output_;
+  ov::element::Type type_;
   ov::InferRequest request_;
 };
 

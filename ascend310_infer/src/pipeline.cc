@@ -20,7 +20,7 @@ constexpr size_t kAhead = 2;  // batches that wait before and behind the network
 
 struct Batch {
   std::vector<const Entry *> entries;  // at most as many as the batch size
-  std::vector<float> values;           // of the whole batch
+  std::vector<float> values;           // of the whole batch; images of uint8 lie in its first bytes
 };
 
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -51,7 +51,8 @@ class Worker {
 
 class Reader {
  public:
-  Reader(const Manifest &manifest, const Shape &input) : manifest_(manifest), input_(input), one_(of_one(input)) {}
+  Reader(const Manifest &manifest, const Backend &backend)
+      : manifest_(manifest), input_(backend.input()), one_(of_one(input_)), bytes_(backend.input_bytes()) {}
 
   void work(Queue<Batch> &batches) {
     Batch batch = empty();
@@ -73,8 +74,9 @@ class Reader {
       if (entry.shape != one_) {
         throw Error("expected shape " + to_text(one_) + ", which the graph takes, found " + to_text(entry.shape));
       }
-      read_tensor(manifest_.folder, entry,
-                  batch.values.data() + batch.entries.size() * static_cast<size_t>(elements(one_)));
+      auto *first = reinterpret_cast<unsigned char *>(batch.values.data());
+      read_tensor(manifest_.folder, entry, bytes_,
+                  first + batch.entries.size() * static_cast<size_t>(elements(one_)) * bytes_);
     } catch (const Error &error) {
       faults.push_back({entry.name, error.what()});
       return false;
@@ -85,6 +87,7 @@ class Reader {
 
   const Manifest &manifest_;
   const Shape input_, one_;
+  const size_t bytes_;
 };
 
 class Writer {
@@ -135,7 +138,7 @@ Outcome run_all(const Manifest &manifest, Backend &backend, const std::filesyste
   const Clock::time_point start = Clock::now();
   Outcome outcome;
   Queue<Batch> ready(kAhead), done(kAhead);
-  Reader reader(manifest, backend.input());
+  Reader reader(manifest, backend);
   Writer writer(out, backend.output());
   // Whoever ends, well or not, closes its queues, so that the others end as well.
   Worker reading([&] {

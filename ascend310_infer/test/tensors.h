@@ -13,6 +13,6 @@ inline kidneyseg::Entry save_tensor(const std::filesystem::path &folder, const s
 
 inline std::vector<float> load_tensor(const std::filesystem::path &folder, const kidneyseg::Entry &entry) {
   std::vector<float> values(static_cast<size_t>(kidneyseg::elements(entry.shape)));
-  kidneyseg::read_tensor(folder, entry, values.data());
+  kidneyseg::read_tensor(folder, entry, sizeof(float), values.data());
   return values;
 }

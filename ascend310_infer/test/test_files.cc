@@ -68,13 +68,19 @@ void tensors() {
   CHECK(std::distance(std::filesystem::directory_iterator(folder / "sub"), {}) == 1);  // nothing temporary stays
   Entry entry{"sub/t.bin", {3}, sha256(values, sizeof values)};
   float found[3] = {};
-  read_tensor(folder, entry, found);
+  read_tensor(folder, entry, sizeof(float), found);
   CHECK(found[0] == 1 && found[2] == 3);
-  const auto fault = [&](const Entry &bad) { return error_of([&] { read_tensor(folder, bad, found); }); };
+  const auto fault = [&](const Entry &bad) { return error_of([&] { read_tensor(folder, bad, sizeof(float), found); }); };
   CHECK(has(fault({"none.bin", {3}, entry.sha256}), "found none"));
   CHECK(has(fault({"sub", {3}, entry.sha256}), "found none"));
   CHECK(has(fault({entry.name, {2}, entry.sha256}), "expected 8 bytes (2 float32), found 12"));
   CHECK(has(fault({entry.name, {3}, std::string(64, '0')}), "found " + entry.sha256));
+  const unsigned char grey[3] = {0, 7, 255};
+  write_file(folder / "grey.bin", grey, sizeof grey);
+  unsigned char seen[3] = {};
+  read_tensor(folder, {"grey.bin", {3}, sha256(grey, sizeof grey)}, 1, seen);
+  CHECK(seen[1] == 7 && seen[2] == 255);
+  CHECK(has(error_of([&] { read_tensor(folder, entry, 1, seen); }), "expected 3 bytes (3 uint8), found 12"));
   write_file(folder / "file", values, 4);
   CHECK(has(error_of([&] { write_file(folder / "file" / "t.bin", values, 4); }), "cannot write"));
 }

@@ -45,11 +45,16 @@ Status Model::Predict(const std::vector<MSTensor> &inputs, std::vector<MSTensor>
   const int64_t batch = inputs[0].Shape()[0];
   const int64_t more = model.grows && model.calls > 1 ? 1 : 0;
   MSTensor output(DataType::kNumberTypeFloat32, {batch + more, 2, 2});
-  const auto *image = static_cast<const float *>(inputs[0].Data().get());
+  const void *data = inputs[0].Data().get();
+  const bool bytes = model.type == DataType::kNumberTypeUInt8;
+  std::vector<float> image(static_cast<size_t>(2 * batch));
+  for (size_t i = 0; i < image.size(); ++i) {
+    image[i] = bytes ? static_cast<const unsigned char *>(data)[i] : static_cast<const float *>(data)[i];
+  }
   auto *out = static_cast<float *>(output.MutableData());
   for (int64_t i = 0; i < 2 * batch; ++i) {
-    out[i / 2 * 4 + i % 2] = image[i];
-    out[i / 2 * 4 + 2 + i % 2] = 2 * image[i];
+    out[i / 2 * 4 + i % 2] = image[static_cast<size_t>(i)];
+    out[i / 2 * 4 + 2 + i % 2] = 2 * image[static_cast<size_t>(i)];
   }
   *outputs = {output};
   return kSuccess;
@@ -68,6 +73,17 @@ void computes() {
   backend->run(images.data(), found.data());
   CHECK((found == std::vector<float>{1, 2, 2, 4, 3, 4, 6, 8}));
   CHECK(model.calls == 2);  // one of them before the first image
+}
+
+void takes_bytes() {
+  model.type = mindspore::DataType::kNumberTypeUInt8;
+  const auto backend = open_backend({"graph.mindir", 2, "CPU", 0, 0});
+  const std::vector<unsigned char> images = {1, 2, 3, 255};
+  std::vector<float> found(8);
+  backend->run(images.data(), found.data());
+  CHECK(backend->input_bytes() == 1);
+  CHECK((found == std::vector<float>{1, 2, 2, 4, 3, 255, 6, 510}));
+  model.type = mindspore::DataType::kNumberTypeFloat32;
 }
 
 void asks_for_the_device() {
@@ -94,7 +110,7 @@ void says_what_fails() {
   CHECK(has(error("GPU", 0), "graph.mindir: expected device CPU or Ascend310, found GPU"));
   CHECK(has(error("CPU", 4), "graph.mindir: expected a graph for batches of 4, found input 3x1x2"));
   model.type = mindspore::DataType::kNumberTypeFloat16;
-  CHECK(has(error("CPU", 0), "graph.mindir: expected a float32 input"));
+  CHECK(has(error("CPU", 0), "graph.mindir: expected an input of float32 or uint8"));
   model.type = mindspore::DataType::kNumberTypeFloat32;
   model.fails = true;
   CHECK(has(error("CPU", 0), "graph.mindir: MindSpore Lite cannot run the graph: device lost"));
@@ -112,6 +128,7 @@ int main() {
   std::ofstream("graph.mindir") << "whatever";
   computes();
   asks_for_the_device();
+  takes_bytes();
   keeps_a_fixed_batch();
   says_what_fails();
 }

@@ -12,12 +12,17 @@ namespace {
 // (3, 1, 2) -> (3, 2, 2): the image, and the image doubled; throws at the call numbered `fails_at`.
 class Doubling : public Backend {
  public:
-  explicit Doubling(int fails_at = 0) : fails_at_(fails_at) {}
+  explicit Doubling(int fails_at = 0, bool bytes = false) : fails_at_(fails_at), bytes_(bytes) {}
   const Shape &input() const override { return input_; }
   const Shape &output() const override { return output_; }
-  void run(const float *images, float *probabilities) override {
+  size_t input_bytes() const override { return bytes_ ? 1 : sizeof(float); }
+  void run(const void *data, float *probabilities) override {
     if (++calls == fails_at_) throw Error("the device is gone");
-    last.assign(images, images + 6);
+    std::vector<float> images(6);
+    for (size_t i = 0; i < images.size(); ++i) {
+      images[i] = bytes_ ? static_cast<const unsigned char *>(data)[i] : static_cast<const float *>(data)[i];
+    }
+    last = images;
     for (int n = 0; n < 3; ++n) {
       for (int i = 0; i < 2; ++i) {
         probabilities[4 * n + i] = images[2 * n + i];
@@ -31,6 +36,7 @@ class Doubling : public Backend {
  private:
   const Shape input_{3, 1, 2}, output_{3, 2, 2};
   int fails_at_;
+  const bool bytes_;
 };
 
 Manifest make(const std::filesystem::path &folder, int tensors) {
@@ -57,6 +63,21 @@ void computes_all() {
     CHECK(result.name == manifest.entries[i].name && (result.shape == Shape{2, 2}));
     CHECK((load_tensor(folder / "out", result) == std::vector<float>{value, value + 0.5f, 2 * value, 2 * value + 1}));
   }
+}
+
+void computes_bytes() {
+  const auto folder = empty_folder("bytes");
+  Manifest manifest{folder / "in", {}, {}};
+  for (unsigned char i = 0; i < 4; ++i) {
+    const unsigned char values[2] = {i, static_cast<unsigned char>(255 - i)};
+    const std::string name = std::to_string(i) + ".bin";
+    write_file(folder / "in" / name, values, sizeof values);
+    manifest.entries.push_back({name, {1, 2}, sha256(values, sizeof values)});
+  }
+  Doubling backend(0, true);
+  const Outcome outcome = run_all(manifest, backend, folder / "out");
+  CHECK(outcome.results.size() == 4 && outcome.faults.empty() && backend.calls == 2);
+  CHECK((load_tensor(folder / "out", outcome.results[2]) == std::vector<float>{2, 253, 4, 506}));
 }
 
 void leaves_out_what_is_bad() {
@@ -115,6 +136,7 @@ void refuses_graphs_it_cannot_open() {
 
 int main() {
   computes_all();
+  computes_bytes();
   leaves_out_what_is_bad();
   refuses_a_graph_of_another_shape();
   ends_when_one_part_fails();

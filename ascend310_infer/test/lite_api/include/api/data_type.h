@@ -3,6 +3,6 @@
 
 namespace mindspore {
 
-enum class DataType : int { kNumberTypeFloat16 = 42, kNumberTypeFloat32 = 43 };
+enum class DataType : int { kNumberTypeUInt8 = 37, kNumberTypeFloat16 = 42, kNumberTypeFloat32 = 43 };
 
 }  // namespace mindspore
