@@ -1,0 +1,123 @@
+"""A stage's ONNX with its convolutions in int8, their ranges found on scans; how many voxels then change class is said.
+
+ONNX Runtime's static quantisation (QDQ), which OpenVINO computes in integers too.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from kidneyseg.atomic import atomic
+from kidneyseg.errors import InputError
+from kidneyseg.inference.cascade import segment
+from kidneyseg.inference.model import Model, Runtime
+from kidneyseg.volume.nifti import Scan
+
+try:
+    import onnx
+    import onnxruntime
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quant_pre_process, quantize_static
+except ImportError as error:
+    raise InputError("int8", expected="the packages onnx and onnxruntime", found=str(error),
+                     remedy="pip install -e .[onnx]") from None
+
+IMAGES = 64  # per stage; ranges settle long before
+QUANTISED = ["Conv", "ConvTranspose"]  # nearly all of the time; norms, joins and the softmax stay float32
+
+
+def calibration_images(model: Model, scans: Iterable[Scan], limit: int = IMAGES) -> dict[str, np.ndarray]:
+    """What the network of every stage sees while ``model`` segments ``scans``: by stage, (n, channels, \\*S) float32.
+
+    Args:
+        model: of float32 input.
+        limit: images kept of each stage, every one as likely; always the same for the same scans.
+
+    Raises:
+        InputError: a stage has seen nothing.
+    """
+    seen = {name: Sampled(runtime, limit) for name, runtime in model.runtimes.items()}
+    for scan in scans:
+        segment(scan, Model(model.recipe, seen))
+    blind = [name for name, sampled in seen.items() if not sampled.kept]
+    if blind:
+        raise InputError("scans to calibrate with", expected="scans in which the model finds kidneys",
+                         found=f"nothing for stage {blind[0]!r} to see", remedy="Give other scans, like those to come")
+    return {name: np.stack(sampled.kept) for name, sampled in seen.items()}
+
+
+class Sampled:
+    """A runtime that keeps a sample of ``limit`` of the images it is given (reservoir sampling, Vitter 1985)."""
+
+    def __init__(self, runtime: Runtime, limit: int) -> None:
+        self.runtime, self.limit = runtime, limit
+        self.kept: list[np.ndarray] = []
+        self._count, self._rng = 0, np.random.default_rng(0)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        for image in images:
+            self._count += 1
+            if len(self.kept) < self.limit:
+                self.kept.append(image.copy())
+            elif (place := int(self._rng.integers(self._count))) < self.limit:
+                self.kept[place] = image.copy()
+        return self.runtime(images)
+
+
+def quantise_onnx(graph: Path, images: np.ndarray, path: Path) -> float:
+    """Write ``graph`` in int8 as ``path``, which appears complete or not at all; it may be ``graph`` itself.
+
+    Weights are rounded to 7 bits, per channel: products of 8 would overflow on CPUs without VNNI. The last convolution,
+    whose sums are the logits, stays float32.
+
+    Args:
+        graph: of `kidneyseg export --format onnx`, with float32 input.
+        images: (n, channels, \\*S), see :func:`calibration_images`; what lies beyond their ranges will be clipped.
+
+    Returns:
+        The share of voxels of ``images`` whose most probable class is another one in int8.
+
+    Raises:
+        InputError: a graph of other input.
+    """
+    source = onnx.load(graph)
+    port = source.graph.input[0]
+    if port.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+        raise InputError(graph, expected="a graph that takes float32", found="one of another input",
+                         remedy="Export int8 without --uint8 and --float16")
+    size = port.type.tensor_type.shape.dim[0].dim_value or 1
+    batches = Batches(port.name, images, size)
+    with atomic(path) as partial, tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(graph, prepared, skip_symbolic_shape=True)  # norms become part of convolutions
+        convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
+        quantize_static(prepared, partial, batches, per_channel=True, reduce_range=True,
+                        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+                        op_types_to_quantize=QUANTISED, nodes_to_exclude=convolutions[-1:])
+        return _changed(prepared, partial, Batches(port.name, images, size))
+
+
+class Batches(CalibrationDataReader):
+    """``images`` in batches of ``size`` as ONNX Runtime asks for them; the last is filled up with the first ones."""
+
+    def __init__(self, name: str, images: np.ndarray, size: int) -> None:
+        count = -(-len(images) // size) * size
+        self._batches: Iterator[np.ndarray] = iter(np.resize(images, (count, *images.shape[1:])).reshape(
+            -1, size, *images.shape[1:]))
+        self._name = name
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {self._name: batch}
+
+
+def _changed(graph: Path, other: Path, batches: Batches) -> float:
+    sessions = [onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]) for file in (graph, other)]
+    shares = []
+    while batch := batches.get_next():
+        one, two = (session.run(None, batch)[0].argmax(1) for session in sessions)
+        shares.append(float(np.mean(one != two)))
+    return float(np.mean(shares))
