@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Usage: bash scripts/run_export.sh MODEL OUT [BATCH [EXTRA ARGUMENTS]]
-# Writes MindIR of every stage. MODEL: a trained model such as WORK/fold0; OUT: the folder to write to;
+# Writes MindIR of every stage. MODEL: a trained model such as WORK/fold0; OUT: a folder or .zip to write;
 # BATCH: a number, dynamic or both (default: both); EXTRA ARGUMENTS as of `kidneyseg export`.
 set -euo pipefail
 if [ $# -lt 2 ]; then

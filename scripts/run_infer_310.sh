@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: bash scripts/run_infer_310.sh MODEL_PACKAGE DATA_PATH [NEED_PREPROCESS [DEVICE_ID [DEVICE_TARGET]]]
 # Segments scans with exported graphs, without MindSpore in Python: the whole cascade, its networks run by C++.
-# MODEL_PACKAGE: what `kidneyseg export` wrote; DATA_PATH: a scan or a data folder (with masks: scores are printed, too);
+# MODEL_PACKAGE: folder or .zip of `kidneyseg export`; DATA_PATH: a scan or a data folder (with masks: scores are printed, too);
 # NEED_PREPROCESS: y (default), or n to take the tensors of an earlier run; DEVICE_ID: which NPU (default: 0);
 # DEVICE_TARGET: Ascend310 (default: MindIR on MindSpore Lite, unpacked in LITE_HOME) or CPU (ONNX on OpenVINO).
 # Writes to the current folder: preprocess_Result, result_Files, time_Result, masks and scores.

@@ -1,6 +1,8 @@
 """`kidneyseg predict` with real checkpoints (random weights): files, names, geometry, faults."""
 
 import json
+import subprocess
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -54,6 +56,43 @@ def test_real_checkpoint_gives_a_mask_in_the_scans_geometry(model, tmp_path, cap
     out = capsys.readouterr().out
     assert "ct: kidney" in out and " ml" in out
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["ct.nii.gz", "ct.png"]
+
+
+@pytest.fixture(scope="module")
+def predicted(model, tmp_path_factory):
+    """A scan of much contrast, and the labels that the checkpoints find in it."""
+    folder = tmp_path_factory.mktemp("predicted")
+    noise = np.random.default_rng(0).integers(-60, 61, SHAPE, np.int16)
+    path = str(save_scan(folder / "ct.nii.gz", make_hu(LABELS) + noise, SPACING))
+    arguments = ["-m", model, "-i", path, "-o", str(folder / "out"), "--device", "CPU", "--runtime", "mindspore"]
+    assert cli.main(["predict", *arguments]) == 0
+    labels = np.asarray(nib.load(folder / "out" / "ct.nii.gz").dataobj)
+    assert set(np.unique(labels)) == {0, 1, 2}
+    return path, labels
+
+
+@pytest.mark.parametrize("name, options, runtime", [
+    ("package.zip", ["--format", "onnx", "--batch", "dynamic", "--uint8"], "openvino"),
+    ("package", ["--batch", "1"], "auto"),
+])
+def test_a_package_gives_the_masks_of_its_checkpoints(model, predicted, tmp_path, name, options, runtime, capsys):
+    path, expected = predicted
+    package = str(tmp_path / name)
+    assert cli.main(["export", "-m", model, "-o", package, *options]) == 0
+    said = capsys.readouterr().out
+    assert ("310P" in said) == (name == "package") and f"{package}/coarse" in said
+    arguments = ["predict", "-m", package, "-i", path, "-o", str(tmp_path / "out"), "--device", "CPU"]
+    if runtime == "openvino":  # it needs nothing that exported it
+        absent = "; ".join(f"sys.modules[{module!r}] = None" for module in ("mindspore", "onnx", "onnxruntime"))
+        code = f"import sys; {absent}; from kidneyseg import cli; sys.exit(cli.main(sys.argv[1:]))"
+        subprocess.run([sys.executable, "-c", code, *arguments], check=True)
+    else:
+        assert cli.main([*arguments, "--runtime", runtime]) == 0
+    found = np.asarray(nib.load(tmp_path / "out" / "ct.nii.gz").dataobj)
+    assert all(dice(found == label, expected == label) >= 0.999 for label in (1, 2))
+    other = "mindspore" if runtime == "openvino" else "openvino"
+    assert cli.main([*arguments, "--overwrite", "--runtime", other]) == 2
+    assert "graphs of another format" in capsys.readouterr().err
 
 
 def test_doubled_model_finds_the_kidneys_in_the_files_own_orientation(doubled, model, tmp_path):

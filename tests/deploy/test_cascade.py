@@ -12,10 +12,10 @@ from cascade_doubles import make_hu, make_labels, make_model, make_recipe, save_
 
 from kidneyseg.data.cohort import Case
 from kidneyseg.deploy.cascade import Deployment
-from kidneyseg.deploy.package import Package
 from kidneyseg.deploy.program import Program
 from kidneyseg.errors import InputError
 from kidneyseg.export.graph import Graph, Port
+from kidneyseg.export.package import Package
 from kidneyseg.inference.cascade import segment
 from kidneyseg.recipe import parse_recipe
 from kidneyseg.volume.nifti import read_image, read_mask

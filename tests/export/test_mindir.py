@@ -59,12 +59,16 @@ def test_json_tells_everything(exported, name, batch):
     assert data["graph"] == {"file": graph.name, "format": "MindIR", "sha256": digest}
     assert data["checkpoint"]["sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert data["versions"]["mindspore"] == ms.__version__
+    network = nets.build(stage.network, stage.classes, stage.channels)
+    convolutions = sum(isinstance(cell, nn.Conv2d | nn.Conv3d) for _, cell in network.cells_and_names())
+    assert data["operators"][f"Conv{stage.dims}D"] == convolutions and data["operators"]["Softmax"] == 1
+    assert "Load" not in data["operators"] and (data["precision"], data["input"]["dtype"]) == ("float32", "float32")
 
 
 def test_nothing_else_is_left(exported):
     graphs = ("coarse", "coarse.dynamic", "fine", "fine.dynamic")
     names = {f"{graph}.{suffix}" for graph in graphs for suffix in ("mindir", "json")}
-    assert {path.name for path in (exported[0] / "out").iterdir()} == names
+    assert {path.name for path in (exported[0] / "out").iterdir()} == names | {"recipe.yaml"}
 
 
 def test_one_batch_size_on_request(exported, tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kidneyseg import nets
-from kidneyseg.inference.runtimes import MindSporeRuntime
+from kidneyseg.inference.runtimes import MindSporeRuntime, Probabilities
 from kidneyseg.recipe import Network
 
 
@@ -17,7 +17,7 @@ def network():
 
 
 def test_is_the_softmax_of_the_logits_whatever_the_batch(network):
-    runtime = MindSporeRuntime(network, batch_size=3)
+    runtime = MindSporeRuntime(Probabilities(network), batch_size=3)
     images = np.random.default_rng(0).normal(size=(3, 1, 8, 12)).astype(np.float32)
     logits = network.set_train(False)(ms.Tensor(images)).asnumpy()
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -32,5 +32,5 @@ def test_is_the_softmax_of_the_logits_whatever_the_batch(network):
 def test_batch_statistics_are_those_of_training(network):
     """In inference a sample must not depend on the others of its batch."""
     images = np.random.default_rng(1).normal(size=(2, 1, 8, 8)).astype(np.float32)
-    runtime = MindSporeRuntime(network.set_train(True), batch_size=2)
+    runtime = MindSporeRuntime(Probabilities(network.set_train(True)), batch_size=2)
     np.testing.assert_allclose(runtime(images)[:1], runtime(images[:1]), atol=1e-6)

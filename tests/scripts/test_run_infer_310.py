@@ -28,8 +28,9 @@ def place(tmp_path_factory):
         save_scan(folder / "data" / name / "segmentation.nii.gz", labels, SPACING, flips=flips)
     save_tiny_model(folder / "model")
     model = str(folder / "model")
-    assert cli.main(["export", "-m", model, "--format", "onnx", "--batch", "dynamic",
-                     "-o", str(folder / "package")]) == 0
+    export = ["export", "-m", model, "--format", "onnx", "--batch", "dynamic"]
+    assert cli.main([*export, "-o", str(folder / "package")]) == 0
+    assert cli.main([*export, "-o", str(folder / "bytes.zip"), "--uint8"]) == 0
     assert cli.main(["predict", "-m", model, "-i", str(folder / "data"), "-o", str(folder / "predicted"),
                      "--device", "CPU", "--runtime", "mindspore"]) == 0
     return folder
@@ -71,6 +72,18 @@ def test_masks_and_scores_are_those_of_predict(place, tmp_path, no_mindspore):
     assert "case_00000: failed: case_00000/00003.bin" in again.stderr
     # from the tensors of the first run; what that made of the other case does not pass for new
     assert [path.name for path in (tmp_path / "masks").iterdir()] == ["case_00001.nii.gz"]
+
+
+def test_a_zip_of_graphs_that_take_bytes(place, tmp_path, no_mindspore):
+    built_program()
+    scan = place / "data" / "case_00001"
+    done = run(tmp_path, place / "bytes.zip", scan, "y", 0, "CPU", **no_mindspore)
+    assert done.returncode == 0, done.stderr
+    found, expected = (np.asarray(nib.load(folder / "case_00001.nii.gz").dataobj)
+                       for folder in (tmp_path / "masks", place / "predicted"))
+    assert all(dice(found == label, expected == label) >= 0.999 for label in (1, 2))
+    image = next((tmp_path / "preprocess_Result" / "fine" / "case_00001").iterdir())
+    assert image.stat().st_size == 32 * 32  # a byte a pixel
 
 
 @pytest.mark.parametrize("args", [[], ["package"], ["a", "b", "y", "0", "CPU", "more"]])

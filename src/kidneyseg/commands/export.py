@@ -1,66 +1,100 @@
 """MindIR or ONNX of every stage of a trained model, for deployment, with a JSON of what inference needs beside each.
 
-Writes OUT/<stage>.mindir (fixed batch), OUT/<stage>.dynamic.mindir (any batch) and a .json beside each. ONNX
-(.onnx, .onnx.json) is run in ONNX Runtime at once: its probabilities must be the network's up to 1e-4.
+Writes OUT/<stage>.mindir (fixed batch), OUT/<stage>.dynamic.mindir (any batch), a .json beside each and recipe.yaml;
+`predict -m` and run_infer_310.sh take that folder, or the .zip of it. ONNX (.onnx, .onnx.json) is run in ONNX Runtime
+at once: its probabilities must be the network's up to 1e-4 (2e-2 with --float16).
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kidneyseg.atomic import require_folder
+from kidneyseg.atomic import require_folder, require_writable, write_text
 from kidneyseg.errors import InputError
-from kidneyseg.inference.model import checkpoint_path, read_model_recipe
+from kidneyseg.export.ascend310 import where_it_runs
+from kidneyseg.export.graph import Form, Graph
+from kidneyseg.export.package import RECIPE, write_zip
+from kidneyseg.inference.model import checkpoint_path, read_checkpoints_recipe
 from kidneyseg.recipe import Stage
 
 if TYPE_CHECKING:
-    from kidneyseg.export.graph import Graph
+    from kidneyseg.recipe import Recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """examples:
   kidneyseg export -m work/fold0 -o mindir
   kidneyseg export -m model_zoo/mplab-small -o mindir --batch 16     fixed batch of 16 only
-  kidneyseg export -m work/fold0 --format onnx -o onnx --batch dynamic"""
+  kidneyseg export -m work/fold0 --format onnx -o model.zip --batch dynamic
+  kidneyseg export -m work/fold0 -o for310 --uint8 --float16"""
     parser.add_argument("-m", "--model", type=Path, required=True, metavar="FOLDER",
                         help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0")
     parser.add_argument("--format", choices=["mindir", "onnx", "air"], default="mindir",
                         help="file format; air only Ascend can write (default: mindir)")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder to write to; it is made")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT",
+                        help="folder to write to, it is made; or one file ending in .zip")
     parser.add_argument("--batch", type=_batch, default="both", metavar="N|dynamic|both",
                         help="images per call: a number, dynamic (any), or both, the recipe's inference.batch_size "
                              "and dynamic (default: both)")
+    parser.add_argument("--uint8", action="store_true",
+                        help="graphs take the 8-bit image and normalise it themselves: a quarter of the bytes to move")
+    parser.add_argument("--float16", action="store_true",
+                        help="convolutions and their weights in float16, as Ascend 310 computes them")
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.format == "air":
-        raise InputError("--format air", expected="mindir or onnx", found="air, which only MindSpore on Ascend writes",
-                         remedy="Export MindIR for MindSpore Lite, or ONNX for Ascend's ATC")
-    recipe = read_model_recipe(args.model)
-    require_folder(args.out)
-    from kidneyseg import device  # MindSpore takes seconds to import
-    from kidneyseg.export.metadata import write_metadata
+    recipe = read_checkpoints_recipe(args.model)
+    if args.out.suffix != ".zip":
+        require_folder(args.out)
+        _export(recipe, args, args.out)
+        return 0
+    require_writable(args.out)
+    with tempfile.TemporaryDirectory(prefix="kidneyseg-") as folder:
+        _export(recipe, args, Path(folder))
+        write_zip(Path(folder), args.out)
+    return 0
+
+
+def _export(recipe: Recipe, args: argparse.Namespace, out: Path) -> None:
+    """Write all graphs and the recipe to the folder ``out``; what is printed names ``args.out``."""
+    from kidneyseg.export.metadata import write_metadata  # MindSpore takes seconds to import
     from kidneyseg.inference.networks import stock_network
 
-    device.use("CPU")  # writing a graph needs no accelerator, and the file suits them all
     export = _exporter(args.format)
     for stage in recipe.stages:  # a bad checkpoint is said before the first file is written
         stock_network(stage, checkpoint_path(args.model, stage.name))
     for stage in recipe.stages:
-        for batch in _batches(args.batch, stage):
-            path = args.out / f"{stage.name}{'.dynamic' if batch is None else ''}.{args.format}"
-            graph = export(stage, args.model, path, batch)
+        for batch in _batches(args, stage):
+            path = out / f"{stage.name}{'.dynamic' if batch is None else ''}.{args.format}"
+            graph = export(stage, args.model, path, Form(batch, args.uint8, args.float16))
             described = write_metadata(graph, recipe, stage, args.model)
-            shape = " x ".join("any" if n is None else str(n) for n in graph.input.shape)
-            size = path.stat().st_size / 2**20
-            print(f"{path}: input {shape}, {size:.1f} MiB; {described.name} beside it", flush=True)
-    return 0
+            print(f"{args.out / path.name}: {_summary(graph)}; {described.name} beside it", flush=True)
+        if graph.format != "ONNX":
+            print(f"  {where_it_runs(graph.operators)}")
+    write_text(out / RECIPE, (args.model / "recipe.yaml").read_text(encoding="utf-8"))
 
 
-def _exporter(name: str) -> Callable[[Stage, Path, Path, int | None], Graph]:
+def _summary(graph: Graph) -> str:
+    shape = " x ".join("any" if n is None else str(n) for n in graph.input.shape)
+    return f"input {shape} {graph.input.dtype}, {graph.path.stat().st_size / 2**20:.1f} MiB"
+
+
+def _exporter(name: str) -> Callable[[Stage, Path, Path, Form], Graph]:
+    """What writes graphs of a format, with MindSpore's device chosen for it."""
+    from kidneyseg import device
+
+    if name == "air":
+        try:
+            device.use("Ascend")
+        except InputError:
+            raise InputError("--format air", expected="an Ascend: only MindSpore on Ascend writes AIR",
+                             found="none here", remedy="Export MindIR for MindSpore Lite, or ONNX for ATC") from None
+    else:
+        device.use("CPU")  # writing a graph needs no accelerator, and the file suits them all
     if name == "onnx":
         from kidneyseg.export.onnx_file import export_onnx  # asks for packages that MindIR does without
 
@@ -78,6 +112,9 @@ def _batch(text: str) -> int | str:
     raise argparse.ArgumentTypeError(f"expected a number from 1, dynamic or both, found {text!r}")
 
 
-def _batches(wanted: int | str, stage: Stage) -> list[int | None]:
-    """Batch sizes to export; None is any."""
-    return {"dynamic": [None], "both": [stage.inference.batch_size, None]}.get(wanted, [wanted])
+def _batches(args: argparse.Namespace, stage: Stage) -> list[int | None]:
+    """Batch sizes to export; None is any, which AIR has not."""
+    fixed = args.batch if isinstance(args.batch, int) else stage.inference.batch_size
+    if args.format == "air" or isinstance(args.batch, int):
+        return [fixed]
+    return [None] if args.batch == "dynamic" else [fixed, None]

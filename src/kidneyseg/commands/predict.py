@@ -37,11 +37,13 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """examples:
   kidneyseg predict -m model_zoo/mplab-small -i ct.nii.gz -o masks --overlay
+  kidneyseg predict -m model.zip -i ct.nii.gz -o masks
   kidneyseg predict -m work/fold0 -i kits19/data -o masks --json masks/summary.json
   kidneyseg predict -m work/fold0 work/fold1 other/fold0 -i ct.nii.gz -o masks --disagreement"""
-    parser.add_argument("-m", "--model", type=Path, nargs="+", required=True, metavar="FOLDER",
-                        help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0; several make an "
-                             "ensemble, whose mask is cleaned as the first one's recipe says")
+    parser.add_argument("-m", "--model", type=Path, nargs="+", required=True, metavar="MODEL",
+                        help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0, or what `kidneyseg "
+                             "export` made of one, a folder or .zip; several make an ensemble, whose mask is cleaned "
+                             "as the first one's recipe says")
     parser.add_argument("-i", "--input", type=Path, nargs="+", required=True, metavar="SCAN",
                         help="NIfTI, MetaImage or NRRD files, or folders of them (KiTS, nnU-Net or "
                              "flat; masks are ignored)")

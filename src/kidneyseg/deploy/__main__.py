@@ -13,13 +13,15 @@ from kidneyseg.commands.common import count_from_0
 from kidneyseg.commands.predict import find_scans
 from kidneyseg.data.cohort import Case, find_cases
 from kidneyseg.deploy.cascade import Deployment
-from kidneyseg.deploy.package import FORMATS, read_package
 from kidneyseg.deploy.program import Program
 from kidneyseg.errors import InputError
+from kidneyseg.export.package import Package, opened, read_package
 from kidneyseg.metrics.evaluate import score_masks
 from kidneyseg.metrics.fold import score_fold
 from kidneyseg.report.tables import format_table, write_scores
 from kidneyseg.volume.nifti import read_mask
+
+FORMATS = {"Ascend310": ("MindIR",), "CPU": ("ONNX", "MindIR")}  # what each device target takes, the better first
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    package = read_package(args.package, args.device)
+    with opened(args.package) as folder:
+        return segment(read_package(folder, FORMATS[args.device]), args)
+
+
+def segment(package: Package, args: argparse.Namespace) -> int:
+    """Write masks and scores of the scans that ``args`` names; returns the exit status."""
     cases = find_labelled(args.data)
     require_folder(args.out)
     deployment = Deployment(package, Program(args.program, args.device, args.device_id), args.out)
@@ -71,7 +78,7 @@ def score(deployment: Deployment, cases: Sequence[Case]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m kidneyseg.deploy",
                                      description="Segment scans with exported graphs, run by ascend310_infer.")
-    parser.add_argument("package", type=Path, help="folder that `kidneyseg export` wrote")
+    parser.add_argument("package", type=Path, help="folder or .zip that `kidneyseg export` wrote")
     parser.add_argument("data", type=Path, help="a scan or a data folder; where it has masks, scores are printed")
     parser.add_argument("--program", type=Path, required=True, help="the built kidneyseg_infer")
     parser.add_argument("--out", type=Path, default=Path(), help="folder to write to (default: the current one)")

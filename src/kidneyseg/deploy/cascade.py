@@ -19,10 +19,10 @@ from tqdm import tqdm
 from kidneyseg.atomic import atomic
 from kidneyseg.data.cohort import Case
 from kidneyseg.data.geometry import Part, StageMask, stage_parts
-from kidneyseg.deploy.package import Package
 from kidneyseg.deploy.program import Program
 from kidneyseg.deploy.tensors import MANIFEST, Recorder, Replay, Tensor, read_manifest, write_manifest
 from kidneyseg.errors import InputError
+from kidneyseg.export.package import Package
 from kidneyseg.inference.cascade import painted_mask, stage_mask
 from kidneyseg.inference.stages import seen_slabs
 from kidneyseg.recipe import Stage
@@ -78,7 +78,7 @@ class Deployment:
 
         def record(case: Case, scan: Scan) -> None:
             parts, earlier = self._parts(scan, stage, case)
-            recorder = Recorder(folder, case.name, stage.classes)
+            recorder = Recorder(folder, case.name, stage.classes, self.package.graphs[stage.name].input.dtype)
             for part in parts:
                 deque(seen_slabs(scan, stage, part, recorder, earlier=earlier), maxlen=0)
             written.extend(recorder.tensors)
@@ -90,7 +90,7 @@ class Deployment:
         graph, folder = self.package.graphs[stage.name], self._tensors(stage)
         read_manifest(folder, PREPROCESS)
         self.complete &= self.program.compute(
-            graph.path, self.package.batch(stage.name), folder / MANIFEST, self._results(stage),
+            graph.path, stage.inference.batch_size, folder / MANIFEST, self._results(stage),
             self.out / "time_Result" / f"{stage.name}.txt")
 
     def _find(self, stage: Stage, cases: Sequence[Case]) -> None:
@@ -101,7 +101,7 @@ class Deployment:
         def find(case: Case, scan: Scan) -> None:
             parts, earlier = self._parts(scan, stage, case)
             own = [image for image in images.values() if image.case == case.name]
-            replay = Replay(own, self._results(stage), answers)
+            replay = Replay(own, self._results(stage), answers, self.package.graphs[stage.name].input.dtype)
             found = stage_mask(scan, self.package.recipe, stage, parts, replay, earlier=earlier)
             save_stage_mask(self._mask(stage.name, case), found)
 

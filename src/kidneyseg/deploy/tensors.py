@@ -1,7 +1,8 @@
-"""Images and probabilities as files of float32, which `ascend310_infer` reads and writes, and their lists.
+"""Images and probabilities as files, which `ascend310_infer` reads and writes, and their lists.
 
 A manifest has a line for every tensor, without batch axis: SHA-256 of the file, shape such as 1x80x160x160, name
-relative to the manifest's folder. The files hold float32, little endian, the last axis fastest.
+relative to the manifest's folder. The files hold float32 (images for graphs that want it so: uint8), little endian, the
+last axis fastest.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from kidneyseg.errors import InputError
 
 MANIFEST = "manifest.txt"
 FLOAT = "<f4"
+DTYPES = {"float32": FLOAT, "uint8": "u1"}  # as graphs call them, and in files
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Tensor:
 def write_manifest(folder: Path, tensors: Iterable[Tensor]) -> None:
     """Write the list of ``tensors`` of ``folder``, atomically."""
     lines = [f"{tensor.sha256} {'x'.join(map(str, tensor.shape))} {tensor.name}\n" for tensor in tensors]
-    write_text(folder / MANIFEST, "# SHA-256, shape, file (float32, little endian)\n" + "".join(lines))
+    write_text(folder / MANIFEST, "# SHA-256, shape, file\n" + "".join(lines))
 
 
 def read_manifest(folder: Path, remedy: str) -> dict[str, Tensor]:
@@ -62,19 +64,22 @@ def read_manifest(folder: Path, remedy: str) -> dict[str, Tensor]:
 class Recorder:
     """A :class:`kidneyseg.inference.model.Runtime` that writes the images of a case to files and finds nothing in them.
 
+    Args:
+        dtype: of the graph that the images are for.
+
     Attributes:
         tensors: what was written, in order.
     """
 
-    def __init__(self, folder: Path, case: str, classes: int) -> None:
-        self.folder, self.case, self.classes = folder, case, classes
+    def __init__(self, folder: Path, case: str, classes: int, dtype: str = "float32") -> None:
+        self.folder, self.case, self.classes, self.dtype = folder, case, classes, DTYPES[dtype]
         self.tensors: list[Tensor] = []
         (folder / case).mkdir(parents=True, exist_ok=True)
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         for image in images:
             name = f"{self.case}/{len(self.tensors):05d}.bin"
-            content = image.astype(FLOAT).tobytes()
+            content = image.astype(self.dtype).tobytes()
             (self.folder / name).write_bytes(content)
             self.tensors.append(Tensor(name, image.shape, hashlib.sha256(content).hexdigest()))
         answer = np.zeros((len(images), self.classes, *images.shape[2:]), np.float32)
@@ -90,12 +95,15 @@ class Replay:
     Args:
         images: what a :class:`Recorder` wrote for the case.
         answers: the files in ``folder``, by the name of their image.
+        dtype: as of the recorder.
 
     Raises:
         InputError: when called with an image that was not recorded, or whose answer is missing or damaged.
     """
 
-    def __init__(self, images: Iterable[Tensor], folder: Path, answers: Mapping[str, Tensor]) -> None:
+    def __init__(self, images: Iterable[Tensor], folder: Path, answers: Mapping[str, Tensor],
+                 dtype: str = "float32") -> None:
+        self._dtype = DTYPES[dtype]
         self._images = {image.sha256: image for image in images}
         self._folder, self._answers = folder, answers
 
@@ -103,7 +111,7 @@ class Replay:
         return np.stack([self._answer(image) for image in images])
 
     def _answer(self, image: np.ndarray) -> np.ndarray:
-        recorded = self._images.get(hashlib.sha256(image.astype(FLOAT).tobytes()).hexdigest())
+        recorded = self._images.get(hashlib.sha256(image.astype(self._dtype).tobytes()).hexdigest())
         if recorded is None:
             raise InputError("preprocessed tensors", expected="those of this scan and recipe",
                              found="those of another", remedy="Preprocess again: NEED_PREPROCESS y")

@@ -1,8 +1,9 @@
-"""An exported graph as its user sees it: what goes in, what comes out."""
+"""An exported graph as its user sees it: what goes in, what comes out, what it is made of."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kidneyseg.recipe import Stage
@@ -11,21 +12,56 @@ Shape = tuple["int | None", ...]
 
 
 @dataclass(frozen=True)
+class Form:
+    """How a stage is to be exported.
+
+    Attributes:
+        batch: images per call, None for any number.
+        uint8: takes 8-bit images and normalises them itself; else it takes normalised float32.
+        float16: convolutions compute in float16 and their weights are stored so; normalisation layers, logits and
+            softmax stay float32.
+    """
+
+    batch: int | None = None
+    uint8: bool = False
+    float16: bool = False
+
+    @property
+    def dtype(self) -> str:
+        """Of the input."""
+        return "uint8" if self.uint8 else "float32"
+
+    @property
+    def precision(self) -> str:
+        """What convolutions compute in."""
+        return "float16" if self.float16 else "float32"
+
+
+@dataclass(frozen=True)
 class Port:
-    """An input or output of a graph: its name in the file, and its shape with None where any length goes."""
+    """An input or output of a graph: its name in the file, its shape with None where any length goes, its dtype."""
 
     name: str
     shape: Shape
+    dtype: str = "float32"
 
 
 @dataclass(frozen=True)
 class Graph:
-    """An exported graph: float32 in, float32 out. ``format`` is MindIR or ONNX."""
+    """An exported graph.
+
+    Attributes:
+        format: MindIR, ONNX or AIR.
+        precision: what convolutions compute in, float32 or float16.
+        operators: how many it has of each kind, by the format's names (of AIR MindSpore's).
+    """
 
     path: Path
     format: str
     input: Port
     output: Port
+    precision: str = "float32"
+    operators: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def description(self) -> Path:

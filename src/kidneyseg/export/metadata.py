@@ -17,6 +17,8 @@ from kidneyseg.recipe import Intensity, Recipe, Region, Stage, Volumes, Whole
 from kidneyseg.recipe.geometry import Sampling
 from kidneyseg.training.provenance import git_revision
 
+IN_GRAPH = {"normalise": "nothing: the graph takes the uint8 values and normalises them itself"}
+
 
 def write_metadata(graph: Graph, recipe: Recipe, stage: Stage, model: Path) -> Path:
     """Write :func:`describe` beside ``graph``; returns its path."""
@@ -30,7 +32,10 @@ def describe(graph: Graph, recipe: Recipe, stage: Stage, model: Path) -> dict:
         "stage": stage.name,
         "graph": {"file": graph.path.name, "format": graph.format, "sha256": sha256(graph.path)},
         "checkpoint": {"file": f"{stage.name}/best.ckpt", "sha256": sha256(checkpoint_path(model, stage.name))},
-        "input": _port(graph.input) | {"axes": ["batch", "channel", *_axes(stage)], **_preprocessing(stage)},
+        "precision": graph.precision,
+        "operators": dict(graph.operators),
+        "input": _port(graph.input) | {"axes": ["batch", "channel", *_axes(stage)],
+                                       **_preprocessing(stage, graph.input.dtype == "uint8")},
         "output": _port(graph.output) | {
             "axes": ["batch", "class", *_axes(stage)],
             "softmax": "in the graph: probabilities that sum to 1 over the classes",
@@ -43,14 +48,14 @@ def describe(graph: Graph, recipe: Recipe, stage: Stage, model: Path) -> dict:
 
 
 def _port(port: Port) -> dict:
-    return {"name": port.name, "shape": list(port.shape), "dtype": "float32"}
+    return {"name": port.name, "shape": list(port.shape), "dtype": port.dtype}
 
 
 def _axes(stage: Stage) -> list[str]:
     return ["z", "y", "x"][-stage.dims:]
 
 
-def _preprocessing(stage: Stage) -> dict:
+def _preprocessing(stage: Stage, uint8: bool) -> dict:
     """How the input is made of a scan in HU, step by step in the order of the keys."""
     return {
         "orientation": "index of z grows towards Superior, of y towards Posterior, of x towards Left",
@@ -61,7 +66,7 @@ def _preprocessing(stage: Stage) -> dict:
         **_lattice(stage.sampling),
         **({"masked": f"uint8 0 outside the mask of stage {stage.region.of!r}"} if stage.region.masked else {}),
         **_windows(stage),
-        **_normalisation(stage.intensity),
+        **(IN_GRAPH if uint8 else _normalisation(stage.intensity)),
         "mirrors": list(stage.inference.mirrors),
     }
 

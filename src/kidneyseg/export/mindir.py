@@ -1,4 +1,4 @@
-"""A trained stage as MindIR, the format that MindSpore and MindSpore Lite (Ascend 310, phones, servers) load."""
+"""A trained stage as MindIR, which MindSpore and MindSpore Lite (Ascend 310, phones, servers) load, or as AIR."""
 
 from __future__ import annotations
 
@@ -10,34 +10,41 @@ import mindspore as ms
 from mindspore.train.mind_ir_pb2 import ModelProto, ValueInfoProto
 
 from kidneyseg.atomic import use_default_mode
-from kidneyseg.export.graph import Graph, Port, input_shape
+from kidneyseg.export.cells import probabilities
+from kidneyseg.export.graph import Form, Graph, Port, input_shape
+from kidneyseg.export.mindir_nodes import count_operators
 from kidneyseg.inference.model import checkpoint_path
 from kidneyseg.inference.networks import stock_network
-from kidneyseg.inference.runtimes import Probabilities
 from kidneyseg.recipe import Stage
 
+FORMATS = {".mindir": "MindIR", ".air": "AIR"}
 
-def export_mindir(stage: Stage, model: Path, path: Path, batch: int | None) -> Graph:
-    """Write the network of ``stage`` with its softmax as MindIR; the file appears complete or not at all.
 
-    The graph is of MindSpore's own operators in float32: neither the CPU kernels nor a mixed precision are in it.
+def export_mindir(stage: Stage, model: Path, path: Path, form: Form) -> Graph:
+    """Write the network of ``stage`` with its softmax; the file appears complete or not at all.
+
+    The graph is of MindSpore's own operators: neither the CPU kernels nor the mixed precision of training are in it.
+    AIR is written by MindSpore on an Ascend only, where we have not run it, and wants a fixed batch.
 
     Args:
         model: model folder, see :meth:`kidneyseg.inference.model.Model.load`.
-        path: ends in ``.mindir``; its folder is made.
-        batch: images per call, None for any number.
+        path: ends in ``.mindir`` or ``.air``; its folder is made.
 
     Raises:
         InputError: the stage's checkpoint is missing, damaged or of another network.
     """
-    cell = Probabilities(stock_network(stage, checkpoint_path(model, stage.name)))
+    cell = probabilities(stock_network(stage, checkpoint_path(model, stage.name)), stage, form)
+    images = ms.Tensor(shape=list(input_shape(stage, form.batch)), dtype=getattr(ms, form.dtype))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
         partial = Path(folder) / path.name
-        proto = trace(cell, ms.Tensor(shape=list(input_shape(stage, batch)), dtype=ms.float32), partial)
+        proto = trace(cell, images, partial.with_suffix(".mindir"))
+        if path.suffix == ".air":
+            ms.export(cell, ms.ops.zeros(images.shape, images.dtype), file_name=str(partial), file_format="AIR")
         use_default_mode(partial)
         os.replace(partial, path)
-    return Graph(path, "MindIR", _port(proto.graph.input[0]), _port(proto.graph.output[0]))
+    return Graph(path, FORMATS[path.suffix], _port(proto.graph.input[0], form.dtype), _port(proto.graph.output[0]),
+                 form.precision, count_operators(proto))
 
 
 def trace(cell: ms.nn.Cell, images: ms.Tensor, path: Path) -> ModelProto:
@@ -48,5 +55,5 @@ def trace(cell: ms.nn.Cell, images: ms.Tensor, path: Path) -> ModelProto:
     return proto
 
 
-def _port(value: ValueInfoProto) -> Port:
-    return Port(value.name, tuple(n if n > 0 else None for n in value.tensor[0].dims))
+def _port(value: ValueInfoProto, dtype: str = "float32") -> Port:
+    return Port(value.name, tuple(n if n > 0 else None for n in value.tensor[0].dims), dtype)

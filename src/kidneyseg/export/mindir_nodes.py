@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,9 @@ from mindspore.train.mind_ir_pb2 import AttributeProto, ModelProto, TensorProto
 
 Kind = AttributeProto.AttributeType
 ORDERED = ("Load", "Depend")  # their second input only says what comes first
+PLUMBING = (*ORDERED, "MakeTuple", "TupleGetItem")  # they compute nothing
 SEQUENCES = (Kind.TUPLE, Kind.LIST)
+FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
 WHOLE_NUMBERS = (Kind.INT64, Kind.INT32, Kind.BOOL)
 
 
@@ -41,7 +44,7 @@ class Nodes:
         input, output: names.
         shapes: of every result and of the input, by name.
         constants: numbers, text, None, tuples and arrays, by name.
-        parameters: float32 arrays, by name.
+        parameters: float32 or float16 arrays, by name.
     """
 
     input: str
@@ -84,6 +87,12 @@ def needed(read: Nodes) -> list[Node]:
     return kept[::-1]
 
 
+def count_operators(proto: ModelProto) -> dict[str, int]:
+    """How many operators of each kind a MindIR graph computes its output with; raises as :func:`read_nodes`."""
+    found = Counter(node.operator for node in needed(read_nodes(proto)) if node.operator not in PLUMBING)
+    return dict(sorted(found.items()))
+
+
 def _shape(attributes: list[AttributeProto]) -> tuple[int, ...]:
     """Of an operator with several results, that of the first."""
     for attribute in attributes:
@@ -114,6 +123,6 @@ def _value(attribute: AttributeProto) -> Any:
 
 
 def _array(tensor: TensorProto) -> np.ndarray:
-    if tensor.data_type != TensorProto.FLOAT:
-        raise ValueError(f"a tensor of type {TensorProto.DataType.Name(tensor.data_type)}, not float32")
-    return np.frombuffer(tensor.raw_data, np.float32).reshape(tuple(tensor.dims))
+    if tensor.data_type not in FLOATS:
+        raise ValueError(f"a tensor of type {TensorProto.DataType.Name(tensor.data_type)}, not of floats")
+    return np.frombuffer(tensor.raw_data, FLOATS[tensor.data_type]).reshape(tuple(tensor.dims))

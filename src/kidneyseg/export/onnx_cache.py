@@ -23,10 +23,11 @@ def cached_onnx(stage: Stage, model: Path) -> Path:
     path = cache_folder() / f"{stage.name}-{_fingerprint(stage, checkpoint_path(model, stage.name))}.onnx"
     if not path.exists():
         from kidneyseg import device
+        from kidneyseg.export.graph import Form
         from kidneyseg.export.onnx_file import export_onnx
 
         device.use("CPU")
-        export_onnx(stage, model, path, stage.inference.batch_size)
+        export_onnx(stage, model, path, Form(stage.inference.batch_size))
     return path
 
 

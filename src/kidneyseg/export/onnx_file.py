@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import mindspore as ms
@@ -12,12 +14,12 @@ import numpy as np
 import kidneyseg
 from kidneyseg.atomic import atomic
 from kidneyseg.errors import InputError
-from kidneyseg.export.graph import Graph, Port, Shape, input_shape
+from kidneyseg.export.cells import probabilities
+from kidneyseg.export.graph import Form, Graph, Port, Shape, input_shape
 from kidneyseg.export.mindir import trace
 from kidneyseg.export.mindir_nodes import needed, read_nodes
 from kidneyseg.inference.model import checkpoint_path
 from kidneyseg.inference.networks import load_network, stock_network
-from kidneyseg.inference.runtimes import Probabilities
 from kidneyseg.recipe import Stage
 
 try:
@@ -33,46 +35,51 @@ except ImportError as error:
 OPERATOR_SET = 17  # 2022: what it has is in every runtime of today
 FORMAT_VERSION = 8  # that belongs to it
 INPUT, OUTPUT = "images", "probabilities"
-TOLERANCE = 1e-4  # of probabilities
+TOLERANCE = {"float32": 1e-4, "float16": 2e-2}  # of probabilities, by precision
 TRACED, TRIED = 2, (1, 3)  # batch sizes that a graph for any batch is made from, and is tried with
 
 
-def export_onnx(stage: Stage, model: Path, path: Path, batch: int | None) -> Graph:
-    """Write the network of ``stage`` with its softmax as ONNX, float32; the file appears complete or not at all.
+def export_onnx(stage: Stage, model: Path, path: Path, form: Form) -> Graph:
+    """Write the network of ``stage`` with its softmax as ONNX; the file appears complete or not at all.
 
-    Before it does, ONNX Runtime runs it on noise, and its probabilities must be the network's up to ``TOLERANCE``.
+    Before it does, ONNX Runtime runs it on noise, and its probabilities must be those of the network in float32 up to
+    ``TOLERANCE``.
 
     Args:
         model: model folder, see :meth:`kidneyseg.inference.model.Model.load`.
         path: ends in ``.onnx``; its folder is made.
-        batch: images per call, None for any number.
 
     Raises:
         InputError: the stage's checkpoint is missing, damaged or of another network, the network does something that
             cannot be said in ONNX, or ONNX Runtime computes something else.
     """
     checkpoint = checkpoint_path(model, stage.name)
-    shape = input_shape(stage, batch or TRACED)
-    proto = to_onnx(Probabilities(stock_network(stage, checkpoint)), shape, any_batch=batch is None)
+    shape = input_shape(stage, form.batch or TRACED)
+    cell = probabilities(stock_network(stage, checkpoint), stage, form)
+    proto = to_onnx(cell, shape, any_batch=form.batch is None, dtype=form.dtype)
     with atomic(path) as partial:
         onnx.save(proto, partial)
-        network = Probabilities(load_network(stage, checkpoint, "CPU"))
-        require_same(partial, network, [(n, *shape[1:]) for n in ((batch,) if batch else TRIED)], path)
-    return Graph(path, "ONNX", _port(proto.graph.input[0]), _port(proto.graph.output[0]))
+        network = probabilities(load_network(stage, checkpoint, "CPU"), stage, replace(form, float16=False))
+        require_same(partial, network, [noise((n, *shape[1:]), form.dtype) for n in
+                                        ((form.batch,) if form.batch else TRIED)], path, TOLERANCE[form.precision])
+    operators = Counter(node.op_type for node in proto.graph.node)
+    return Graph(path, "ONNX", _port(proto.graph.input[0]), _port(proto.graph.output[0]), form.precision,
+                 dict(sorted(operators.items())))
 
 
-def to_onnx(cell: ms.nn.Cell, shape: Shape, *, any_batch: bool) -> onnx.ModelProto:
+def to_onnx(cell: ms.nn.Cell, shape: Shape, *, any_batch: bool, dtype: str = "float32") -> onnx.ModelProto:
     """``cell`` as an ONNX model, checked by ONNX's own rules.
 
     Args:
         shape: (N, channels, \\*S) of the images it takes.
         any_batch: leave N open; only the other lengths are then those of ``shape``.
+        dtype: of the images.
 
     Raises:
         InputError: an operator, or a setting of one, that is not among ``onnx_operators.OPERATORS``.
     """
     with tempfile.TemporaryDirectory() as folder:
-        source = read_nodes(trace(cell, ms.Tensor(np.zeros(shape, np.float32)), Path(folder) / "graph.mindir"))
+        source = read_nodes(trace(cell, ms.Tensor(np.zeros(shape, dtype)), Path(folder) / "graph.mindir"))
     writer = Writer(source)
     try:
         for node in needed(source):
@@ -80,23 +87,29 @@ def to_onnx(cell: ms.nn.Cell, shape: Shape, *, any_batch: bool) -> onnx.ModelPro
     except ValueError as error:
         raise InputError("export to ONNX", expected="a network of operators that have a counterpart in ONNX",
                          found=str(error), remedy="Export MindIR, or add it to export/onnx_operators.py") from None
-    return _model(writer, any_batch)
+    return _model(writer, any_batch, dtype)
 
 
-def require_same(path: Path, network: Callable[[ms.Tensor], ms.Tensor], shapes: Sequence[Shape], name: Path) -> None:
-    """Raise InputError, about ``name``, unless the ONNX file ``path`` says what ``network`` says, of noise."""
+def noise(shape: Shape, dtype: str) -> np.ndarray:
+    """Images of noise, the same every time: normalised ones, or 8-bit ones of all grey values."""
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, shape, np.uint8) if dtype == "uint8" else rng.standard_normal(shape, np.float32)
+
+
+def require_same(path: Path, network: Callable[[ms.Tensor], ms.Tensor], batches: Sequence[np.ndarray], name: Path,
+                 tolerance: float) -> None:
+    """Raise InputError, about ``name``, unless the ONNX file ``path`` says what ``network`` says of ``batches``."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    for shape in shapes:
-        images = np.random.default_rng(0).standard_normal(shape, np.float32)
+    for images in batches:
         found, = session.run(None, {INPUT: images})
         apart = float(np.abs(found - network(ms.Tensor(images)).asnumpy()).max())
-        if not apart <= TOLERANCE:
-            raise InputError(name, expected=f"the network's probabilities up to {TOLERANCE:g}",
+        if not apart <= tolerance:
+            raise InputError(name, expected=f"the network's probabilities up to {tolerance:g}",
                              found=f"up to {apart:.2g} apart in ONNX Runtime {onnxruntime.__version__}",
                              remedy="Export MindIR, and report the recipe's network; no file was written")
 
 
-def _model(writer: Writer, any_batch: bool) -> onnx.ModelProto:
+def _model(writer: Writer, any_batch: bool, dtype: str) -> onnx.ModelProto:
     source = writer.source
     short = {name: f"n{number}" for number, name in enumerate(writer.names)}  # MindSpore's names are long
     short |= {source.input: INPUT, writer.names[source.output]: OUTPUT}
@@ -104,9 +117,10 @@ def _model(writer: Writer, any_batch: bool) -> onnx.ModelProto:
         node.name = short[node.name]
         node.input[:] = [short.get(name, name) for name in node.input]
         node.output[:] = [short.get(name, name) for name in node.output]
-    ports = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT,
+    ports = [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)),
                                            ["batch" if any_batch else shape[0], *shape[1:]])
-             for name, shape in ((INPUT, source.shapes[source.input]), (OUTPUT, source.shapes[source.output]))]
+             for name, kind, shape in ((INPUT, dtype, source.shapes[source.input]),
+                                       (OUTPUT, "float32", source.shapes[source.output]))]
     used = {name for node in writer.nodes for name in node.input}
     weights = [weight for name, weight in writer.weights.items() if name in used]
     graph = helper.make_graph(writer.nodes, "kidneyseg", ports[:1], ports[1:], weights)
@@ -118,4 +132,6 @@ def _model(writer: Writer, any_batch: bool) -> onnx.ModelProto:
 
 
 def _port(value: onnx.ValueInfoProto) -> Port:
-    return Port(value.name, tuple(None if d.dim_param else d.dim_value for d in value.type.tensor_type.shape.dim))
+    kind = value.type.tensor_type
+    return Port(value.name, tuple(None if d.dim_param else d.dim_value for d in kind.shape.dim),
+                helper.tensor_dtype_to_np_dtype(kind.elem_type).name)

@@ -124,6 +124,21 @@ def _convolution(operator: str) -> Callable[[Writer, Node], None]:
     return write
 
 
+def _cast(writer: Writer, node: Node) -> None:
+    kind = writer.value(node.inputs[1])
+    _require(kind in KINDS, node, f"type number {kind}")
+    writer.emit("Cast", node, [writer.tensor(node.inputs[0])], to=KINDS[kind])
+
+
+def _round(writer: Writer, node: Node) -> None:
+    _require(writer.value(node.inputs[1]) == 0, node, "decimals")
+    writer.emit("Round", node, [writer.tensor(node.inputs[0])])
+
+
+def _square(writer: Writer, node: Node) -> None:
+    writer.emit("Mul", node, [writer.tensor(node.inputs[0])] * 2)
+
+
 def _bias(writer: Writer, node: Node) -> None:
     writer.emit("Add", node, [writer.tensor(node.inputs[0]), writer.channels(node.inputs[1], _spatial(node))])
 
@@ -215,17 +230,20 @@ def _resize(writer: Writer, node: Node, **settings: str) -> None:
 
 
 VALID = 2  # MindSpore's number for the pad mode without padding
+KINDS = {42: onnx.TensorProto.FLOAT16, 43: onnx.TensorProto.FLOAT}  # by MindSpore's numbers for types
 OPERATORS: dict[str, Callable[[Writer, Node], None]] = {
     "Add": _same("Add"),
     "AvgPool": _mean_pool,
     "BatchNorm": _batch_norm,
     "BiasAdd": _bias,
+    "Cast": _cast,
     "Concat": _concat,
     "Conv2D": _convolution("Conv"),
     "Conv2DTranspose": _convolution("ConvTranspose"),
     "Conv3D": _convolution("Conv"),
     "Conv3DTranspose": _convolution("ConvTranspose"),
     "Depend": _alias,
+    "Div": _same("Div"),
     "GroupNorm": _group_norm,
     "Load": _alias,
     "MakeTuple": _make_tuple,
@@ -239,8 +257,12 @@ OPERATORS: dict[str, Callable[[Writer, Node], None]] = {
     "ReduceMean": _mean,
     "Reshape": _reshape,
     "ResizeBilinearV2": _bilinear,
+    "Round": _round,
     "Sigmoid": _same("Sigmoid"),
     "Softmax": _softmax,
+    "Sqrt": _same("Sqrt"),
+    "Square": _square,
+    "Sub": _same("Sub"),
     "Tile": _tile,
     "TupleGetItem": _get_item,
     "UpsampleNearest3D": _nearest,

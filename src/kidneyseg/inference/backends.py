@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from kidneyseg.errors import InputError
+from kidneyseg.export.graph import Graph
 from kidneyseg.inference.model import Runtime, checkpoint_path
 from kidneyseg.recipe import Stage
 
@@ -24,38 +25,88 @@ def load_runtimes(stages: Sequence[Stage], folder: Path, device: str = "auto", n
         InputError: no such device, a backend that is not installed or not for it, a precision it has not, a bad
             checkpoint.
     """
-    load = BACKENDS[_choose(device) if name == "auto" else name]
+    load = BACKENDS[_choose(device, ("openvino", "onnx", "onnxruntime")) if name == "auto" else name]
     return {stage.name: load(stage, folder, device, precision) for stage in stages}
+
+
+def graph_formats(device: str = "auto", name: str = "auto") -> tuple[str, ...]:
+    """Formats of exported graphs that a backend takes, the best first; arguments as of :func:`load_runtimes`."""
+    if name == "auto":
+        return ("ONNX", "MindIR") if _choose(device, ("openvino",)) == "openvino" else ("MindIR", "ONNX")
+    return {"openvino": ("ONNX",), "mindspore": ("MindIR",)}[name]
+
+
+def load_graph(graph: Graph, batch_size: int, device: str = "auto", precision: str = "auto") -> Runtime:
+    """What runs an exported graph: OpenVINO an ONNX, MindSpore a MindIR, in the precision that is in the graph.
+
+    Args:
+        batch_size: images at a time; the graph's own, if that is fixed.
+        precision: what OpenVINO computes in, or auto: float32.
+
+    Raises:
+        InputError: as :func:`load_runtimes`.
+    """
+    return GRAPHS[graph.format](graph, batch_size, device, precision)
 
 
 def load_mindspore(stage: Stage, folder: Path, device: str, precision: str) -> Runtime:
     """MindSpore, on CPU with the project's own kernels."""
     from kidneyseg import device as devices  # MindSpore takes seconds to import
     from kidneyseg.inference.networks import load_network
-    from kidneyseg.inference.runtimes import MindSporeRuntime
+    from kidneyseg.inference.runtimes import MindSporeRuntime, Probabilities
 
     network = load_network(stage, checkpoint_path(folder, stage.name), devices.use(device), precision)
-    return MindSporeRuntime(network, stage.inference.batch_size)
+    return MindSporeRuntime(Probabilities(network), stage.inference.batch_size)
+
+
+def mindspore_graph(graph: Graph, batch_size: int, device: str, precision: str) -> Runtime:
+    """MindSpore with its own kernels."""
+    import mindspore as ms
+
+    from kidneyseg import device as devices
+    from kidneyseg.inference.runtimes import MindSporeRuntime
+
+    if precision not in ("auto", graph.precision):
+        raise InputError(graph.path, expected=f"precision {precision}", found=graph.precision,
+                         remedy="Export again with or without --float16")
+    devices.use(device)
+    return MindSporeRuntime(ms.nn.GraphCell(ms.load(str(graph.path))), batch_size, graph.input.dtype)
 
 
 def load_openvino(stage: Stage, folder: Path, device: str, precision: str) -> Runtime:
     """OpenVINO with the stage's ONNX export, made at the first time."""
     from kidneyseg.export.onnx_cache import cached_onnx  # export stands on the networks of this package
-    from kidneyseg.inference.openvino_runtime import OpenVINORuntime
 
+    _require_cpu(device)
+    return _openvino(cached_onnx(stage, folder), stage.inference.batch_size, precision)
+
+
+def openvino_graph(graph: Graph, batch_size: int, device: str, precision: str) -> Runtime:
+    """OpenVINO."""
+    _require_cpu(device)
+    return _openvino(graph.path, batch_size, precision)
+
+
+def _require_cpu(device: str) -> None:
     if device not in ("auto", "CPU"):
         raise InputError("--runtime openvino", expected="--device CPU", found=f"--device {device}",
                          remedy="Take --runtime mindspore")
-    return OpenVINORuntime(cached_onnx(stage, folder), stage.inference.batch_size,
-                           "float32" if precision == "auto" else precision)
+
+
+def _openvino(path: Path, batch_size: int, precision: str) -> Runtime:
+    from kidneyseg.inference.openvino_runtime import OpenVINORuntime
+
+    return OpenVINORuntime(path, batch_size, "float32" if precision == "auto" else precision)
 
 
 BACKENDS = {"mindspore": load_mindspore, "openvino": load_openvino}
+GRAPHS = {"ONNX": openvino_graph, "MindIR": mindspore_graph}
 DRIVERS = ("davinci*", "nvidia*", "dxg")  # files in /dev of Ascend, NVIDIA, and NVIDIA under Windows
 
 
-def _choose(device: str) -> str:
-    if not all(map(find_spec, ("openvino", "onnx", "onnxruntime"))):
+def _choose(device: str, packages: Sequence[str]) -> str:
+    """What auto means, where OpenVINO needs ``packages``."""
+    if not all(map(find_spec, packages)):
         return "mindspore"
     return "openvino" if (_found() if device == "auto" else device) == "CPU" else "mindspore"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from kidneyseg.errors import InputError
+from kidneyseg.export.package import is_package, opened, read_package, read_recipe
 from kidneyseg.recipe import Recipe, load_recipe
 from kidneyseg.volume.nifti import Scan
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Runtime(Protocol):
-    """(N, channels, *S) float32 normalised -> (N, classes, *S) float32 that sum to 1 over the classes."""
+    """(N, channels, *S) float32, as the recipe normalises them -> (N, classes, *S) that sum to 1 over the classes."""
 
     def __call__(self, images: np.ndarray) -> np.ndarray: ...
 
@@ -33,25 +34,40 @@ class Model:
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto", recipe: Recipe | None = None,
              runtime: str = "mindspore", precision: str = "auto") -> Model:
-        """The model in ``folder``: ``recipe.yaml`` and ``<stage>/best.ckpt`` for every stage, as training leaves them.
+        """The model in ``folder``: ``recipe.yaml`` and ``<stage>/best.ckpt`` for every stage, as training leaves them,
+        or what export made of it.
 
         Args:
-            folder: for example ``WORK/fold0`` or a folder of ``model_zoo/``.
+            folder: for example ``WORK/fold0``, a folder of ``model_zoo/``, or a package of exported graphs (folder or
+                .zip), whose recipe is then as they want it.
             device: auto, CPU, GPU or Ascend.
             recipe: used instead of the folder's own, for example with another overlap; its networks must be the same.
             runtime: what computes the networks: mindspore (on CPU with the project's own kernels), openvino (on CPU),
-                or auto, OpenVINO on a CPU if it is installed, else MindSpore.
+                or auto, OpenVINO on a CPU if it is installed, else MindSpore. Of a package, OpenVINO runs ONNX and
+                MindSpore MindIR.
             precision: what they compute in, or auto: float32 on a CPU, elsewhere what they were trained in.
 
         Raises:
             InputError: no such folder, no recipe, a stage without checkpoint, a checkpoint of another network, no
-                such device, no such runtime here.
+                such device, no such runtime here; a package without the runtime's graphs, or a damaged one.
         """
-        own = read_model_recipe(folder)
-        recipe = recipe or own
         from kidneyseg.inference.backends import load_runtimes  # which knows the protocol above
 
+        if is_package(Path(folder)):
+            return cls._of_package(Path(folder), device, recipe, runtime, precision)
+        own = read_model_recipe(folder)
+        recipe = recipe or own
         return cls(recipe, load_runtimes(recipe.stages, Path(folder), device, runtime, precision))
+
+    @classmethod
+    def _of_package(cls, path: Path, device: str, recipe: Recipe | None, runtime: str, precision: str) -> Model:
+        from kidneyseg.inference.backends import graph_formats, load_graph
+
+        with opened(path) as folder:
+            package = read_package(folder, graph_formats(device, runtime), recipe)
+            return cls(package.recipe, {
+                stage.name: load_graph(package.graphs[stage.name], stage.inference.batch_size, device, precision)
+                for stage in package.recipe.stages})
 
     def segment(self, scan: Scan, **options: Any) -> Result:
         """The same as :func:`kidneyseg.inference.cascade.segment`, with its options."""
@@ -61,12 +77,20 @@ class Model:
 
 
 def read_model_recipe(folder: str | Path) -> Recipe:
-    """The recipe of the model in ``folder``, once it is sure that the folder holds a whole model.
+    """The recipe of the model in ``folder``, once it is sure that it holds all checkpoints, or that it is a package.
 
     Raises:
-        InputError: as :meth:`Model.load`, except for what only reading the checkpoints can tell.
+        InputError: as :meth:`Model.load`, except for what only reading the checkpoints or graphs can tell.
     """
     folder = Path(folder)
+    if is_package(folder):
+        with opened(folder) as unpacked:
+            return read_recipe(unpacked)
+    return read_checkpoints_recipe(folder)
+
+
+def read_checkpoints_recipe(folder: Path) -> Recipe:
+    """The same of a folder that must hold checkpoints."""
     if not (folder / "recipe.yaml").is_file():
         found = "no recipe.yaml in it" if folder.is_dir() else "a file" if folder.exists() else "no such folder"
         raise InputError(folder, expected="a model folder (recipe.yaml and STAGE/best.ckpt)", found=found,

@@ -1,4 +1,4 @@
-"""MindSpore as what runs a stage's network: normalised images in, probabilities out."""
+"""MindSpore as what runs a stage's network: images in, probabilities out."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Probabilities(nn.Cell):
 
 
 class MindSporeRuntime:
-    """A MindSpore network as a :class:`kidneyseg.inference.model.Runtime`.
+    """A MindSpore cell as a :class:`kidneyseg.inference.model.Runtime`.
 
     Args:
-        network: yields logits (N, classes, *S).
+        cell: yields probabilities: :class:`Probabilities`, or an exported graph.
         batch_size: what every batch is padded to, so that the graph is compiled once per image size.
+        dtype: of the images that the cell takes, float32 or uint8.
     """
 
-    def __init__(self, network: nn.Cell, batch_size: int) -> None:
-        self.cell = Probabilities(network)
-        self.batch_size = batch_size
+    def __init__(self, cell: nn.Cell, batch_size: int, dtype: str = "float32") -> None:
+        self.cell, self.batch_size, self.dtype = cell, batch_size, dtype
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        batch = ms.Tensor(padded(images, self.batch_size), ms.float32)
+        batch = ms.Tensor(padded(images.astype(self.dtype, copy=False), self.batch_size))
         return self.cell(batch).asnumpy()[:len(images)]

@@ -1,0 +1,159 @@
+"""What `kidneyseg export` writes, a folder or one .zip of it, as a whole system: its recipe, a graph for each stage."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kidneyseg.atomic import atomic
+from kidneyseg.digest import sha256
+from kidneyseg.errors import InputError
+from kidneyseg.export.graph import Graph, Port
+from kidneyseg.recipe import Recipe, Stage, load_recipe
+
+RECIPE = "recipe.yaml"
+GRAPHS = ("*.mindir", "*.onnx")
+REMEDY = "Export all stages of a model into one folder or .zip: `kidneyseg export -m MODEL -o OUT --format mindir|onnx`"
+AS_IT_IS = {"mean": 0.0, "std": 1.0, "per_volume": False}  # a normalisation that changes nothing
+
+
+@dataclass(frozen=True)
+class Package:
+    """A recipe and the exported graph of each of its stages, by the stage's name.
+
+    ``recipe`` is as the graphs want it: a graph of a fixed batch sets its stage's ``inference.batch_size``, and one
+    that normalises uint8 by itself leaves nothing to normalise.
+    """
+
+    recipe: Recipe
+    graphs: Mapping[str, Graph]
+
+
+def is_package(path: Path) -> bool:
+    """Whether ``path`` is meant as a package: it ends in .zip, or it has graphs and no checkpoints in it."""
+    if not path.is_dir():
+        return path.suffix == ".zip"
+    return any(any(path.glob(kind)) for kind in GRAPHS) and not any(path.glob("*/best.ckpt"))
+
+
+def write_zip(folder: Path, path: Path) -> None:
+    """Put the files of the package in ``folder`` into one ``path``, which appears complete or not at all."""
+    with atomic(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Path]:
+    """The folder of the package ``path``: itself, or where its .zip is unpacked until the block ends.
+
+    Raises:
+        InputError: nothing there, or not a .zip as :func:`write_zip` writes it. Errors of the block that name unpacked
+            files name the .zip instead.
+    """
+    if path.is_dir():
+        yield path
+        return
+    if not path.is_file():
+        raise InputError(path, expected="a folder or .zip of exported graphs", found="no such folder or file",
+                         remedy=REMEDY)
+    with tempfile.TemporaryDirectory(prefix="kidneyseg-") as folder:
+        _unpack(path, Path(folder))
+        try:
+            yield Path(folder)
+        except InputError as error:
+            raise InputError(error.subject.replace(folder, str(path)), expected=error.expected, found=error.found,
+                             remedy=error.remedy) from None
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of the package in ``folder``. Raises InputError."""
+    if not (folder / RECIPE).is_file():
+        raise InputError(folder / RECIPE, expected="the recipe of the exported model", found="no such file",
+                         remedy=REMEDY)
+    return load_recipe(folder / RECIPE)
+
+
+def read_package(folder: Path, formats: Sequence[str], recipe: Recipe | None = None) -> Package:
+    """The package in ``folder``.
+
+    All graphs are of one format; of a stage's graphs one with a fixed batch is preferred.
+
+    Args:
+        formats: those that will do, the best first.
+        recipe: used instead of the package's own, for example with another overlap; its stages must be the same.
+
+    Raises:
+        InputError: no such folder, a stage without graph, a graph that is not the one described beside it, or
+            descriptions of another recipe or of several checkpoints.
+    """
+    own = read_recipe(folder)
+    described = [(file, data) for file in sorted(folder.glob("*.json")) if (data := _description(file))]
+    kind = next((kind for kind in formats if any(data["graph"]["format"] == kind for _, data in described)), None)
+    if kind is None:
+        raise InputError(folder, expected=f"{' or '.join(formats)} graphs, each with its JSON", remedy=REMEDY,
+                         found="graphs of another format" if described else "none")
+    chosen = [(file, data) for file, data in described if data["graph"]["format"] == kind]
+    for file, data in chosen:
+        if data["recipe"] != json.loads(own.model_dump_json(exclude_none=True)):
+            raise InputError(file, expected=f"the recipe of {RECIPE}", found="another one", remedy=REMEDY)
+    graphs = {stage.name: _graph(folder, stage.name, chosen, kind) for stage in own.stages}
+    recipe = recipe or own
+    stages = tuple(_fitted(stage, graphs[stage.name]) for stage in recipe.stages)
+    return Package(recipe.model_copy(update={"stages": stages}), graphs)
+
+
+def _unpack(path: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if not re.fullmatch(r"[^/\\:]+", name) or name in (".", ".."):
+                    raise InputError(path, expected="a .zip of files without folders, as export writes it",
+                                     found=repr(name), remedy=REMEDY)
+            archive.extractall(folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
+        raise InputError(path, expected="the .zip that export writes", found=str(error) or type(error).__name__,
+                         remedy=REMEDY) from None
+
+
+def _description(file: Path) -> dict | None:
+    """The content of ``file`` if that describes a graph."""
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(file, expected="the JSON that export writes", found=str(error), remedy=REMEDY) from None
+    keys = {"stage", "graph", "checkpoint", "precision", "input", "output", "recipe"}
+    return data if isinstance(data, dict) and keys <= set(data) else None
+
+
+def _graph(folder: Path, stage: str, described: Sequence[tuple[Path, dict]], wanted: str) -> Graph:
+    ours = [(file, data) for file, data in described if data["stage"] == stage]
+    if not ours:
+        raise InputError(folder, expected=f"{wanted} of stage {stage!r}", found="none", remedy=REMEDY)
+    file, data = min(ours, key=lambda one: one[1]["input"]["shape"][0] is None)
+    for other, its in ours:
+        if its["checkpoint"] != data["checkpoint"]:
+            raise InputError(other, expected=f"the checkpoint of {file.name}", found="another one, of another training",
+                             remedy="Delete the older of the two graphs, or export both again")
+    path = folder / data["graph"]["file"]
+    if not path.is_file() or sha256(path) != data["graph"]["sha256"]:
+        raise InputError(path, expected=f"the graph that {file.name} describes", remedy=REMEDY,
+                         found="a file with another SHA-256" if path.is_file() else "no such file")
+    ports = (Port(data[end]["name"], tuple(data[end]["shape"]), data[end]["dtype"]) for end in ("input", "output"))
+    return Graph(path, wanted, *ports, data["precision"], data.get("operators", {}))
+
+
+def _fitted(stage: Stage, graph: Graph) -> Stage:
+    changes = {}
+    if graph.input.shape[0]:
+        changes["inference"] = stage.inference.model_copy(update={"batch_size": graph.input.shape[0]})
+    if graph.input.dtype == "uint8":
+        changes["intensity"] = stage.intensity.model_copy(update=AS_IT_IS)
+    return stage.model_copy(update=changes)
