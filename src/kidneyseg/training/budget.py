@@ -64,7 +64,7 @@ def fit(recipe: Recipe, paces: dict[str, Pace], minutes: float) -> Recipe:
 
     What is left of a whole number of epochs changes the samples of an epoch (``train.sampler.per_epoch``). Warm-up
     keeps its share of the steps, an exponential schedule and the decay of side outputs reach what they would have
-    reached, and validations that would take over half of the time become one at the end.
+    reached, and there are no more validations than before: one, at the end, if they would take over half of the time.
 
     Args:
         paces: of every stage, by name.
@@ -94,7 +94,7 @@ def _fit_stage(stage: Stage, pace: Pace, seconds: float) -> Stage:
 def _fit_train(train: Train, pace: Pace, seconds: float) -> Train:
     epoch = pace.steps * pace.step + pace.validation / train.validate_every
     epochs = max(1, round(seconds / epoch))
-    every = min(train.validate_every, epochs)
+    every = math.ceil(epochs / math.ceil(train.epochs / train.validate_every))
     if math.ceil(epochs / every) * pace.validation > seconds / 2:
         every = epochs  # most of the time is for training
     steps = (seconds - math.ceil(epochs / every) * pace.validation) / (epochs * pace.step)
