@@ -222,7 +222,7 @@ class Concat(nn.Cell):
         return self.join(*tensors)
 
     def bprop(self, tensors: tuple[ms.Tensor, ...], out: ms.Tensor, dout: ms.Tensor) -> tuple:
-        return (self.split(dout, *tensors),)
+        return (self.split(dout, *[operators.marker(x.shape[1]) for x in tensors]),)
 
 
 class ChannelsLast(nn.Cell):

@@ -6,6 +6,11 @@ All tensors are float32. Activations have the shape (N, C, *spatial) but lie cha
 MindSpore's contract for `ops.Custom(func_type="aot")`: shapes and types of the outputs come from Python functions of
 the inputs' ones; a `bprop` receives all inputs, the output and its gradient and returns one gradient per input, also
 for the settings. What an operator shall remember for its backward pass must be an output.
+
+The peak of a training step lies in its backward pass. A tensor lives until the last operator it is an input of has
+run, so what is needed for its shape alone is replaced by a `marker`; and MindSpore starts all operators whose inputs
+are there at once, outputs allocated, so that the gradient of a convolution's input is held back until that of its
+weights has been computed and the input itself is gone.
 """
 from __future__ import annotations
 
@@ -35,6 +40,11 @@ def integers(*values: int) -> ms.Tensor:
     return ms.Tensor(list(values), ms.int64)
 
 
+def marker(*lengths: int) -> ms.Tensor:
+    """A small tensor whose shape tells an operator what it must know of the shape of another."""
+    return ops.zeros(lengths, ms.float32)
+
+
 @cache
 def channel_sum() -> ops.Custom:
     return custom("ChannelSum", lambda dy: (dy[1],))
@@ -42,21 +52,30 @@ def channel_sum() -> ops.Custom:
 
 def convolution(strides: tuple[int, ...], dilations: tuple[int, ...], padding: tuple[int, ...], bias: bool) -> Callable:
     """Returns f(x, weights[, bias], geometry) -> y, padding being the same on both sides of an axis."""
-    gradient_data = custom("ConvolutionData", lambda y, w, x, geometry: x, variant="gradient")
+    axes = range(len(strides))
+
+    def reach(i, kernel):  # of a convolution's input, less the padding, for one voxel of its output
+        return dilations[i] * (kernel - 1) + 1 - 2 * padding[i]
+
+    def out_shape(x, w, *_):
+        return (x[0], w[0], *[(x[i + 2] - reach(i, w[i + 2])) // strides[i] + 1 for i in axes])
+
+    def in_shape(y, w, unused, geometry):
+        return (y[0], w[1], *[(y[i + 2] - 1) * strides[i] + reach(i, w[i + 2]) + unused[i] - 1 for i in axes])
+
+    gradient_data = custom("ConvolutionData", in_shape, variant=("gradient", strides, dilations, padding))
     gradient_weights = custom("ConvolutionWeights", lambda x, y, w, geometry: w)
     sum_channels = channel_sum()
 
-    def out_shape(x, w, *_):
-        spatial = [(x[i + 2] + 2 * padding[i] - dilations[i] * (w[i + 2] - 1) - 1) // strides[i] + 1
-                   for i in range(len(strides))]
-        return (x[0], w[0], *spatial)
-
     def backward(x, w, geometry, out, dout):
-        return gradient_data(dout, w, x, geometry), gradient_weights(x, dout, w, geometry), ops.zeros_like(geometry)
+        dw = gradient_weights(x, dout, w, geometry)
+        # One more than the voxels at the high end that a stride leaves unused.
+        unused = marker(*[(x.shape[i + 2] - reach(i, w.shape[i + 2])) % strides[i] + 1 for i in axes])
+        return gradient_data(ops.depend(dout, dw), w, unused, geometry), dw, ops.zeros_like(geometry)
 
     def backward_bias(x, w, b, geometry, out, dout):
-        return (gradient_data(dout, w, x, geometry), gradient_weights(x, dout, w, geometry), sum_channels(dout),
-                ops.zeros_like(geometry))
+        dx, dw, no_gradient = backward(x, w, geometry, out, dout)
+        return dx, dw, sum_channels(dout), no_gradient
 
     return custom("ConvolutionForward", out_shape, backward_bias if bias else backward,
                   variant=(strides, dilations, padding, bias))
@@ -77,11 +96,12 @@ def transposed_convolution(strides: tuple[int, ...], padding: tuple[int, ...], b
         return (x[0], w[1], *spatial)
 
     def backward(x, w, geometry, out, dout):
-        return gradient_data(dout, w, geometry), gradient_weights(dout, x, w, geometry), ops.zeros_like(geometry)
+        dw = gradient_weights(dout, x, w, geometry)
+        return gradient_data(ops.depend(dout, dw), w, geometry), dw, ops.zeros_like(geometry)
 
     def backward_bias(x, w, b, geometry, out, dout):
-        return (gradient_data(dout, w, geometry), gradient_weights(dout, x, w, geometry), sum_channels(dout),
-                ops.zeros_like(geometry))
+        dx, dw, no_gradient = backward(x, w, geometry, out, dout)
+        return dx, dw, sum_channels(dout), no_gradient
 
     return custom("ConvolutionData", out_shape, backward_bias if bias else backward, variant=(strides, padding, bias))
 
@@ -209,8 +229,9 @@ def join() -> ops.Custom:
 
 @cache
 def split() -> ops.Custom:
-    """f(dy, x_1, ..., x_k) -> dx_1, ..., dx_k, the gradients of what `join` joined."""
-    return ops.Custom(f"{library()}:Split", out_shape=lambda dy, *x: x, out_dtype=lambda dy, *x: x, func_type="aot")
+    """f(dy, markers (C_1,), ..., (C_k,)) -> dx_1, ..., dx_k, the gradients of what `join` joined."""
+    return ops.Custom(f"{library()}:Split", out_dtype=lambda dy, *channels: channels, func_type="aot",
+                      out_shape=lambda dy, *channels: tuple((dy[0], c[0], *dy[2:]) for c in channels))
 
 
 @cache

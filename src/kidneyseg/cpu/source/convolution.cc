@@ -127,8 +127,8 @@ KERNEL(ConvolutionForward) {
   prepared(problem, kForward, bias).call->run(data);
 }
 
-// y, weights, [bias,] [like,] geometry -> x: the gradient of a convolution's input, or a transposed convolution. The
-// bias is told from `like`, a tensor whose shape alone is of use, by its one axis.
+// y, weights, [bias,] [marker,] geometry -> x: the gradient of a convolution's input, or a transposed convolution. The
+// bias is told from the marker (operators.py) by its one axis.
 KERNEL(ConvolutionData) {
   const int last = args.count() - 1;
   const Problem problem(args.shape(last), args.shape(1), args.shape(0), args.integers(last - 1));

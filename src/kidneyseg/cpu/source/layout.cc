@@ -61,7 +61,7 @@ KERNEL(Join) {
   for_parts(args, parts, 0, parts, [](float *own, float *all, int64_t channels) { std::copy_n(own, channels, all); });
 }
 
-// dy, x_1, ..., x_k (for their shapes) -> dx_1, ..., dx_k
+// dy, k markers (operators.py) -> dx_1, ..., dx_k
 KERNEL(Split) {
   const int parts = (args.count() - 1) / 2;
   for_parts(args, 0, 1 + parts, parts,
