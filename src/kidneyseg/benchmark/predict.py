@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from kidneyseg.errors import InputError
+from kidneyseg.inference.model import checkpoint_path
 from kidneyseg.metrics.dice import dice
 from kidneyseg.recipe import Recipe, save_recipe
 from kidneyseg.volume.nifti import read_mask
@@ -68,6 +69,15 @@ def random_model(recipe: Recipe, folder: Path) -> None:
         (folder / stage.name).mkdir()
         network = nets.build(stage.network, stage.classes, stage.channels, pretrained=False)
         save_weights(folder / stage.name / "best.ckpt", network, Progress())
+
+
+def make_graphs(recipe: Recipe, model: Path) -> None:
+    """Make the ONNX files that OpenVINO's process will want: to make one takes MindSpore, time and memory."""
+    from kidneyseg.export.onnx_cache import cached_onnx
+
+    for stage in recipe.stages:
+        if checkpoint_path(model, stage.name).exists():  # else a package, which brings its own
+            cached_onnx(stage, model)
 
 
 def require_peer() -> None:

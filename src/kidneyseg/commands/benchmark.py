@@ -67,9 +67,9 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--regions", type=Path, metavar="MASK",
                         help="later stages look at the regions of this true mask of the scan; the stages that would "
                              "find them run all the same")
-    parser.add_argument("--runtime", choices=["auto", *BACKENDS], nargs="+", default=["auto"],
+    parser.add_argument("--runtime", choices=list(BACKENDS), nargs="+", default=["openvino"],
                         help="what computes the networks, each timed; the first is what the others are compared with "
-                             "(default: auto, OpenVINO if it is installed)")
+                             "(default: openvino)")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32",
                         help="of the runtimes, not of the peer (default: float32)")
     parser.add_argument("--peer", choices=PEERS, nargs="+", default=list(predict.LAYOUTS),
@@ -117,6 +117,8 @@ def _predict(args: argparse.Namespace) -> dict:
         if model is None:
             model = Path(folder) / "model"
             predict.random_model(recipe, model)
+        if "openvino" in args.runtime:
+            predict.make_graphs(recipe, model)
         if peers:
             weights.mkdir()
             write_weights(recipe, model, weights)
