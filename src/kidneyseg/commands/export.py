@@ -2,27 +2,31 @@
 
 Writes OUT/<stage>.mindir (fixed batch), OUT/<stage>.dynamic.mindir (any batch), a .json beside each and recipe.yaml;
 `predict -m` and run_infer_310.sh take that folder, or the .zip of it. ONNX (.onnx, .onnx.json) is run in ONNX Runtime
-at once: its probabilities must be the network's up to 1e-4 (2e-2 with --float16).
+at once: its probabilities must be the network's up to 1e-4 (2e-2 with --float16). With --int8 that comes before the
+rounding, and how many voxels change their class is said.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kidneyseg.atomic import require_folder, require_writable, write_text
+from kidneyseg.commands.predict import find_scans
 from kidneyseg.errors import InputError
 from kidneyseg.export.ascend310 import where_it_runs
 from kidneyseg.export.graph import Form, Graph
 from kidneyseg.export.package import RECIPE, write_zip
-from kidneyseg.inference.model import checkpoint_path, read_checkpoints_recipe
-from kidneyseg.recipe import Stage
+from kidneyseg.inference.model import Model, checkpoint_path, read_checkpoints_recipe
+from kidneyseg.recipe import Recipe, Stage
+from kidneyseg.volume.nifti import read_image
 
 if TYPE_CHECKING:
-    from kidneyseg.recipe import Recipe
+    import numpy as np
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg export -m work/fold0 -o mindir
   kidneyseg export -m model_zoo/mplab-small -o mindir --batch 16     fixed batch of 16 only
   kidneyseg export -m work/fold0 --format onnx -o model.zip --batch dynamic
-  kidneyseg export -m work/fold0 -o for310 --uint8 --float16"""
+  kidneyseg export -m work/fold0 -o for310 --uint8 --float16
+  kidneyseg export -m work/fold0 --format onnx --batch 8 -o int8 --int8 kits19/data/case_0000*"""
     parser.add_argument("-m", "--model", type=Path, required=True, metavar="FOLDER",
                         help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0")
     parser.add_argument("--format", choices=["mindir", "onnx", "air"], default="mindir",
@@ -44,10 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="graphs take the 8-bit image and normalise it themselves: a quarter of the bytes to move")
     parser.add_argument("--float16", action="store_true",
                         help="convolutions and their weights in float16, as Ascend 310 computes them")
+    parser.add_argument("--int8", type=Path, nargs="+", metavar="SCAN",
+                        help="ONNX only: convolutions in int8; their ranges are found on these scans, files or folders")
 
 
 def run(args: argparse.Namespace) -> int:
     recipe = read_checkpoints_recipe(args.model)
+    if args.int8 and (args.format != "onnx" or args.uint8 or args.float16):
+        raise InputError("--int8", expected="--format onnx, without --uint8 and --float16", found="another form",
+                         remedy="Leave the others out")
     if args.out.suffix != ".zip":
         require_folder(args.out)
         _export(recipe, args, args.out)
@@ -67,15 +77,37 @@ def _export(recipe: Recipe, args: argparse.Namespace, out: Path) -> None:
     export = _exporter(args.format)
     for stage in recipe.stages:  # a bad checkpoint is said before the first file is written
         stock_network(stage, checkpoint_path(args.model, stage.name))
+    seen = _calibrate(args.model, args.int8) if args.int8 else {}
     for stage in recipe.stages:
         for batch in _batches(args, stage):
             path = out / f"{stage.name}{'.dynamic' if batch is None else ''}.{args.format}"
             graph = export(stage, args.model, path, Form(batch, args.uint8, args.float16))
+            if args.int8:
+                graph = _to_int8(graph, seen[stage.name])
             described = write_metadata(graph, recipe, stage, args.model)
             print(f"{args.out / path.name}: {_summary(graph)}; {described.name} beside it", flush=True)
         if graph.format != "ONNX":
             print(f"  {where_it_runs(graph.operators)}")
     write_text(out / RECIPE, (args.model / "recipe.yaml").read_text(encoding="utf-8"))
+
+
+def _calibrate(model: Path, scans: Sequence[Path]) -> dict[str, np.ndarray]:
+    from kidneyseg.export.quantise import calibration_images
+
+    cases = find_scans(scans)
+    return calibration_images(Model.load(model, "CPU", runtime="auto"), (read_image(case.image) for case in cases))
+
+
+def _to_int8(graph: Graph, images: np.ndarray) -> Graph:
+    """Round the exported ``graph`` where it lies, and say what that changes."""
+    import onnx
+
+    from kidneyseg.export.onnx_file import count_operators
+    from kidneyseg.export.quantise import quantise_onnx
+
+    changed = quantise_onnx(graph.path, images, graph.path)
+    print(f"{graph.path.name}: in int8 {changed:.2%} of the voxels it was calibrated with have another class")
+    return replace(graph, precision="int8", operators=count_operators(onnx.load(graph.path)))
 
 
 def _summary(graph: Graph) -> str:

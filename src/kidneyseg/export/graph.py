@@ -52,7 +52,7 @@ class Graph:
 
     Attributes:
         format: MindIR, ONNX or AIR.
-        precision: what convolutions compute in, float32 or float16.
+        precision: what convolutions compute in: float32, float16 or int8.
         operators: how many it has of each kind, by the format's names (of AIR MindSpore's).
     """
 

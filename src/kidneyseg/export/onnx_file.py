@@ -62,9 +62,13 @@ def export_onnx(stage: Stage, model: Path, path: Path, form: Form) -> Graph:
         network = probabilities(load_network(stage, checkpoint, "CPU"), stage, replace(form, float16=False))
         require_same(partial, network, [noise((n, *shape[1:]), form.dtype) for n in
                                         ((form.batch,) if form.batch else TRIED)], path, TOLERANCE[form.precision])
-    operators = Counter(node.op_type for node in proto.graph.node)
     return Graph(path, "ONNX", _port(proto.graph.input[0]), _port(proto.graph.output[0]), form.precision,
-                 dict(sorted(operators.items())))
+                 count_operators(proto))
+
+
+def count_operators(proto: onnx.ModelProto) -> dict[str, int]:
+    """How many operators of each kind an ONNX graph has."""
+    return dict(sorted(Counter(node.op_type for node in proto.graph.node).items()))
 
 
 def to_onnx(cell: ms.nn.Cell, shape: Shape, *, any_batch: bool, dtype: str = "float32") -> onnx.ModelProto:
