@@ -15,6 +15,7 @@ def bounding_box(mask: np.ndarray) -> Box:
     for axis in range(mask.ndim):
         used = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
         box.append(slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 0))
+        mask = mask[(slice(None),) * axis + (box[-1],)]  # what lies outside is not looked at again
     return tuple(box)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import cc3d
 import fill_voids
 import numpy as np
-from scipy import ndimage as ndi
+
+from kidneyseg.volume.box import bounding_box
 
 if TYPE_CHECKING:
     from kidneyseg.recipe import Component
@@ -26,15 +27,12 @@ def clean(mask: np.ndarray, components: Sequence[Component], voxel_ml: float) ->
         voxel_ml: volume of one voxel in ml.
     """
     mask = mask.copy()
-    labelled = ndi.find_objects((mask != 0).view(np.uint8))
-    if not labelled:
-        return mask
-    inside = mask[labelled[0]]  # a view: a scan is mostly something else, and searching all of it takes seconds
+    inside = mask[bounding_box(mask != 0)]  # a view: a scan is mostly something else
     for component in components:
         union = np.isin(inside, component.labels)
-        found = ndi.find_objects(union.view(np.uint8))
-        if found:
-            _clean_box(inside[found[0]], union[found[0]], component, voxel_ml)
+        box = bounding_box(union)
+        if union[box].size:
+            _clean_box(inside[box], union[box], component, voxel_ml)
     return mask
 
 

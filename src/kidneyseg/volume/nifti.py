@@ -8,7 +8,7 @@ patient comes out the same whether a file stores x first (most tools) or z first
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -86,7 +86,7 @@ def read_image(path: str | Path) -> Scan:
     image = _load(path)
     data = _values(image, path)
     if data.dtype.kind == "f":
-        broken = data.size - int(np.count_nonzero(np.isfinite(data)))
+        broken = data.size - sum(int(np.count_nonzero(np.isfinite(plane))) for plane in _planes(data))
         if broken:
             raise InputError(
                 path,
@@ -96,7 +96,7 @@ def read_image(path: str | Path) -> Scan:
             )
     info = np.iinfo(np.int16)
     fits = info.min <= data.min() and data.max() <= info.max
-    whole = fits and (data.dtype.kind in "iu" or bool(np.array_equal(data, np.rint(data))))
+    whole = fits and (data.dtype.kind in "iu" or all(np.array_equal(plane, np.rint(plane)) for plane in _planes(data)))
     return _canonical(image, data.astype(np.int16 if whole else np.float32, copy=False), path)
 
 
@@ -264,6 +264,11 @@ def _values(image: nib.Nifti1Image, path: Path) -> np.ndarray:
             remedy="Convert colour or complex images to plain numbers",
         )
     return data.reshape(data.shape[:3])
+
+
+def _planes(data: np.ndarray) -> Iterator[np.ndarray]:
+    """(i, j, k) by its last axis, along which files are in order: what is computed of each is as small as a plane."""
+    return iter(np.moveaxis(data, -1, 0))
 
 
 def _canonical(image: nib.Nifti1Image, data: np.ndarray, path: Path) -> Scan:
