@@ -1,4 +1,4 @@
-"""Values read ahead: in order, one ahead and no more, errors where they belong."""
+"""Values read ahead and written behind: in order, one ahead and no more, errors where they belong."""
 
 import gc
 import threading
@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from kidneyseg.ahead import ahead
+from kidneyseg.ahead import ahead, behind
 
 
 class Value:
@@ -63,3 +63,55 @@ def test_leaving_early_ends_the_thread():
             raise KeyError(item)
     gc.collect()
     assert threading.active_count() == before
+
+
+def test_one_is_written_while_the_next_is_computed():
+    writing, computing = threading.Event(), threading.Event()
+
+    def write(item, value):
+        if item == 0:
+            writing.set()
+            assert computing.wait(10)
+        return f"{item}: {value}"
+
+    def values():
+        for item in range(3):
+            def value(item=item):
+                if item == 1:
+                    assert writing.wait(10)
+                    computing.set()
+                return item * 10
+            yield item, value
+
+    assert [(item, written()) for item, written in behind(write, values())] == [(0, "0: 0"), (1, "1: 10"), (2, "2: 20")]
+
+
+def test_errors_of_computing_and_of_writing_come_with_their_item():
+    seen = []
+    values = ((item, lambda item=item: 6 // item) for item in (1, 0, 2, 3))
+    for item, written in behind(lambda item, value: 6 // (item - 2), values):
+        try:
+            seen.append((item, written()))
+        except ZeroDivisionError:
+            seen.append((item, "error"))
+    assert seen == [(1, -6), (0, "error"), (2, "error"), (3, 6)]
+    assert list(behind(max, [])) == []
+
+
+def test_written_values_are_let_go():
+    alive = weakref.WeakSet()
+
+    def make(item):
+        value = Value(item)
+        alive.add(value)
+        return value
+
+    def write(item, value):
+        gc.collect()
+        counts.append(len(alive))
+        return value.item
+
+    counts = []
+    values = ((item, lambda item=item: make(item)) for item in range(6))
+    assert [written() for _, written in behind(write, values)] == list(range(6))
+    assert max(counts) <= 2

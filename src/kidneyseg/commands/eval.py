@@ -99,7 +99,8 @@ def _score_fold(args: argparse.Namespace, fold: int, cases: list) -> FoldScores:
 
     folder = args.work / f"fold{fold}"
     sources = args.model or [folder]
-    model = load_models(sources, args.device, {source: _recipe(args, source) for source in sources}, args.runtime)
+    model = load_models(sources, args.device, {source: _recipe(args, source) for source in sources}, args.runtime,
+                        args.precision)
     folder = folder / "ensemble" if len(sources) > 1 else folder
     result = evaluate_cases(model, cases, folder / "predictions", oracle=not args.no_oracle)
     provenance.record(folder, "eval", {

@@ -11,8 +11,9 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 import kidneyseg
-from kidneyseg.ahead import ahead
+from kidneyseg.ahead import ahead, behind
 from kidneyseg.atomic import require_folder, require_writable, write_text
 from kidneyseg.commands.common import add_device, add_runtime
 from kidneyseg.data.cohort import Case, find_cases
@@ -84,11 +85,13 @@ def run(args: argparse.Namespace) -> int:
     if todo:
         from kidneyseg.inference.ensemble import load_models
 
-        model = load_models(args.model, args.device, runtime=args.runtime)
+        model = load_models(args.model, args.device, runtime=args.runtime, precision=args.precision)
         with tqdm(total=len(todo), desc="predict", unit="scan", disable=None) as bar:
-            for case, scan in ahead(lambda case: read_image(case.image), todo):
+            scans_read = ahead(lambda case: read_image(case.image), todo)
+            segmented = ((case, partial(_segment, case, scan, model, bar)) for case, scan in scans_read)
+            for case, entry in behind(partial(_write, args, model), segmented):
                 try:
-                    summary.cases.append(_predict(case, scan(), model, args, bar))
+                    summary.cases.append(entry())
                 except InputError as error:
                     failures.append(error)
                     summary.failed.append({"case": case.name, "image": str(case.image), "error": str(error)})
@@ -150,27 +153,36 @@ def _mask_path(out: Path, case: Case) -> Path:
     return out / f"{case.name}.nii.gz"
 
 
-def _predict(case: Case, scan: Scan, model: Model | Ensemble, args: argparse.Namespace, bar: tqdm) -> dict:
-    """Segment one scan, write what is asked for, say the volumes; returns the case's entry of the summary."""
-    out = args.out
+def _segment(case: Case, read: Callable[[], Scan], model: Model | Ensemble,
+             bar: tqdm) -> tuple[Scan, Result, list[str]]:
+    """The scan, what was found in it, and warnings."""
     done: dict[str, int] = {}
 
     def progress(stage: str, count: int) -> None:
         done[stage] = done.get(stage, 0) + count
         bar.set_postfix_str(f"{case.name}, {stage} {done[stage]}")
 
+    scan = read()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = model.segment(scan, progress=progress)
+    return scan, result, [str(warning.message) for warning in caught]
+
+
+def _write(args: argparse.Namespace, model: Model | Ensemble, case: Case,
+           segmented: tuple[Scan, Result, list[str]]) -> dict:
+    """Write what is asked for, say the volumes; returns the case's entry of the summary."""
+    scan, result, messages = segmented
+    out = args.out
     write_mask(_mask_path(out, case), result.mask, scan)
-    entry = _entry(case, scan, result, model, out, [str(warning.message) for warning in caught])
+    entry = _entry(case, scan, result, model, out, messages)
     if args.disagreement:
         entry["disagreement"] = str(_write_disagreement(out / f"{case.name}_disagreement.nii.gz", result, scan))
     if args.overlay:
         entry["overlay"] = str(_draw(scan, result.mask, out / f"{case.name}.png", case.name))
     volumes = ", ".join(f"{name} {ml:.1f} ml" for name, ml in entry["volumes_ml"].items())
     tqdm.write(f"{case.name}: {volumes} ({sum(result.seconds.values()):.1f} s)")
-    for message in entry["warnings"]:
+    for message in messages:
         tqdm.write(f"warning: {message}", file=sys.stderr)
     return entry
 
