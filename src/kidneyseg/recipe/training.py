@@ -93,11 +93,13 @@ class Lesion(Model):
 class Augment(Model):
     """Random changes of training samples; 0 turns one off. Geometry is shared by image and mask.
 
-    flip: probability per axis of ``flip_axes``; rotate: degrees in plane; scale, contrast, gamma: ranges of factors;
-    shift: fraction of the in-plane size; brightness, noise: standard deviations; blur: sigma in voxels; equalise:
-    probability of histogram equalisation; clip: what has changed stays in the range of the clipped HU; mixup: alpha of
-    the Beta distribution that blends a batch with itself; probability: chance that each of the others is applied to a
-    sample.
+    flip: probability per axis of ``flip_axes``; scale, contrast, gamma: ranges of factors.
+    rotate (degrees in plane), shift (fraction of the in-plane size), brightness (added to the normalised image): the
+        most of either sign; drawn uniformly.
+    noise (standard deviation, of the normalised image), blur (sigma in voxels, in plane): the most; drawn uniformly.
+    equalise: probability of histogram equalisation; clip: what has changed stays in the range of the clipped HU; mixup:
+        alpha of the Beta distribution that blends a batch with itself.
+    probability: chance that a sample gets each change that has no probability of its own (flip, elastic, equalise).
     """
 
     flip: float = Field(0.5, ge=0, le=1)
