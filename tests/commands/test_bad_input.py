@@ -126,6 +126,7 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     (PREDICT + "{scan} --device {absent}", ["device {absent}", "--device CPU"]),
     (PREDICT + "{scan} --json {file}/summary.json", ["file", "a folder", "Give another"]),
     (PREDICT + "{scan} --runtime openvino --device GPU", ["--runtime openvino", "--device CPU", "--runtime mindspore"]),
+    (PREDICT + "{scan} --runtime openvino --precision float16", ["float32", "float16", "bfloat16"]),
     ("predict -m {model} -i {scan} -o {file}", ["file", "a folder", "Give another"]),
     ("predict -m {model} -i {scan} -o {scan_folder} --overwrite", ["which is a scan", "Give another"]),
 
