@@ -50,8 +50,9 @@ def accelerate(network: nn.Cell, precision: str = "float32") -> nn.Cell:
                          remedy="Set train.precision=float32 for this CPU")
     import mindspore as ms
 
-    from kidneyseg.cpu import swap
+    from kidneyseg.cpu import memory, swap
 
     if ms.get_context("device_target") != "CPU" or not swap.is_float32(network) or not available():
         return network
+    memory.take_large_blocks()
     return swap.accelerate(network, bfloat16=precision == "bfloat16")
