@@ -67,16 +67,16 @@ def test_overrides_reach_the_model(work, monkeypatch):
     save_tiny_model(work / "fold0")
     seen = []
 
-    def load(cls, folder, device, recipe, runtime):
-        seen.append((recipe, runtime))
+    def load(cls, folder, device, recipe, runtime, precision):
+        seen.append((recipe, runtime, precision))
         return make_model(make_recipe())
 
     monkeypatch.setattr(Model, "load", classmethod(load))
     assert cli.main(["eval", "--work", str(work), "stages.coarse.inference.overlap=0.75"]) == 0
-    assert cli.main(["eval", "--work", str(work), "--runtime", "openvino"]) == 0
-    (recipe, runtime), (_, other) = seen
+    assert cli.main(["eval", "--work", str(work), "--runtime", "openvino", "--precision", "bfloat16"]) == 0
+    (recipe, *how), (_, *other) = seen
     assert recipe.stage("coarse").inference.overlap == 0.75 and recipe.name == "tiny"
-    assert (runtime, other) == ("mindspore", "openvino")
+    assert (how, other) == (["mindspore", "auto"], ["openvino", "bfloat16"])
 
 
 def test_all_folds_and_a_cohort_that_moved(work, doubled, capsys):
