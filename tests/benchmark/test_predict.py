@@ -9,11 +9,14 @@ from scipy import ndimage as ndi
 from tiny_model import save_tiny_model, tiny_recipe
 
 from kidneyseg.benchmark import predict
+from kidneyseg.benchmark.own_engine import OwnEngine
 from kidneyseg.benchmark.predict import Row
 from kidneyseg.benchmark.torch_weights import load_twin, require_twins, write_weights
+from kidneyseg.benchmark.whole_case import segment_file
 from kidneyseg.cli import main
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import parse_recipe
+from kidneyseg.volume.nifti import read_mask
 
 SHAPE, SPACING = (20, 48, 60), (3.0, 1.5, 1.5)
 LABELS = make_labels(SHAPE, [((10, 26, 44), (6, 8, 8)), ((9, 26, 16), (6, 8, 8))], [((10, 32, 44), (3, 4, 4))])
@@ -79,6 +82,19 @@ def test_command_times_both_and_compares_their_masks(case, tmp_path, capsys):
     assert ours["dice"] == {"kidney": 1, "tumour": 1}
     assert min(peer["dice"].values()) > 0.9  # resampled from float, not from uint8
     assert "Dice with openvino" in capsys.readouterr().out
+
+
+def test_a_package_that_normalises_by_itself_gives_the_masks_of_its_checkpoints(case, tmp_path):
+    image, mask = case
+    save_tiny_model(tmp_path / "model")
+    assert main(["export", "-m", str(tmp_path / "model"), "--format", "onnx", "--batch", "2", "--uint8", "-o",
+                 str(tmp_path / "package")]) == 0
+    masks = []
+    for name in ("model", "package"):
+        out = tmp_path / f"{name}.nii.gz"
+        segment_file(OwnEngine(tmp_path / name, "openvino", "float32"), image, out, mask)
+        masks.append(read_mask(out).array)
+    assert masks[0].any() and np.mean(masks[0] == masks[1]) > 0.999
 
 
 def test_ratios_are_those_of_the_first_engine():

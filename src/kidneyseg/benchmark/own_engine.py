@@ -20,15 +20,16 @@ class OwnEngine:
     """The model at ``path`` on the CPU, its networks on the runtime called ``name``; raises as `Model.load`."""
 
     def __init__(self, path: Path, name: str, precision: str) -> None:
-        self.model = Model.load(path, "CPU", None, name, precision)
+        model = Model.load(path, "CPU", None, name, precision)
+        self.recipe, self.runtimes = model.recipe, model.runtimes
 
     def read(self, image: Path) -> Scan:
         return read_image(image)
 
     def stage_mask(self, scan: Scan, stage: Stage, parts: Sequence[Part], earlier: StageMask | None,
                    watch: Parts) -> StageMask:
-        runtime = watch.timed(network_part(stage), self.model.runtimes[stage.name])
-        return stage_mask(scan, self.model.recipe, stage, parts, runtime, earlier=earlier)
+        runtime = watch.timed(network_part(stage), self.runtimes[stage.name])
+        return stage_mask(scan, self.recipe, stage, parts, runtime, earlier=earlier)
 
     def write(self, out: Path, mask: np.ndarray, scan: Scan) -> None:
         write_mask(out, mask, scan)

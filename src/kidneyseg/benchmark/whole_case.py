@@ -15,7 +15,12 @@ from kidneyseg.volume.nifti import Scan, read_mask
 
 
 class Engine(Protocol):
-    """What reads a scan, runs a stage and writes a mask; it says itself what time its networks take."""
+    """What reads a scan, runs a stage and writes a mask; it says itself what time its networks take.
+
+    ``recipe`` is as its networks want it: exported graphs may normalise by themselves.
+    """
+
+    recipe: Recipe
 
     def read(self, image: Path) -> Scan: ...
 
@@ -25,8 +30,8 @@ class Engine(Protocol):
     def write(self, out: Path, mask: object, scan: Scan) -> None: ...
 
 
-def segment_file(engine: Engine, recipe: Recipe, image: Path, out: Path, regions: Path | None = None) -> Parts:
-    """Segment ``image`` into ``out``; regions and clean-up are the recipe's, and the same code, for every engine.
+def segment_file(engine: Engine, image: Path, out: Path, regions: Path | None = None) -> Parts:
+    """Segment ``image`` into ``out``; regions and clean-up are the engine's recipe's, by the same code for all.
 
     Args:
         regions: a true mask. Stages look at its regions instead of those that the stages before them found; those
@@ -35,7 +40,7 @@ def segment_file(engine: Engine, recipe: Recipe, image: Path, out: Path, regions
     Returns:
         The time and memory of every part.
     """
-    watch = Parts()
+    recipe, watch = engine.recipe, Parts()
     with watch.part("read"):
         scan = engine.read(image)
     masks: dict[str, StageMask] = {}

@@ -15,18 +15,17 @@ from kidneyseg.benchmark.predict import LAYOUTS, Job
 from kidneyseg.benchmark.whole_case import Engine, segment_file
 from kidneyseg.errors import InputError
 from kidneyseg.inference.model import read_model_recipe
-from kidneyseg.recipe import Recipe
 
 
 def main(job: Job) -> dict:
     """Every run of ``job``, and what one process needs before the first."""
-    recipe, setup = read_model_recipe(job.model), Parts()
+    setup = Parts()
     with setup.part("set-up"):
-        engine = _engine(job, recipe)
+        engine = _engine(job)
     runs = []
     for _ in range(job.repeats):
         cpu = time.process_time()
-        watch = segment_file(engine, recipe, Path(job.image), Path(job.out), job.regions and Path(job.regions))
+        watch = segment_file(engine, Path(job.image), Path(job.out), job.regions and Path(job.regions))
         runs.append({"cpu_seconds": time.process_time() - cpu, **_numbers(watch)})
     return {"setup": _numbers(setup), "runs": runs}
 
@@ -35,12 +34,12 @@ def _numbers(watch: Parts) -> dict:
     return {"seconds": watch.seconds, "peak_mib": watch.peak_mib}
 
 
-def _engine(job: Job, recipe: Recipe) -> Engine:
+def _engine(job: Job) -> Engine:
     """Only the packages of the engine asked for are imported."""
     if job.engine in LAYOUTS:
         from kidneyseg.benchmark.monai_engine import MonaiEngine
 
-        return MonaiEngine(recipe, Path(job.weights), channels_last=job.engine == LAYOUTS[1])
+        return MonaiEngine(read_model_recipe(job.model), Path(job.weights), channels_last=job.engine == LAYOUTS[1])
     from kidneyseg.benchmark.own_engine import OwnEngine
 
     return OwnEngine(Path(job.model), job.engine, job.precision)

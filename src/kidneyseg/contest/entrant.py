@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -75,7 +76,7 @@ class Outcome:
         return cls(Row(name, failed=reason))
 
 
-class Entrant:
+class Entrant(ABC):
     """One at work in WORK/<name>/; ``contest.json`` there says what was asked of it and how far it has come.
 
     Raises:
@@ -94,13 +95,13 @@ class Entrant:
         else:
             self.notes = {"asked": asked, "folds": {}}
 
+    @abstractmethod
     def models(self, fold: int) -> list[Path]:
         """Folders of the models that predict together."""
-        raise NotImplementedError
 
+    @abstractmethod
     def costs(self) -> dict[str, float]:
         """Of its training and prediction, by the keys of the table."""
-        raise NotImplementedError
 
     def outcome(self) -> Outcome:
         """Score what is not scored yet. Raises ChildFailed or InputError."""
