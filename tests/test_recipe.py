@@ -85,6 +85,8 @@ def test_overrides_address_stages_by_name_or_index():
         ("stages.fine.targets=[[1],[7]]", ["[7]", "labels"]),
         ("stages.fine.loss.regions=[[3]]", ["[3]", "classes 1-2"]),
         ("stages.coarse.sampling.patch=[84,160,160]", ["[84, 160, 160]", "multiples of 8"]),
+        ("stages.coarse.inference.patch=[80,160,100]", ["[80, 160, 100]", "multiples of 8"]),
+        ("stages.fine.inference.patch=[80,160,160]", ["inference.patch", "leave it out"]),
         ("stages.1.name=coarse", ["two stages"]),
         ("merge.1=2", ["{1: 2}", "labels"]),
         ("merge={4: 5}", ["{4: 5}", "labels"]),

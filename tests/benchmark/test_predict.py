@@ -97,6 +97,19 @@ def test_a_package_that_normalises_by_itself_gives_the_masks_of_its_checkpoints(
     assert masks[0].any() and np.mean(masks[0] == masks[1]) > 0.999
 
 
+def test_other_models_have_columns_of_their_own(case, tmp_path):
+    image, mask = case
+    save_tiny_model(tmp_path / "model")
+    export = ["export", "-m", str(tmp_path / "model"), "--format", "onnx", "--batch", "2", "-o"]
+    assert main([*export, str(tmp_path / "package.zip")]) == 0
+    models = [str(tmp_path / name) for name in ("model", "package.zip")]
+    assert main(["benchmark", "predict", "-m", *models, "-i", str(image), "--regions", str(mask), "--peer", "none",
+                 "--repeats", "1", "--json", str(tmp_path / "speed.json")]) == 0
+    found = json.loads((tmp_path / "speed.json").read_text())
+    assert found["models"] == models and [row["engine"] for row in found["rows"]] == ["openvino", "package"]
+    assert found["rows"][1]["dice"] == {"kidney": 1, "tumour": 1}
+
+
 def test_ratios_are_those_of_the_first_engine():
     rows = [Row(name, seconds, 2 * seconds, 1.0, mib, {"read": {"seconds": seconds, "peak_mib": mib}}, {"kidney": 1.0})
             for name, seconds, mib in [("openvino", 3.0, 500.0), ("monai", 12.0, 2000.0)]]
@@ -120,6 +133,7 @@ def test_what_has_no_twin_is_refused(stage):
 @pytest.mark.parametrize("options, said", [
     (["-c", "mplab_small", "-i", "ct.nii.gz"], "--regions"),
     (["-m", "no-such-model", "-i", "ct.nii.gz"], "no-such-model"),
+    (["-m", "model", "no-such-model", "-i", "ct.nii.gz", "--peer", "none"], "no-such-model"),
     (["-m", "no-such-model", "-i", "ct.nii.gz", "--repeats", "0"], "--repeats"),
     (["-m", "model", "-i", "no-such.nii.gz", "--peer", "none", "--runtime", "openvino"], "no-such.nii.gz"),
     (["-m", "model", "-i", "ct.nii.gz", "train.epochs=1"], "KEY=VALUE"),

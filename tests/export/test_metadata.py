@@ -36,7 +36,7 @@ def test_json_says_every_region_and_sampling(fine, shape, said, unsaid, tmp_path
     checkpoint_path(tmp_path, "fine").parent.mkdir()
     for file in (graph, checkpoint_path(tmp_path, "fine")):
         file.write_bytes(b"any")
-    ports = Port("images", input_shape(stage, 2)), Port("probabilities", (2, 3, *stage.sampling.window))
+    ports = Port("images", input_shape(stage, 2)), Port("probabilities", (2, 3, *stage.window))
     data = describe(Graph(graph, "MindIR", *ports), recipe, stage, tmp_path)["input"]
     text = json.dumps(data)
     assert data["shape"] == [2, *shape] and data["axes"] == ["batch", "channel", *"zyx"[-stage.dims:]]

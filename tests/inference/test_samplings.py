@@ -58,6 +58,17 @@ def test_every_sampling_of_every_region(tmp_path, sampling, crop, rois):
     assert {shape[1:] for shape in model.runtimes["fine"].batches} == {(made.channels, *made.sampling.window)}
 
 
+def test_inference_may_take_larger_patches_than_training(tmp_path):
+    masks = []
+    for inference in ({}, {"patch": [16, 48, 64], "overlap": 0.25}):
+        recipe = two(SAMPLINGS["volumes"], "box", more={"inference": inference | {"batch_size": 1}})
+        result, model = run(tmp_path, recipe)
+        check(result.mask)
+        masks.append(result.mask)
+        assert {shape[2:] for shape in model.runtimes["fine"].batches} == {tuple(inference.get("patch", (16, 32, 32)))}
+    assert (masks[0] == masks[1]).all()  # a network without context does not see where its windows lie
+
+
 @pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
 def test_a_single_stage_of_the_whole_scan(tmp_path, sampling):
     if "size" in sampling:

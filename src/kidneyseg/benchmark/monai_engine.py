@@ -92,7 +92,7 @@ class MonaiEngine:
             slices = image[0].swapaxes(0, 1)
             return torch.cat([answer(batch) for batch in slices.split(size)]).swapaxes(0, 1)
         air = -stage.intensity.mean / stage.intensity.std
-        return sliding_window_inference(image, stage.sampling.window, size, answer, stage.inference.overlap,
+        return sliding_window_inference(image, stage.window, size, answer, stage.inference.overlap,
                                         mode="gaussian", sigma_scale=0.125, cval=air)[0]
 
     def _layout(self, stage: Stage) -> torch.memory_format:

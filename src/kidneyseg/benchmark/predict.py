@@ -22,8 +22,10 @@ LAYOUTS = ("monai", "monai-channels_last")  # the peer with PyTorch's two memory
 
 @dataclass(frozen=True)
 class Job:
-    """What one process does. ``regions``: as of `whole_case.segment_file`; ``weights``: of the peer."""
+    """What one process does. ``title``: of its row; ``regions``: as of `whole_case.segment_file`; ``weights``: of the
+    peer."""
 
+    title: str
     engine: str
     model: str
     image: str
@@ -98,7 +100,7 @@ def measure(jobs: Sequence[Job], recipe: Recipe) -> list[Row]:
                  *(peak for one in answer["runs"] for peak in one["peak_mib"].values())]
         parts = {part: {"seconds": round(seconds, 3), "peak_mib": round(run["peak_mib"][part], 1)}
                  for part, seconds in run["seconds"].items()}
-        rows.append(Row(job.engine, round(sum(run["seconds"].values()), 3), round(run["cpu_seconds"], 3),
+        rows.append(Row(job.title, round(sum(run["seconds"].values()), 3), round(run["cpu_seconds"], 3),
                         round(sum(answer["setup"]["seconds"].values()), 3), round(max(peaks), 1), parts,
                         _agreement(Path(job.out), Path(jobs[0].out), recipe)))
     return rows
@@ -109,7 +111,7 @@ def _run(job: Job) -> dict:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
-        raise InputError(f"benchmark predict, {job.engine}", expected="a mask", found=said[-1],
+        raise InputError(f"benchmark predict, {job.title}", expected="a mask", found=said[-1],
                          remedy="Try `kidneyseg predict` with this model and scan")
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg benchmark --network unet3plus --without mindspore
   kidneyseg benchmark --small --no-operators
   kidneyseg benchmark predict -m model_zoo/mplab-small -i case_00128/imaging.nii.gz
+  kidneyseg benchmark predict -m model_zoo/mplab-small int8 -i case_00128/imaging.nii.gz
   kidneyseg benchmark predict -c mplab -i case/imaging.nii.gz --regions case/segmentation.nii.gz --json case.json"""
     _add_networks(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
@@ -59,7 +60,9 @@ def _add_networks(parser: argparse.ArgumentParser) -> None:
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(measure=_predict)
     model = parser.add_mutually_exclusive_group(required=True)
-    model.add_argument("-m", "--model", type=Path, metavar="FOLDER", help="trained model, such as WORK/fold0")
+    model.add_argument("-m", "--model", type=Path, nargs="+", metavar="FOLDER",
+                       help="trained model, such as WORK/fold0; those after it, an int8 package of it for example, are "
+                            "timed on OpenVINO")
     model.add_argument("-c", "--recipe", metavar="RECIPE",
                        help="a recipe's networks with random weights instead; needs --regions")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of -c: recipe keys to change")
@@ -107,27 +110,34 @@ def _networks(args: argparse.Namespace) -> dict:
 
 def _predict(args: argparse.Namespace) -> dict:
     recipe, peers = _recipe(args), [name for name in args.peer if name != "none"]
+    model, *others = args.model or [None]
+    others = {path: read_model_recipe(path) for path in others}  # a bad one is said before all the work
     if peers:
         predict.require_peer()
         require_twins(recipe)
     if args.regions:
-        read_mask(args.regions)  # a bad one is said before all the work
+        read_mask(args.regions)
     with TemporaryDirectory() as folder:
-        model, weights = args.model, Path(folder) / "weights"
+        weights = Path(folder) / "weights"
         if model is None:
             model = Path(folder) / "model"
             predict.random_model(recipe, model)
         if "openvino" in args.runtime:
             predict.make_graphs(recipe, model)
+        for path, of_path in others.items():
+            predict.make_graphs(of_path, path)
         if peers:
             weights.mkdir()
             write_weights(recipe, model, weights)
-        jobs = [predict.Job(name, str(model), str(args.input), str(Path(folder) / f"{number}.nii.gz"), args.repeats,
-                            args.precision, args.regions and str(args.regions), str(weights))
-                for number, name in enumerate([*args.runtime, *peers])]
+        entries = [*((name, name, model) for name in args.runtime),
+                   *((path.stem, "openvino", path) for path in others),
+                   *((name, name, model) for name in peers)]
+        jobs = [predict.Job(title, engine, str(path), str(args.input), str(Path(folder) / f"{number}.nii.gz"),
+                            args.repeats, args.precision, args.regions and str(args.regions), str(weights))
+                for number, (title, engine, path) in enumerate(entries)]
         rows = predict.measure(jobs, recipe)
     print(predict.table(rows))
-    return {"recipe": recipe.name, "model": args.model and str(args.model), "input": str(args.input),
+    return {"recipe": recipe.name, "models": [str(path) for path in args.model or []], "input": str(args.input),
             "precision": args.precision, "rows": [asdict(row) for row in rows]}
 
 
@@ -136,7 +146,7 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         if args.overrides:
             raise InputError("benchmark predict", expected="KEY=VALUE with -c alone", found=" ".join(args.overrides),
                              remedy="Change the model's recipe.yaml, or leave them out")
-        return read_model_recipe(args.model)
+        return read_model_recipe(args.model[0])
     if args.regions is None:
         raise InputError("benchmark predict -c", expected="--regions MASK: random weights find no kidneys",
                          found="none", remedy="Give the scan's true mask, or -m with a trained model")

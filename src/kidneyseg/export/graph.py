@@ -71,4 +71,4 @@ class Graph:
 
 def input_shape(stage: Stage, batch: int | None) -> Shape:
     """(N, channels, *S): what the stage's network takes; ``batch`` None leaves N open."""
-    return (batch, stage.channels, *stage.sampling.window)
+    return (batch, stage.channels, *stage.window)

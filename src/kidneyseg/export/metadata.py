@@ -105,7 +105,7 @@ def _windows(stage: Stage) -> dict:
         return {}
     weights = {"gaussian": "Gaussian, SD = patch / 8",
                "centre": "1 in the middle half of every axis with several windows, which at its ends reaches to them"}
-    return {"patch_voxels": list(stage.sampling.window), "window_overlap": stage.inference.overlap,
+    return {"patch_voxels": list(stage.window), "window_overlap": stage.inference.overlap,
             "window_weights": weights[stage.inference.merge]}
 
 

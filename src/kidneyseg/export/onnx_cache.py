@@ -34,6 +34,6 @@ def cached_onnx(stage: Stage, model: Path) -> Path:
 def _fingerprint(stage: Stage, checkpoint: Path) -> str:
     source = Path(kidneyseg.__file__).parent
     files = [checkpoint, *sorted(file for package in MADE_OF for file in (source / package).glob("*.py"))]
-    facts = [stage.network.model_dump_json(), stage.classes, stage.channels, stage.sampling.window,
+    facts = [stage.network.model_dump_json(), stage.classes, stage.channels, stage.window,
              stage.inference.batch_size, *map(sha256, files)]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

@@ -74,14 +74,14 @@ def seen_slabs(
     network = partial(_probabilities, runtime, stage, progress)
     if stage.dims == 2:
         return slice_slabs(image, network, spec.batch_size, stage.channels)
-    return sliding_slabs(image, stage.sampling.window, spec.overlap, network, stage.classes, spec.batch_size,
+    return sliding_slabs(image, stage.window, spec.overlap, network, stage.classes, spec.batch_size,
                          spec.merge)
 
 
 def _probabilities(runtime: Runtime, stage: Stage, progress: Progress, images: np.ndarray) -> np.ndarray:
     """(N, \\*S) or, of stacks, (N, channels, \\*S) uint8 -> (N, classes, \\*S) float32."""
     normalised = np.stack([normalise(image, *moments(image, stage.intensity)) for image in images])
-    seen = normalised.reshape(len(images), stage.channels, *stage.sampling.window)
+    seen = normalised.reshape(len(images), stage.channels, *stage.window)
     probabilities = mean_of_mirrors(runtime, seen, stage.inference.mirrors)
     progress(stage.name, len(images))
     return probabilities

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from kidneyseg.errors import InputError, nearest
-from kidneyseg.recipe.geometry import Region, Sampling, Slices, Whole
-from kidneyseg.recipe.model import Model
+from kidneyseg.recipe.geometry import Region, Sampling, Slices, Volumes, Whole
+from kidneyseg.recipe.model import Model, Size3
 from kidneyseg.recipe.training import Axes, Loss, Train
 
 
@@ -62,6 +62,8 @@ class Network(Model):
 class Inference(Model):
     """``batch_size``: windows or slices at a time.
 
+    patch: voxels of the sliding window of a stage that resamples to a spacing; None: the training's ``sampling.patch``.
+    A larger one overlaps less of what it sees, so that the same scan takes less time and more memory.
     overlap: share of neighbouring sliding windows (3-D stages). merge: what a voxel takes from the windows that hold
     it: their Gaussian-weighted mean, or only what the windows say that have it in the middle half of every axis along
     which there are several (an axis's first window also keeps what lies before its middle, the last what lies behind).
@@ -70,6 +72,7 @@ class Inference(Model):
     answers, mirrored back, counts. For a stack of slices "z" is the order of the stack; its middle slice stays.
     """
 
+    patch: Size3 | None = None
     overlap: float = Field(0.5, ge=0, lt=1)
     batch_size: int = Field(4, ge=1)
     merge: Literal["gaussian", "centre"] = "gaussian"
@@ -114,11 +117,12 @@ class Stage(Model):
         for region in self.loss.regions or ():
             if not region or min(region) < 1 or max(region) >= self.classes:
                 raise ValueError(f"loss.regions {list(region)} must name classes 1-{self.classes - 1}, one per target")
-        window, depth = self.sampling.window, self.network.depth
+        depth = self.network.depth
         factor = 2 ** (depth - 1)
-        if any(n % factor for n in window):
-            raise ValueError(f"a network of depth {depth} halves its input {depth - 1} times: "
-                             f"patch, shape or size {list(window)} must be multiples of {factor}")
+        for window in (self.sampling.window, self.window):
+            if any(n < 1 or n % factor for n in window):
+                raise ValueError(f"a network of depth {depth} halves its input {depth - 1} times: "
+                                 f"patch, shape or size {list(window)} must be multiples of {factor}")
         weights = self.loss.weights
         if weights is not None and len(weights) != self.classes:
             raise ValueError(f"loss.weights {list(weights)} must have one for each of {self.classes} classes, the "
@@ -130,6 +134,8 @@ class Stage(Model):
     def _check_inference(self) -> None:
         """Refuse what inference would have to ignore."""
         spec, default = self.inference, Inference()
+        if spec.patch and not isinstance(self.sampling, Volumes):
+            raise ValueError("inference.patch is of stages with a spacing and a patch: leave it out")
         if isinstance(self.sampling, Slices | Whole) and (spec.overlap, spec.merge) != (default.overlap, default.merge):
             raise ValueError("inference.overlap and merge are of windows, which a stage of slices or whole regions "
                              "has not: leave them out")
@@ -153,6 +159,11 @@ class Stage(Model):
     @property
     def classes(self) -> int:
         return len(self.targets) + 1
+
+    @property
+    def window(self) -> tuple[int, ...]:
+        """Spatial shape of what the network sees in inference, and of exported graphs."""
+        return self.inference.patch or self.sampling.window
 
     @property
     def dims(self) -> int:
