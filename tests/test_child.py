@@ -1,5 +1,7 @@
 """Commands in processes of their own: their memory, and why they fail."""
 
+import ctypes
+import os
 import re
 import subprocess
 import sys
@@ -32,6 +34,23 @@ def test_peak_memory_is_the_childs_own(program):
     program("x = b'x' * (300 << 20)\ndel x" + REPORT)
     large = run_command(["train"])
     assert small < 200 and 290 < large - small < 330 and own_peak() > len(held) >> 20
+
+
+@pytest.mark.skipif(os.environ.get("OMP_NUM_THREADS") == "1", reason="the tests' own environment says 1 thread")
+def test_a_child_does_not_get_what_libraries_have_set(program, capfd):
+    """As MindSpore does: setenv(3), which Python's os.environ does not see."""
+    libc = ctypes.CDLL(None)
+    before = os.environ.get("OMP_NUM_THREADS", "unset")
+    libc.setenv(b"OMP_NUM_THREADS", b"1", 1)
+    try:
+        program("import os\nprint(os.environ.get('OMP_NUM_THREADS', 'unset'), flush=True)" + REPORT)
+        run_command(["train"])
+    finally:
+        if before == "unset":
+            libc.unsetenv(b"OMP_NUM_THREADS")
+        else:
+            libc.setenv(b"OMP_NUM_THREADS", before.encode(), 1)
+    assert capfd.readouterr().out.strip() == before
 
 
 def test_a_bad_input_is_told_in_the_commands_words(capfd):

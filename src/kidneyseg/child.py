@@ -27,7 +27,7 @@ def run_command(argv: Sequence[str]) -> float:
     told, tell = os.pipe()
     try:
         child = subprocess.Popen([sys.executable, "-m", "kidneyseg.child", str(tell), *argv], stderr=subprocess.PIPE,
-                                 text=True, pass_fds=(tell,))
+                                 text=True, pass_fds=(tell,), env=environment())
     finally:
         os.close(tell)
     with open(told, encoding="ascii") as peak, child:
@@ -39,6 +39,15 @@ def run_command(argv: Sequence[str]) -> float:
         if child.wait():
             raise ChildFailed(f"{argv[0]}: {_reason(child.returncode, argv[0], lines)}")
         return float(peak.read())
+
+
+def environment() -> dict[str, str]:
+    """The environment this process was given, for a child.
+
+    Without it a child gets what MindSpore has set since, out of Python's sight: OMP_NUM_THREADS=1, once it has compiled
+    a graph, and PyTorch, OpenVINO or our kernels would take one core there.
+    """
+    return dict(os.environ)
 
 
 def own_peak() -> float:
