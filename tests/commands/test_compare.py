@@ -212,6 +212,21 @@ def test_minutes_set_the_epochs_once(tmp_path, data, calls):
     assert "--minutes" in table(tmp_path)["recipes"][0]["failed"]
 
 
+def test_what_an_older_version_began_goes_on(tmp_path, data, calls):
+    """Its recipes could not say all that today's can."""
+    path = write_recipe(tmp_path, "one", [ALONE])
+    assert compare(tmp_path, data, path) == 0
+    file = tmp_path / "work/one/contest.json"
+    notes = json.loads(file.read_text())
+    del notes["asked"]["recipe"]["stages"][0]["inference"]["mirrors"]
+    file.write_text(json.dumps(notes))
+    calls.clear()
+    assert compare(tmp_path, data, path) == 0 and calls == []
+    notes["asked"]["recipe"]["stages"][0]["inference"]["gone"] = 1
+    file.write_text(json.dumps(notes))
+    assert compare(tmp_path, data, path) == 1 and "begun with" in table(tmp_path)["recipes"][0]["failed"]
+
+
 def test_refusals(tmp_path, data, capsys):
     one, same = write_recipe(tmp_path, "one", [ALONE]), tmp_path / "same"
     same.mkdir()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from kidneyseg.atomic import write_text
 from kidneyseg.contest.entrant import Contest, Entrant, Outcome
-from kidneyseg.recipe import Recipe, load_recipe, save_recipe
+from kidneyseg.errors import InputError
+from kidneyseg.recipe import Recipe, load_recipe, parse_recipe, save_recipe
 from kidneyseg.training.rows import read_rows
 
 
@@ -20,12 +21,17 @@ class Contestant(Entrant):
     """
 
     def __init__(self, contest: Contest, recipe: Recipe) -> None:
-        super().__init__(contest, recipe.name,
-                         {"recipe": json.loads(recipe.model_dump_json()), "minutes": contest.minutes})
+        super().__init__(contest, recipe.name, {"recipe": _facts(recipe), "minutes": contest.minutes})
         self.recipe_file = self.place / "recipe.yaml"
         if not self.notes.setdefault("fitted", contest.minutes is None) or not self.notes_file.exists():
             save_recipe(recipe, self.recipe_file)  # its epochs are not set for good
             self.save()
+
+    def understand(self, asked: dict) -> dict:
+        try:  # what no recipe could say then had its default
+            return asked | {"recipe": _facts(parse_recipe(asked["recipe"]))}
+        except InputError:  # words that no longer exist
+            return asked
 
     def models(self, fold: int) -> list[Path]:
         return [self.folder(fold)]
@@ -79,3 +85,8 @@ class Contestant(Entrant):
             if not (folder / "best.ckpt").exists() or not rows or rows[-1]["epoch"] + 1 < stage.train.epochs:
                 return False
         return True
+
+
+def _facts(recipe: Recipe) -> dict:
+    """All of it, defaults too, JSON-ready."""
+    return json.loads(recipe.model_dump_json())

@@ -89,11 +89,15 @@ class Entrant(ABC):
         self.notes_file = self.place / "contest.json"
         if self.notes_file.exists():
             self.notes = json.loads(self.notes_file.read_text(encoding="utf-8"))
-            if self.notes["asked"] != asked:
+            if self.understand(self.notes["asked"]) != asked:
                 raise InputError(self.place, expected="the recipe and --minutes that were begun with",
                                  found="others", remedy="Give another --work, or delete this folder")
         else:
             self.notes = {"asked": asked, "folds": {}}
+
+    def understand(self, asked: dict) -> dict:
+        """What was asked when it began, perhaps of an earlier version, as this version would put it."""
+        return asked
 
     @abstractmethod
     def models(self, fold: int) -> list[Path]:
