@@ -10,6 +10,7 @@ import numpy as np
 from mindspore import nn, ops
 
 from kidneyseg.cpu import operators
+from kidneyseg.nets import blocks
 from kidneyseg.nets import norm as norms
 
 
@@ -209,6 +210,34 @@ class Upsample(nn.Cell):
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         return self.operator(x)
+
+
+class UpsampledConvolution(nn.Cell):
+    """In the place of nets.blocks.Upsample and the 3 x 3 convolution after it (2-D), with factor^2 times fewer products
+    (source/taps.cc)."""
+
+    def __init__(self, upsample: blocks.Upsample, cell: nn.Cell) -> None:
+        super().__init__(auto_prefix=False)
+        usual = ((3, 3), (1, 1), (1, 1))
+        if type(cell) is not nn.Conv2d or cell.group != 1 or padding(cell, 2) != (1, 1) or usual != tuple(
+                per_axis(value, 2) for value in (cell.kernel_size, cell.stride, cell.dilation)):
+            raise Unsupported("anything but a 3 x 3 convolution that keeps the size")
+        self.weight, self.bias, self.has_bias = cell.weight, cell.bias, cell.has_bias
+        self.one_by_one = (9 * cell.out_channels, cell.in_channels, 1, 1)
+        self.zeros = ops.zeros((4 * cell.out_channels,), ms.float32)
+        self.geometry = operators.integers(1, 1, 1, 1, 0, 0, 0)
+        self.multiply = operators.convolution((1, 1), (1, 1), (0, 0), self.has_bias)
+        self.spread = operators.spread_taps(upsample.factor)
+
+    def use_bfloat16(self) -> None:
+        self.geometry = with_bfloat16(self.geometry)
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        weight = self.weight.transpose(2, 3, 0, 1).reshape(self.one_by_one)
+        if self.has_bias:  # with the tap in the middle, which is never beyond an edge
+            bias = ops.concat((self.zeros, self.bias, self.zeros))
+            return self.spread(self.multiply(x, weight, bias, self.geometry))
+        return self.spread(self.multiply(x, weight, self.geometry))
 
 
 class Concat(nn.Cell):

@@ -222,6 +222,20 @@ def upsample(mode: str, factor: int) -> ops.Custom:
 
 
 @cache
+def spread_taps(factor: int) -> ops.Custom:
+    """f(z (N, 9 C, y, x)) -> (N, C, y, x) at `factor` times the size: the end of a 3 x 3 convolution of linearly
+    up-sampled features, whose products by tap and channel are `z` (source/taps.cc)."""
+    backward = custom("TapsBackward", lambda dy: (dy[0], 9 * dy[1], *[length // factor for length in dy[2:]]),
+                      variant=factor)
+
+    def bprop(z, out, dout):
+        return (backward(dout),)
+
+    return custom("TapsForward", lambda z: (z[0], z[1] // 9, *[length * factor for length in z[2:]]), bprop,
+                  variant=factor)
+
+
+@cache
 def join() -> ops.Custom:
     """f(x_1, ..., x_k) -> all along the channels. Its gradient is that of `cells.Concat`."""
     return custom("Join", lambda *x: (x[0][0], sum(shape[1] for shape in x), *x[0][2:]))

@@ -57,7 +57,7 @@ CONTAINERS = (nn.SequentialCell, nn.CellList, blocks.ConvNormAct, blocks.NormAct
               isensee3d.ContextModule, ms_vnet25d.MultiScaleVNet25D, resnet.ResNet34, unet_resnet34.UNetResNet34,
               deeplabv3plus.DeepLabV3Plus, deeplabv3plus.AtrousPyramid, dropout.ChannelDropout)
 ELEMENTWISE = (nn.Identity, nn.Sigmoid, cells.Activation)
-KERNEL_CELLS = (cells.NormActivation, cells.Activation)
+KERNEL_CELLS = (cells.NormActivation, cells.Activation, cells.UpsampledConvolution)
 
 
 def is_float32(network: nn.Cell) -> bool:
@@ -70,7 +70,7 @@ def accelerate(network: nn.Cell, bfloat16: bool = False) -> nn.Cell:
     training = network.training
     network = cells.ChannelsLast(keep_layout(network)) if is_open(network) else convert_each(network)
     for _, cell in network.cells_and_names():
-        if bfloat16 and isinstance(cell, (cells.Convolution, cells.TransposedConvolution)):
+        if bfloat16 and hasattr(cell, "use_bfloat16"):
             cell.use_bfloat16()
     return network.set_train(training)
 
@@ -89,6 +89,7 @@ def keep_layout(cell: nn.Cell) -> nn.Cell:
     """Makes a cell, with all it holds, take and give channels-last tensors."""
     if isinstance(cell, CONTAINERS):
         fuse_activation(cell)
+        fuse_upsampling(cell)
         replace_children(cell, keep_layout)
         return cell
     if isinstance(cell, ELEMENTWISE):
@@ -129,6 +130,20 @@ def fuse_activation(cell: nn.Cell) -> None:
             return
         replace_child(cell, "norm", fused)
         replace_child(cell, "act", nn.Identity())
+
+
+def fuse_upsampling(cell: nn.Cell) -> None:
+    """Makes the up-sampling of coarser features and the convolution after it one cell, in the convolution's place."""
+    if not isinstance(cell, unet3plus.FullScaleNode):
+        return
+    for source, (rescale, reduce) in enumerate(zip(cell.rescale, cell.reduce)):
+        if isinstance(rescale, blocks.Upsample):
+            try:
+                fused = cells.UpsampledConvolution(rescale, reduce.conv)
+            except cells.Unsupported:
+                continue
+            replace_child(reduce, "conv", fused)
+            replace_child(cell.rescale, str(source), nn.Identity())
 
 
 def replace_children(cell: nn.Cell, make: Callable[[nn.Cell], nn.Cell]) -> None:

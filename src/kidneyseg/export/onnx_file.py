@@ -28,6 +28,7 @@ try:
     from onnx import helper
 
     from kidneyseg.export.onnx_operators import Writer
+    from kidneyseg.export.onnx_taps import fuse_upsampling
 except ImportError as error:
     raise InputError("--format onnx", expected="the packages onnx and onnxruntime", found=str(error),
                      remedy="pip install -e .[onnx]") from None
@@ -83,7 +84,8 @@ def to_onnx(cell: ms.nn.Cell, shape: Shape, *, any_batch: bool, dtype: str = "fl
         InputError: an operator, or a setting of one, that is not among ``onnx_operators.OPERATORS``.
     """
     with tempfile.TemporaryDirectory() as folder:
-        source = read_nodes(trace(cell, ms.Tensor(np.zeros(shape, dtype)), Path(folder) / "graph.mindir"))
+        traced = trace(cell, ms.Tensor(np.zeros(shape, dtype)), Path(folder) / "graph.mindir")
+    source = fuse_upsampling(read_nodes(traced))
     writer = Writer(source)
     try:
         for node in needed(source):

@@ -15,6 +15,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from kidneyseg.export.mindir_nodes import Node, Nodes
+from kidneyseg.export.onnx_taps import FUSED, write_upsampled_convolution
 
 
 class Writer:
@@ -38,8 +39,21 @@ class Writer:
 
     def emit(self, operator: str, node: Node, inputs: Sequence[str], **settings: Any) -> None:
         """One ONNX operator, whose result is that of ``node``."""
-        self.nodes.append(helper.make_node(operator, list(inputs), [node.name], name=node.name, **settings))
-        self.names[node.name] = node.name
+        self.step(operator, node.name, inputs, **settings)
+
+    def step(self, operator: str, name: str, inputs: Sequence[str], **settings: Any) -> str:
+        """One ONNX operator; returns ``name``, its result's."""
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **settings))
+        self.names[name] = name
+        return name
+
+    def split(self, name: str, channels: Sequence[int]) -> list[str]:
+        """Cut the tensor ``name`` along its channels; returns the names of the parts."""
+        parts = [f"{name}:part {number}" for number in range(len(channels))]
+        self.names |= {part: part for part in parts} | {f"{name}:parts": f"{name}:parts"}
+        sizes = self.weight(f"{name}:sizes", np.array(channels, np.int64))
+        self.nodes.append(helper.make_node("Split", [name, sizes], parts, name=f"{name}:parts", axis=1))
+        return parts
 
     def pass_on(self, node: Node, source: str) -> None:
         """The result of ``node`` is that of ``source``."""
@@ -267,4 +281,5 @@ OPERATORS: dict[str, Callable[[Writer, Node], None]] = {
     "TupleGetItem": _get_item,
     "UpsampleNearest3D": _nearest,
     "UpsampleTrilinear3D": _trilinear,
+    FUSED: write_upsampled_convolution,
 }

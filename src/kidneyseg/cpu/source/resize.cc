@@ -1,26 +1,15 @@
-// Interpolation, one axis after the other. Linear: sample points are voxel centres, output i looks at input
-// (i + 0.5) * in / out - 0.5, kept within the first and the last voxel (PyTorch's align_corners=False). Nearest: output
-// i looks at input i * in / out, rounded down.
+// Interpolation, linear or of the nearest voxel, one axis after the other.
 #include <algorithm>
 #include <vector>
 
+#include "interpolation.h"
 #include "onednn.h"
 
 namespace {
 
 constexpr int kSlotPasses = kSlotWork + 2;  // two blocks, used in turns
 
-struct Weight { int64_t low, high; float share; };  // value = (1 - share) * in[low] + share * in[high]
-
 using Sample = Weight (*)(int64_t in, int64_t out, int64_t i);
-
-Weight linear(int64_t in, int64_t out, int64_t i) {
-  const double source = std::min(std::max((i + 0.5) * in / out - 0.5, 0.0), in - 1.0);
-  const int64_t low = static_cast<int64_t>(source);
-  return {low, std::min(low + 1, in - 1), static_cast<float>(source - low)};
-}
-
-Weight nearest(int64_t in, int64_t out, int64_t i) { return {i * in / out, i * in / out, 0.0f}; }
 
 // x (outer, in, inner) -> y (outer, out, inner)
 template <Sample weight>
@@ -30,7 +19,7 @@ void stretch(const float *x, float *y, int64_t outer, int64_t in, int64_t out, i
       const Weight w = weight(in, out, row % out);
       const float *low = x + (row / out * in + w.low) * inner, *high = x + (row / out * in + w.high) * inner;
       float *to = y + row * inner;
-      for (int64_t i = 0; i < inner; ++i) to[i] = low[i] + w.share * (high[i] - low[i]);
+      for (int64_t i = 0; i < inner; ++i) to[i] = low[i] + w.high_share * (high[i] - low[i]);
     }
   });
 }
@@ -41,8 +30,8 @@ void gather(const float *dy, float *dx, int64_t outer, int64_t in, int64_t out, 
   std::vector<std::vector<std::pair<int64_t, float>>> sources(in);
   for (int64_t i = 0; i < out; ++i) {
     const Weight w = weight(in, out, i);
-    sources[w.low].emplace_back(i, 1 - w.share);
-    if (w.share != 0) sources[w.high].emplace_back(i, w.share);
+    sources[w.low].emplace_back(i, w.low_share);
+    if (w.high_share != 0) sources[w.high].emplace_back(i, w.high_share);
   }
   parallel_ranges(outer * in, std::max<int64_t>(1, 8192 / inner), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
