@@ -15,7 +15,7 @@ from kidneyseg.benchmark.torch_weights import load_twin, require_twins, write_we
 from kidneyseg.benchmark.whole_case import segment_file
 from kidneyseg.cli import main
 from kidneyseg.errors import InputError
-from kidneyseg.recipe import parse_recipe
+from kidneyseg.recipe import parse_recipe, save_recipe
 from kidneyseg.volume.nifti import read_mask
 
 SHAPE, SPACING = (20, 48, 60), (3.0, 1.5, 1.5)
@@ -110,6 +110,17 @@ def test_other_models_have_columns_of_their_own(case, tmp_path):
     assert found["rows"][1]["dice"] == {"kidney": 1, "tumour": 1}
 
 
+def test_random_networks_are_timed_in_int8_too(case, tmp_path):
+    image, mask = case
+    save_recipe(tiny_recipe(), tmp_path / "tiny.yaml")
+    assert main(["benchmark", "predict", "-c", str(tmp_path / "tiny.yaml"), "--int8", "-i", str(image), "--regions",
+                 str(mask), "--peer", "none", "--repeats", "1", "--json", str(tmp_path / "speed.json"),
+                 "stages.fine.inference.batch_size=2"]) == 0
+    rows = json.loads((tmp_path / "speed.json").read_text())["rows"]
+    assert [row["engine"] for row in rows] == ["openvino", "int8"]
+    assert all("fine: network" in row["parts"] for row in rows)
+
+
 def test_ratios_are_those_of_the_first_engine():
     rows = [Row(name, seconds, 2 * seconds, 1.0, mib, {"read": {"seconds": seconds, "peak_mib": mib}}, {"kidney": 1.0})
             for name, seconds, mib in [("openvino", 3.0, 500.0), ("monai", 12.0, 2000.0)]]
@@ -137,6 +148,7 @@ def test_what_has_no_twin_is_refused(stage):
     (["-m", "no-such-model", "-i", "ct.nii.gz", "--repeats", "0"], "--repeats"),
     (["-m", "model", "-i", "no-such.nii.gz", "--peer", "none", "--runtime", "openvino"], "no-such.nii.gz"),
     (["-m", "model", "-i", "ct.nii.gz", "train.epochs=1"], "KEY=VALUE"),
+    (["-m", "model", "-i", "ct.nii.gz", "--int8"], "--int8 with -m"),
 ])
 def test_bad_input_is_said(options, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kidneyseg.child import environment
 from kidneyseg.errors import InputError
+from kidneyseg.export.package import RECIPE
 from kidneyseg.inference.model import checkpoint_path
 from kidneyseg.metrics.dice import dice
 from kidneyseg.recipe import Recipe, save_recipe
@@ -72,6 +73,23 @@ def random_model(recipe: Recipe, folder: Path) -> None:
         (folder / stage.name).mkdir()
         network = nets.build(stage.network, stage.classes, stage.channels, pretrained=False)
         save_weights(folder / stage.name / "best.ckpt", network, Progress())
+
+
+def random_package(recipe: Recipe, model: Path, folder: Path) -> None:
+    """The random ``model`` in int8, calibrated on noise: neither what it says means anything, nor its time depends on
+    it."""
+    from kidneyseg import device
+    from kidneyseg.export.graph import Form
+    from kidneyseg.export.metadata import write_metadata
+    from kidneyseg.export.onnx_file import export_onnx, noise
+    from kidneyseg.export.quantise import to_int8
+
+    device.use("CPU")
+    for stage in recipe.stages:
+        graph = export_onnx(stage, model, folder / f"{stage.name}.onnx", Form(stage.inference.batch_size))
+        graph, _ = to_int8(graph, noise(graph.input.shape, graph.input.dtype))
+        write_metadata(graph, recipe, stage, model)
+    save_recipe(recipe, folder / RECIPE)
 
 
 def make_graphs(recipe: Recipe, model: Path) -> None:

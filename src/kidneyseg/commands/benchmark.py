@@ -66,6 +66,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     model.add_argument("-c", "--recipe", metavar="RECIPE",
                        help="a recipe's networks with random weights instead; needs --regions")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of -c: recipe keys to change")
+    parser.add_argument("--int8", action="store_true", help="of -c: OpenVINO with the networks in int8, too")
     parser.add_argument("-i", "--input", type=Path, required=True, metavar="SCAN", help="one CT")
     parser.add_argument("--regions", type=Path, metavar="MASK",
                         help="later stages look at the regions of this true mask of the scan; the stages that would "
@@ -122,6 +123,9 @@ def _predict(args: argparse.Namespace) -> dict:
         if model is None:
             model = Path(folder) / "model"
             predict.random_model(recipe, model)
+            if args.int8:
+                others[Path(folder) / "int8"] = recipe
+                predict.random_package(recipe, model, Path(folder) / "int8")
         if "openvino" in args.runtime:
             predict.make_graphs(recipe, model)
         for path, of_path in others.items():
@@ -143,9 +147,10 @@ def _predict(args: argparse.Namespace) -> dict:
 
 def _recipe(args: argparse.Namespace) -> Recipe:
     if args.model is not None:
-        if args.overrides:
-            raise InputError("benchmark predict", expected="KEY=VALUE with -c alone", found=" ".join(args.overrides),
-                             remedy="Change the model's recipe.yaml, or leave them out")
+        if args.overrides or args.int8:
+            raise InputError("benchmark predict", expected="KEY=VALUE and --int8 with -c alone",
+                             found=" ".join(args.overrides) or "--int8 with -m",
+                             remedy="Change the model's recipe.yaml, or give a package of `kidneyseg export --int8`")
         return read_model_recipe(args.model[0])
     if args.regions is None:
         raise InputError("benchmark predict -c", expected="--regions MASK: random weights find no kidneys",
