@@ -76,20 +76,22 @@ def random_model(recipe: Recipe, folder: Path) -> None:
 
 
 def random_package(recipe: Recipe, model: Path, folder: Path) -> None:
-    """The random ``model`` in int8, calibrated on noise: neither what it says means anything, nor its time depends on
-    it."""
-    from kidneyseg import device
-    from kidneyseg.export.graph import Form
+    """The random ``model`` in int8, calibrated on noise: what it says means nothing, and its time does not depend on
+    that."""
+    from kidneyseg.export.graph import Graph, Port, input_shape
     from kidneyseg.export.metadata import write_metadata
-    from kidneyseg.export.onnx_file import export_onnx, noise
-    from kidneyseg.export.quantise import to_int8
+    from kidneyseg.export.onnx_cache import cached_onnx
+    from kidneyseg.export.onnx_file import INPUT, OUTPUT, noise
+    from kidneyseg.export.quantise import quantise_onnx
 
-    device.use("CPU")
-    for stage in recipe.stages:
-        graph = export_onnx(stage, model, folder / f"{stage.name}.onnx", Form(stage.inference.batch_size))
-        graph, _ = to_int8(graph, noise(graph.input.shape, graph.input.dtype))
-        write_metadata(graph, recipe, stage, model)
+    folder.mkdir()
     save_recipe(recipe, folder / RECIPE)
+    for stage in recipe.stages:
+        batch, *shape = input_shape(stage, stage.inference.batch_size)
+        graph = Graph(folder / f"{stage.name}.onnx", "ONNX", Port(INPUT, (batch, *shape)),
+                      Port(OUTPUT, (batch, stage.classes, *shape[1:])), "int8")
+        quantise_onnx(cached_onnx(stage, model), noise((batch, *shape), graph.input.dtype), graph.path)
+        write_metadata(graph, recipe, stage, model)
 
 
 def make_graphs(recipe: Recipe, model: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,11 +100,14 @@ def _calibrate(model: Path, scans: Sequence[Path]) -> dict[str, np.ndarray]:
 
 def _to_int8(graph: Graph, images: np.ndarray) -> Graph:
     """Round the exported ``graph`` where it lies, and say what that changes."""
-    from kidneyseg.export.quantise import to_int8
+    import onnx
 
-    graph, changed = to_int8(graph, images)
+    from kidneyseg.export.onnx_file import count_operators
+    from kidneyseg.export.quantise import quantise_onnx
+
+    changed = quantise_onnx(graph.path, images, graph.path)
     print(f"{graph.path.name}: in int8 {changed:.2%} of the voxels it was calibrated with have another class")
-    return graph
+    return replace(graph, precision="int8", operators=count_operators(onnx.load(graph.path)))
 
 
 def _summary(graph: Graph) -> str:

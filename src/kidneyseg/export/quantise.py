@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from kidneyseg.atomic import atomic
 from kidneyseg.errors import InputError
-from kidneyseg.export.graph import Graph
 from kidneyseg.inference.cascade import segment
 from kidneyseg.inference.model import Model, Runtime
 from kidneyseg.volume.nifti import Scan
@@ -23,8 +21,6 @@ try:
     import onnx
     import onnxruntime
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quant_pre_process, quantize_static
-
-    from kidneyseg.export.onnx_file import count_operators
 except ImportError as error:
     raise InputError("int8", expected="the packages onnx and onnxruntime", found=str(error),
                      remedy="pip install -e .[onnx]") from None
@@ -102,12 +98,6 @@ def quantise_onnx(graph: Path, images: np.ndarray, path: Path) -> float:
                         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                         op_types_to_quantize=QUANTISED, nodes_to_exclude=convolutions[-1:])
         return _changed(prepared, partial, Batches(port.name, images, size))
-
-
-def to_int8(graph: Graph, images: np.ndarray) -> tuple[Graph, float]:
-    """Round the exported ``graph`` where it lies; returns it as it is now, and what :func:`quantise_onnx` returns."""
-    changed = quantise_onnx(graph.path, images, graph.path)
-    return replace(graph, precision="int8", operators=count_operators(onnx.load(graph.path))), changed
 
 
 class Batches(CalibrationDataReader):
