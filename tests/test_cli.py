@@ -39,6 +39,17 @@ def test_help_imports_neither_mindspore_nor_matplotlib():
         assert out.stdout.splitlines()[-1] == "[]", f"{name} imports {out.stdout.splitlines()[-1]}"
 
 
+def test_without_mindspore_one_line_says_what_is_missing(monkeypatch, capsys):
+    from kidneyseg.commands import train
+
+    def without(args):
+        raise ModuleNotFoundError("No module named 'mindspore'", name="mindspore")
+
+    monkeypatch.setattr(train, "run", without)
+    assert main(["train", "-c", "mplab", "--work", "work", "--stage", "all"]) == 2
+    assert "expected the package mindspore" in capsys.readouterr().err
+
+
 def test_version_and_wrong_command(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--version"])

@@ -54,6 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"kidneyseg {args.command}: error: {error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        if error.name != "mindspore":
+            raise
+        print(f"kidneyseg {args.command}: error: expected the package mindspore, found none. Install it as the README "
+              "says, or give `predict` a package of `kidneyseg export --format onnx`", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"kidneyseg {args.command}: interrupted", file=sys.stderr)
         return 130

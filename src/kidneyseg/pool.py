@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from kidneyseg.cpu.threads import usable_cpus
 from kidneyseg.errors import InputError
 
 Item = TypeVar("Item")
@@ -22,8 +23,7 @@ Result = TypeVar("Result")
 
 def default_workers() -> int:
     """The CPUs this process may use, at most 8: a full-size CT takes about 2 GiB per worker."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, allowed)
+    return min(8, usable_cpus())
 
 
 def require_workers(workers: int) -> None:

@@ -164,7 +164,18 @@ def test_a_missing_peer_is_said(monkeypatch):
         predict.require_peer()
 
 
-def test_networks_is_what_the_bare_command_does(capsys):
-    for words in (["benchmark"], ["benchmark", "networks"]):
-        assert main([*words, "--repeats", "0"]) == 2
-        assert "--repeats" in capsys.readouterr().err
+def test_options_may_stand_before_the_action(case, tmp_path, capsys):
+    save_tiny_model(tmp_path / "model")
+    argv = ["predict", "-m", str(tmp_path / "model"), "-i", str(case[0]), "--peer", "none"]
+    assert main(["benchmark", "--repeats", "0", *argv]) == 2 and "--repeats" in capsys.readouterr().err
+    assert main(["benchmark", "--repeats", "1", "--json", str(tmp_path / "speed.json"), *argv]) == 0
+    assert json.loads((tmp_path / "speed.json").read_text())["rows"]
+
+
+def test_the_peer_needs_checkpoints(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(predict, "find_spec", lambda name: object())
+    save_tiny_model(tmp_path / "model")
+    package = str(tmp_path / "package")
+    assert main(["export", "-m", str(tmp_path / "model"), "--format", "onnx", "--batch", "2", "-o", package]) == 0
+    assert main(["benchmark", "predict", "-m", package, "-i", "ct.nii.gz"]) == 2
+    assert "best.ckpt" in capsys.readouterr().err

@@ -53,7 +53,7 @@ def test_bad_input_is_said(capsys):
 
 
 def test_a_failing_process_is_told():
-    with pytest.raises(benchmark.WorkerError, match="no-such-case"):
+    with pytest.raises(cpu.InputError, match="no-such-case"):
         benchmark.Worker("no-such-case", "train", "kidneyseg", "float32", small=True)
 
 

@@ -43,6 +43,14 @@ def test_without_a_compiler_the_network_stays_as_it_is(fresh_library, monkeypatc
     assert len(caught) == 1 and "no-compiler" in str(caught[0].message)
 
 
+def test_a_cache_that_nothing_runs_from_is_no_error(fresh_library, monkeypatch, tmp_path):
+    """Mounted noexec, for example: the loader says so with an OSError."""
+    (tmp_path / "kernels.so").write_text("not a library")
+    monkeypatch.setattr(build, "build", lambda: tmp_path / "kernels.so")
+    with pytest.warns(UserWarning, match="slower ones"):
+        assert not cpu.available()
+
+
 def test_compiler_errors_are_told(fresh_library, monkeypatch, tmp_path):
     compiler = tmp_path / "broken"
     compiler.write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo 1 && exit 0\necho disk full >&2\nexit 1\n")

@@ -38,6 +38,12 @@ def test_all_cores_unless_told_otherwise(monkeypatch):
     assert thread_count() == 3
 
 
+def test_systems_that_do_not_tell_a_process_its_cores(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert thread_count() == 7
+
+
 def test_ranks_share_the_cores(monkeypatch):
     monkeypatch.setenv("MS_WORKER_NUM", str(2 * CORES))
     assert thread_count() == 1

@@ -102,6 +102,8 @@ def test_auto_takes_openvino_on_a_cpu_that_has_it(model, monkeypatch):
     for drivers, questions in (("no-such*",), []), (("no-such*", "null"), ["auto"]):
         monkeypatch.setattr(backends, "DRIVERS", drivers)
         assert chosen("auto") == "OpenVINORuntime" and asked == questions
+    monkeypatch.setattr(backends, "find_spec", lambda name: None if name == "mindspore" else object())
+    assert backends._found() == "CPU" and asked == ["auto"]
     monkeypatch.setattr(backends, "find_spec", lambda name: None)
     assert chosen("CPU") == "MindSporeRuntime"
 

@@ -20,7 +20,7 @@ from kidneyseg.cpu import benchmark
 from kidneyseg.cpu.benchmark_cases import NETWORKS, OPERATORS
 from kidneyseg.errors import InputError
 from kidneyseg.inference.backends import BACKENDS
-from kidneyseg.inference.model import read_model_recipe
+from kidneyseg.inference.model import read_checkpoints_recipe, read_model_recipe
 from kidneyseg.recipe import Recipe
 from kidneyseg.volume.nifti import read_mask
 
@@ -36,10 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg benchmark predict -m model_zoo/mplab-small int8 -i case_00128/imaging.nii.gz
   kidneyseg benchmark predict -c mplab -i case/imaging.nii.gz --regions case/segmentation.nii.gz --json case.json"""
     _add_networks(parser)
-    actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    title = "one training step and one forward pass: the project's kernels, stock MindSpore and PyTorch (the default)"
-    networks = actions.add_parser("networks", help=title, description=title)
-    _add_networks(networks)
+    actions = parser.add_subparsers(dest="action", metavar="predict", title="instead of networks alone")
     title = "a whole case from NIfTI to mask, and the same networks under MONAI's sliding window in PyTorch"
     _add_predict(actions.add_parser("predict", help=title, description=f"{title}: seconds and peak memory per part."))
 
@@ -78,9 +75,11 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
                         help="of the runtimes, not of the peer (default: float32)")
     parser.add_argument("--peer", choices=PEERS, nargs="+", default=list(predict.LAYOUTS),
                         help="PyTorch and MONAI with which memory layout, or none (default: both layouts)")
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="runs of each, the fastest counts "
-                                                                            "(default: 3)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE as well")
+    # SUPPRESS: what stands before `predict` counts, too.
+    parser.add_argument("--repeats", type=int, default=argparse.SUPPRESS, metavar="N",
+                        help="runs of each, the fastest counts (default: 3)")
+    parser.add_argument("--json", type=Path, default=argparse.SUPPRESS, metavar="FILE",
+                        help="write the numbers to FILE as well")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -116,6 +115,8 @@ def _predict(args: argparse.Namespace) -> dict:
     if peers:
         predict.require_peer()
         require_twins(recipe)
+        if model is not None:
+            read_checkpoints_recipe(model)  # a package has no weights for the peer
     if args.regions:
         read_mask(args.regions)
     with TemporaryDirectory() as folder:

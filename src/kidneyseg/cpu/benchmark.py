@@ -15,14 +15,11 @@ from importlib import util
 
 from kidneyseg import cpu
 from kidneyseg.cpu.benchmark_cases import NETWORKS, OPERATORS
+from kidneyseg.errors import InputError
 
 IMPLEMENTATIONS = ("kidneyseg", "mindspore", "pytorch-plain", "pytorch-channels_last")
 PHASES = ("train", "forward")
 DTYPES = ("float32", "bfloat16")
-
-
-class WorkerError(RuntimeError):
-    """A process that measures has failed; the message ends with what it printed."""
 
 
 @dataclass
@@ -60,7 +57,9 @@ class Worker:
                 return json.loads(line)
         self.process.wait()
         self.log.seek(0)
-        raise WorkerError(f"{' '.join(self.name)}: exit status {self.process.returncode}\n{self.log.read()[-2000:]}")
+        raise InputError(f"benchmark, {' '.join(self.name)}", expected="a time",
+                         found=f"exit status {self.process.returncode}\n{self.log.read()[-2000:]}",
+                         remedy="Leave it out with --without, or give it more memory")
 
     def step(self) -> None:
         self.process.stdin.write("step\n")
@@ -95,7 +94,7 @@ def runnable() -> list[tuple[str, str]]:
 
 
 def measure(case: str, phase: str, wanted: list[tuple[str, str]], repeats: int, small: bool = False) -> list[Row]:
-    """Times one case in one phase, all implementations in turns. Raises WorkerError."""
+    """Times one case in one phase, all implementations in turns. Raises InputError where one fails."""
     workers: list[Worker] = []
     try:
         for implementation, dtype in wanted:

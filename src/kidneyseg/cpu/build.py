@@ -33,7 +33,7 @@ def library() -> Path | None:
         # Not left to C++: MindSpore sets OMP_NUM_THREADS=1 in the process's environment when it compiles a graph.
         ctypes.CDLL(str(path)).kidneyseg_set_threads(thread_count())
         return path
-    except BuildError as error:
+    except (BuildError, OSError) as error:  # OSError: compiled, but nothing may run from the cache
         warnings.warn(f"The fast CPU kernels cannot be built ({error}); MindSpore's own, slower ones are used.",
                       stacklevel=3)
         return None

@@ -13,4 +13,9 @@ def thread_count() -> int:
         text = os.environ.get(name, "")
         if text.isdigit() and int(text) > 0:
             return int(text)
-    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("MS_WORKER_NUM", 1)))
+    return max(1, usable_cpus() // int(os.environ.get("MS_WORKER_NUM", 1)))
+
+
+def usable_cpus() -> int:
+    """The CPUs this process may run on; only Linux tells, elsewhere all of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -113,7 +113,7 @@ def _choose(device: str, packages: Sequence[str]) -> str:
 
 def _found() -> str:
     """What ``device`` auto means here; MindSpore is asked only where the driver of an accelerator is loaded."""
-    if not any(next(Path("/dev").glob(name), None) for name in DRIVERS):
+    if not find_spec("mindspore") or not any(next(Path("/dev").glob(name), None) for name in DRIVERS):
         return "CPU"
     from kidneyseg import device as devices
 

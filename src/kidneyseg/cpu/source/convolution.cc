@@ -45,9 +45,7 @@ struct Problem {
   }
 };
 
-struct Prepared {
-  std::unique_ptr<Call> call;  // none where oneDNN has no fast code and we do
-};
+using Prepared = std::unique_ptr<Call>;  // none where oneDNN has no fast code and we do
 
 dnnl_primitive_attr *make_attributes(int math_mode) {
   dnnl_primitive_attr *made = nullptr;
@@ -124,7 +122,7 @@ KERNEL(ConvolutionForward) {
   const Problem problem(args.shape(0), args.shape(1), args.shape(last), args.integers(last - 1));
   std::vector<void *> data = {args.floats(0), args.floats(1), args.floats(last)};
   if (bias) data.push_back(args.floats(2));
-  prepared(problem, kForward, bias).call->run(data);
+  prepared(problem, kForward, bias)->run(data);
 }
 
 // y, weights, [bias,] [marker,] geometry -> x: the gradient of a convolution's input, or a transposed convolution. The
@@ -132,7 +130,7 @@ KERNEL(ConvolutionForward) {
 KERNEL(ConvolutionData) {
   const int last = args.count() - 1;
   const Problem problem(args.shape(last), args.shape(1), args.shape(0), args.integers(last - 1));
-  prepared(problem, kData, false).call->run({args.floats(0), args.floats(1), args.floats(last)});
+  prepared(problem, kData, false)->run({args.floats(0), args.floats(1), args.floats(last)});
   if (args.count() == 5 && args.shape(2).size() == 1) {
     const float *bias = args.floats(2);
     const Volume x = args.volume(last);
@@ -149,8 +147,8 @@ KERNEL(ConvolutionData) {
 KERNEL(ConvolutionWeights) {
   const Problem problem(args.shape(0), args.shape(4), args.shape(1), args.integers(3));
   const Prepared &ready = prepared(problem, kWeights, false);
-  if (ready.call) {
-    ready.call->run({args.floats(0), args.floats(1), args.floats(4)});
+  if (ready) {
+    ready->run({args.floats(0), args.floats(1), args.floats(4)});
   } else {
     weights_gradient(args.floats(0), Volume(problem.x), args.floats(1), Volume(problem.y), problem.weights,
                      problem.strides, problem.dilations, problem.padding, args.floats(4));
