@@ -44,6 +44,22 @@ def test_overrides_address_stages_by_name_or_index():
     assert (recipe.stage("fine").train.epochs, recipe.stage("coarse").network.width, recipe.name) == (2, 8, "mine")
 
 
+def test_an_override_of_a_list_sets_the_item_at_that_index():
+    coarse = load_recipe(MPLAB, ["stages.coarse.sampling.patch.2=192"]).stage("coarse")
+    assert coarse.sampling.patch == (80, 160, 192)
+
+
+@pytest.mark.parametrize("config, stage, change", [
+    ("unet_resnet34", "kidney", "train.epochs=2"),  # *train
+    ("resunet25d", "coarse", "train.schedule.peak=1.0e-2"),  # <<: *train
+    ("resunet25d", "kidney", "train.augment.elastic.sigma.0=1"),
+])
+def test_an_override_changes_only_its_stage_where_yaml_shares(config, stage, change):
+    path = MPLAB.with_stem(config)
+    before, after = load_recipe(path), load_recipe(path, [f"stages.{stage}.{change}"])
+    assert [a.name for b, a in zip(before.stages, after.stages) if a != b] == [stage]
+
+
 @pytest.mark.parametrize(
     "override, words",
     [
@@ -54,7 +70,7 @@ def test_overrides_address_stages_by_name_or_index():
         ("stages.corse.train.epochs=3", ["corse", "'coarse'"]),
         ("stages.coarse.train.augment.flipp=1", ["flipp", "'flip'"]),
         ("components.0.labelz=1", ["labelz", "'labels'"]),
-        ("stages.coarse.train.epochs=0", ["epochs", "greater than or equal to 1"]),
+        ("stages.coarse.train.epochs=0", ["epochs", "greater than or equal to 1", "src/kidneyseg/recipe/"]),
         ("stages.coarse.network.depth=x", ["depth", "integer", "'x'"]),
         ("stages.coarse.intensity.clip=[3,1]", ["clip", "low < high"]),
         ("stages.coarse.sampling.stride=[99,1,1]", ["stride <= patch"]),
@@ -83,6 +99,13 @@ def test_overrides_address_stages_by_name_or_index():
         ("stages.fine.train.sampler.labels={3: 2, 7: 2}", ["sampler.labels", "[7]"]),
         ("result=[kidney]", ["result", "coarse, fine"]),
         ("stages.fine.targets=[[1],[7]]", ["[7]", "labels"]),
+        ("stages.fine.targets=[]", ["targets []", "at least one target"]),
+        ("stages.coarse.targets=[[]]", ["targets [[]]", "at least one label"]),
+        ("stages.fine.targets=[[1],[0]]", ["stages.1.targets.1.0", "greater than or equal to 1, found 0"]),
+        ("labels.kidney=0", ["labels.kidney", "greater than or equal to 1, found 0"]),
+        ("labels.tumour=256", ["labels.tumour", "less than or equal to 255, found 256"]),
+        ("stages.fine.sampling=", ["stages.1.sampling", "expected a mapping of keys, found None"]),
+        ("stages.fine.sampling=64", ["stages.1.sampling", "expected a mapping of keys, found 64"]),
         ("stages.fine.loss.regions=[[3]]", ["[3]", "classes 1-2"]),
         ("stages.coarse.sampling.patch=[84,160,160]", ["[84, 160, 160]", "multiples of 8"]),
         ("stages.coarse.inference.patch=[80,160,100]", ["[80, 160, 100]", "multiples of 8"]),
@@ -117,7 +140,8 @@ def test_every_sampling_says_what_the_network_sees(sampling, window, channels):
 
 
 @pytest.mark.parametrize("text, words", [
-    (None, ["No such file"]), ("a: [", ["valid YAML"]), ("- 1", ["mapping"]), ("{}", ["name"]),
+    (None, ["No such file"]), ("a: [", ["valid YAML"]), ("&a [*a]", ["valid YAML", "recursion"]),
+    ("- 1", ["mapping"]), ("{}", ["name"]),
 ])
 def test_bad_files_are_refused(tmp_path, text, words):
     path = tmp_path / "r.yaml"

@@ -24,13 +24,13 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = Path(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = _unshared(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise InputError(
             path, expected="a recipe (YAML)", found=error.strerror or str(error),
             remedy="Give a file such as configs/mplab.yaml",
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(path, expected="valid YAML", found=" ".join(str(error).split()),
                          remedy="Correct that line") from None
     if not isinstance(data, dict):
@@ -57,6 +57,13 @@ def save_recipe(recipe: Recipe, path: str | Path) -> None:
     write_text(path, yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=110))
 
 
+def _unshared(node: Any) -> Any:
+    """``node`` with its own dicts and lists throughout: YAML's anchors share theirs, so setting one would set all."""
+    if isinstance(node, dict):
+        return {key: _unshared(value) for key, value in node.items()}
+    return [_unshared(item) for item in node] if isinstance(node, list) else node
+
+
 def _override(data: dict, text: str) -> None:
     """Set one dotted key; a list's items (the stages) are addressed by their ``name`` or index."""
     key, equals, value = text.partition("=")
@@ -73,14 +80,14 @@ def _override(data: dict, text: str) -> None:
     parts = key.split(".")
     for part in parts[:-1]:
         if isinstance(node, list):
-            node = _item(node, part, text)
+            node = node[_index(node, part, text)]
         elif isinstance(node, dict):
             node = node.setdefault(part, {})
         else:
             raise InputError(f"override {text!r}", expected="a recipe key", found=f"{part!r} below a plain value",
                              remedy="Check the key's path in the recipe")
     if isinstance(node, list):
-        node[node.index(_item(node, parts[-1], text))] = parsed
+        node[_index(node, parts[-1], text)] = parsed
     elif isinstance(node, dict):
         node[parts[-1]] = parsed
     else:
@@ -88,12 +95,13 @@ def _override(data: dict, text: str) -> None:
                          remedy="Check the key's path in the recipe")
 
 
-def _item(items: list, part: str, text: str) -> Any:
+def _index(items: list, part: str, text: str) -> int:
+    """Where in ``items`` is what ``part`` of the override ``text`` means, a name or an index."""
     names = [item.get("name") if isinstance(item, dict) else None for item in items]
     if part in names:
-        return items[names.index(part)]
+        return names.index(part)
     if part.isdigit() and int(part) < len(items):
-        return items[int(part)]
+        return int(part)
     known = [n for n in names if n]
     raise InputError(
         f"override {text!r}", expected=f"one of {', '.join(known) or f'0-{len(items) - 1}'}", found=repr(part),
@@ -116,9 +124,10 @@ def _explain(error: ValidationError, subject: str | Path) -> InputError:
     if first["type"] == "value_error":
         expected, found = "settings that fit together", message
     else:
+        message = "a mapping of keys" if first["type"] == "model_type" else message  # pydantic names its class
         expected, found = message, "nothing" if first["type"] == "missing" else repr(first["input"])[:80]
     return InputError(f"{subject}: {where}", expected=expected, found=found,
-                      remedy="Correct the value; configs/mplab.yaml shows every key")
+                      remedy="Correct the value; src/kidneyseg/recipe/ says what each key means")
 
 
 def _valid_keys(location: tuple) -> list[str]:

@@ -141,8 +141,8 @@ class Slices(Model):
 
 
 def _kind(value: Any) -> str:
-    """Each kind of sampling has a key that no other has; what has none of them is meant as volumes."""
-    keys = value if isinstance(value, dict) else type(value).model_fields
+    """Each kind of sampling has a key that no other has; what has none of them, or no keys, is meant as volumes."""
+    keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", ())
     return next((name for key, name in (("shape", "Whole"), ("slices", "Slabs"), ("size", "Slices")) if key in keys),
                 "Volumes")
 

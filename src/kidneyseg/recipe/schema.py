@@ -16,6 +16,9 @@ from kidneyseg.recipe.geometry import Region, Sampling, Slices, Volumes, Whole
 from kidneyseg.recipe.model import Model, Size3
 from kidneyseg.recipe.training import Axes, Loss, Train
 
+Label = Annotated[int, Field(ge=1, le=255)]
+"""A label of masks, which are uint8; 0 is the background."""
+
 
 class Intensity(Model):
     """HU clipped to ``clip`` and mapped linearly to uint8 0-255; networks see ``(uint8 - mean) / std``.
@@ -105,7 +108,7 @@ class Stage(Model):
     region: Region = Region()
     intensity: Intensity = Intensity()
     sampling: Sampling
-    targets: tuple[tuple[int, ...], ...]
+    targets: tuple[tuple[Label, ...], ...]
     network: Network
     loss: Loss
     train: Train = Train()
@@ -114,6 +117,9 @@ class Stage(Model):
 
     @model_validator(mode="after")
     def _fitting(self) -> Stage:
+        if not self.targets or not all(self.targets):
+            raise ValueError(f"targets {[list(labels) for labels in self.targets]} must hold at least one target, "
+                             "and each of them at least one label")
         for region in self.loss.regions or ():
             if not region or min(region) < 1 or max(region) >= self.classes:
                 raise ValueError(f"loss.regions {list(region)} must name classes 1-{self.classes - 1}, one per target")
@@ -187,8 +193,8 @@ class Recipe(Model):
 
     name: str
     description: str = ""
-    labels: dict[str, int] = {"kidney": 1, "tumour": 2}
-    merge: dict[Annotated[int, Field(ge=1, le=255)], int] = {}
+    labels: dict[str, Label] = {"kidney": 1, "tumour": 2}
+    merge: dict[Label, int] = {}
     stages: tuple[Stage, ...]
     result: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
