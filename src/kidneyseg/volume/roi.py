@@ -75,7 +75,7 @@ def _inside(outer: Box, inner: Box) -> Box:
 
 
 def _pieces(occupied: np.ndarray, gap: int) -> list[slice]:
-    """Runs of the coordinates where ``occupied``, (n,) bool, holds, merged across holes of at most ``gap``."""
+    """Runs of the coordinates where ``occupied``, (n,) bool, holds, merged across holes of fewer than ``gap``."""
     coordinates = np.flatnonzero(occupied)
     if not coordinates.size:
         return []
