@@ -8,11 +8,13 @@ import pytest
 
 from kidneyseg.cli import main
 from kidneyseg.data.batches import Batches
+from kidneyseg.data.folds import make_splits, split_names
 from kidneyseg.data.phantom import write_cohort
 from kidneyseg.recipe import load_recipe
 
 SMALL = ["stages.coarse.sampling.patch=[32,64,64]", "stages.coarse.sampling.stride=[32,64,64]",
          "stages.fine.sampling.size=[64,64]"]
+NAMES = [f"case_{n:05d}" for n in range(4)]
 
 
 def run(data: Path, work: Path, *options: str) -> int:
@@ -37,7 +39,7 @@ def work(data, tmp_path_factory) -> Path:
 def test_everything_training_needs_is_there(work):
     recipe = load_recipe(work / "recipe.yaml")
     splits = json.loads((work / "splits.json").read_text())
-    assert sorted(name for fold in splits["folds"] for name in fold["val"]) == [f"case_{n:05d}" for n in range(4)]
+    assert sorted(name for fold in splits["folds"] for name in fold["val"]) == NAMES
     for stage, shape in zip(recipe.stages, ((32, 64, 64), (64, 64))):
         for train, names in splits["folds"][0].items():
             batches = Batches(work, stage, names, train=train == "train", seed=0, batch_size=2)
@@ -63,3 +65,36 @@ def test_other_folds_are_made_unless_models_were_trained_on_the_old(data, work, 
     assert run(data, own, "--folds", "2") == 2
     assert "used by fold0" in capsys.readouterr().err
     assert run(data, own) == 0
+
+
+@pytest.fixture
+def written(work, tmp_path):
+    """written(folds, ...) -> a prepared folder with that splits.json."""
+    def write(folds: list, **more) -> Path:
+        shutil.copytree(work, tmp_path / "work")
+        (tmp_path / "work" / "splits.json").write_text(json.dumps({"folds": folds, **more}))
+        return tmp_path / "work"
+    return write
+
+
+def test_folds_written_by_hand_are_not_replaced_unasked(data, written, capsys):
+    own = written([{"train": NAMES[:3], "val": NAMES[3:]}])
+    before = (own / "splits.json").read_bytes()
+    assert run(data, own) == 0
+    assert (own / "splits.json").read_bytes() == before
+    (own / "splits.json").write_text(json.dumps({"folds": [{"train": NAMES[:2], "val": NAMES[2:3]}]}))
+    assert run(data, own) == 2
+    error = capsys.readouterr().err
+    assert "written by hand" in error and NAMES[3] in error and "--folds" in error
+    assert run(data, own, "--folds", "2") == 0
+    assert "dealt anew" in capsys.readouterr().out
+    splits = json.loads((own / "splits.json").read_text())
+    assert len(splits["folds"]) == 2 and splits["seed"] == 2022 and split_names(splits) == NAMES
+
+
+def test_new_cases_are_dealt_as_the_others_were(data, written, capsys):
+    own = written(**make_splits(dict.fromkeys(NAMES[:3], 1.0), 3, seed=7))
+    assert run(data, own) == 0
+    splits = json.loads((own / "splits.json").read_text())
+    assert len(splits["folds"]) == 3 and splits["seed"] == 7 and split_names(splits) == NAMES
+    assert "3 of 4 cases with seed 7" in capsys.readouterr().out

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kidneyseg.data.cohort import Case
-from kidneyseg.data.folds import load_splits, make_splits, save_splits, tumour_volumes
+from kidneyseg.data.folds import is_dealt, load_splits, make_splits, save_splits, split_names, tumour_volumes
 from kidneyseg.errors import InputError
 
 VOLUMES = {f"case_{n:05d}": float(v) for n, v in enumerate(np.random.default_rng(0).lognormal(3, 1.5, 53))}
@@ -51,6 +51,13 @@ def test_saved_and_loaded(tmp_path):
     assert [p.name for p in (tmp_path / "work").iterdir()] == ["splits.json"]
 
 
+def test_dealt_folds_are_told_from_those_written_by_hand():
+    splits = make_splits(VOLUMES, 3)
+    one = splits | {"folds": splits["folds"][:1]}
+    assert split_names(splits) == split_names(one) == sorted(VOLUMES)
+    assert is_dealt(splits) and not is_dealt({"folds": splits["folds"]}) and not is_dealt(one)
+
+
 @pytest.mark.parametrize(
     "text, words",
     [
@@ -59,6 +66,7 @@ def test_saved_and_loaded(tmp_path):
         ("[]", "no list of folds"),
         ('{"folds": [{"train": ["a"]}]}', "fold 0 without"),
         (json.dumps({"folds": [{"train": ["a", "b"], "val": ["b"]}]}), "b in train and val of fold 0"),
+        (json.dumps({"seed": "x", "folds": [{"train": ["a"], "val": ["b"]}]}), "seed 'x'"),
     ],
 )
 def test_broken_files(tmp_path, text, words):

@@ -1,7 +1,7 @@
 """Volumes -> MindRecord: the training samples of every stage of a recipe, and the folds.
 
 Writes WORK/recipe.yaml, WORK/splits.json and WORK/prepared/<case>/. Cases that are done are skipped, so a run that was
-interrupted, or whose data has grown, is completed by the same command.
+interrupted, or whose data has grown, is completed by the same command. A splits.json written by hand stays as it is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from kidneyseg.atomic import require_folder
 from kidneyseg.commands.common import add_recipe, count_from_0, recipe_from
 from kidneyseg.data.cohort import Case, find_cases, require_labels
-from kidneyseg.data.folds import load_splits, make_splits, save_splits, tumour_volumes
+from kidneyseg.data.folds import is_dealt, load_splits, make_splits, save_splits, split_names, tumour_volumes
 from kidneyseg.data.prepare import Summary, check_names, prepare
 from kidneyseg.errors import InputError
 from kidneyseg.pool import default_workers
@@ -43,42 +43,52 @@ def run(args: argparse.Namespace) -> int:
     cases = require_labels(find_cases(args.data), args.data)
     check_names(cases)
     require_folder(args.work)
-    keep = _keep_splits(cases, args)
-    number = FOLDS if args.folds is None else args.folds
-    seed = SEED if args.seed is None else args.seed
+    path = args.work / "splits.json"
+    before = load_splits(path) if path.exists() else {}
+    keep = bool(before) and _stays(before, cases, args)
+    number = _first_given(args.folds, len(before["folds"]) if before else None, FOLDS)
+    seed = _first_given(args.seed, before.get("seed"), SEED)
     if not keep:  # a wrong number of folds is said now, not after hours of work
         make_splits({case.name: 0.0 for case in cases}, number, seed)
     summary = prepare(recipe, cases, args.work, workers=args.workers)
     if not keep:
         volumes = tumour_volumes(cases, recipe.merge, workers=args.workers)
-        save_splits(make_splits(volumes, number, seed), args.work / "splits.json")
+        save_splits(make_splits(volumes, number, seed), path)
     save_recipe(recipe, args.work / "recipe.yaml")
     print(_told(summary, args.work))
+    if before and not keep:
+        print(f"folds: dealt anew, {number} of {len(cases)} cases with seed {seed}")
     return 0
 
 
-def _keep_splits(cases: list[Case], args: argparse.Namespace) -> bool:
-    """Whether splits.json stays: it holds these cases, and nothing else is asked for.
+def _stays(splits: dict, cases: list[Case], args: argparse.Namespace) -> bool:
+    """Whether splits.json stays: it names these cases, and nothing else is asked for.
 
     Raises:
-        InputError: it says something else, and models have been trained on it.
+        InputError: it should not, but models have been trained on it, or it was written by hand and neither --folds
+            nor --seed asks for others.
     """
-    path = args.work / "splits.json"
-    if not path.exists():
-        return False
-    splits = load_splits(path)
-    same = (
-        sorted(name for fold in splits["folds"] for name in fold["val"]) == sorted(case.name for case in cases)
-        and args.folds in (None, len(splits["folds"])) and args.seed in (None, splits["seed"])
-    )
+    path, others = args.work / "splits.json", sorted(set(split_names(splits)) ^ {case.name for case in cases})
+    if not others and args.folds in (None, len(splits["folds"])) and args.seed in (None, splits.get("seed")):
+        return True
     trained = sorted(folder.name for folder in args.work.glob("fold[0-9]*"))
-    if not same and trained:
+    if trained:
         raise InputError(
             path, expected="the cases of --data, and the --folds and --seed given",
             found=f"other folds, used by {', '.join(trained)}",
             remedy="Give another --work; models trained on the old folds cannot be scored on new ones",
         )
-    return same
+    if args.folds is None and args.seed is None and not is_dealt(splits):
+        raise InputError(
+            path, expected="folds of the cases of --data",
+            found=f"folds written by hand, of others (they differ in {', '.join(others[:5])})",
+            remedy="Correct the file, or give --folds and --seed to have it replaced",
+        )
+    return False
+
+
+def _first_given(*numbers: int | None) -> int:
+    return next(number for number in numbers if number is not None)
 
 
 def _told(summary: Summary, work: Path) -> str:

@@ -72,7 +72,7 @@ def save_splits(splits: dict, path: str | Path) -> None:
 
 
 def load_splits(path: str | Path) -> dict:
-    """Read :func:`make_splits`' result, or one written by hand.
+    """Read :func:`make_splits`' result, or one written by hand, which may lack the seed.
 
     Raises:
         InputError: no such file, not JSON of that form, or a case in both parts of a fold.
@@ -100,6 +100,19 @@ def load_splits(path: str | Path) -> dict:
             remedy="Make it again with `kidneyseg cohort split`",
         )
     return splits
+
+
+def split_names(splits: Mapping) -> list[str]:
+    """All cases that ``splits`` trains on or holds out, sorted."""
+    return sorted({name for fold in splits["folds"] for part in ("train", "val") for name in fold[part]})
+
+
+def is_dealt(splits: Mapping) -> bool:
+    """Whether ``splits`` has the form that :func:`make_splits` gives; one written by hand need not."""
+    names = split_names(splits)
+    held_out = sorted(name for fold in splits["folds"] for name in fold["val"])
+    return (splits.get("seed") is not None and held_out == names
+            and all(sorted(fold["train"] + fold["val"]) == names for fold in splits["folds"]))
 
 
 def fold_cases(work: str | Path, fold: int) -> dict[str, list[str]]:
@@ -131,6 +144,9 @@ def _fault(splits: object) -> str | None:
         both = sorted(set(parts[0]) & set(parts[1]))
         if both:
             return f"{both[0]} in train and val of fold {number}"
+    seed = splits.get("seed")
+    if seed is not None and not (isinstance(seed, int) and seed >= 0):
+        return f"seed {seed!r}"
     return None
 
 
