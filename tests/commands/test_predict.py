@@ -11,6 +11,7 @@ from cascade_doubles import dice, make_hu, make_labels, make_model, make_recipe,
 from tiny_model import save_tiny_model, tiny_recipe
 
 from kidneyseg import cli
+from kidneyseg.commands.predict import find_scans
 from kidneyseg.inference.model import Model
 
 SHAPE, SPACING = (20, 48, 60), (3.0, 1.5, 1.5)
@@ -118,6 +119,25 @@ def test_names_of_every_layout(doubled, model, tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
     assert cli.main(["predict", "-m", model, "-i", str(tmp_path / "kits"), "-o", str(tmp_path / "folder")]) == 0
     assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["case_00001.nii.gz", "case_00002.nii.gz"]
+
+
+@pytest.mark.parametrize("files, names", [
+    (["scan_0000", "scan_0001"], ["scan_0000", "scan_0001"]),
+    (["a_0000", "b_0000"], ["a", "b"]),
+    (["a_0000", "a_0000_seg"], ["a_0000"]),
+    (["case_0000/imaging"], ["case_0000"]),
+    (["imagesTr/a_0000_0000", "imagesTr/b_0000"], ["a_0000", "b"]),
+    (["images/a_0000", "labels/a_0000"], ["a_0000"]),
+])
+def test_0000_is_nnunets_only_where_all_scans_end_in_it(tmp_path, files, names):
+    """Names, with which `eval --truth` finds the mask again."""
+    for file in files:
+        (tmp_path / f"{file}.nii.gz").parent.mkdir(exist_ok=True)
+        (tmp_path / f"{file}.nii.gz").touch()
+    scans = find_scans([tmp_path])
+    assert [case.name for case in scans] == names
+    if "images/a_0000" not in files:  # alone, nothing beside it says so
+        assert find_scans([case.image for case in scans]) == scans
 
 
 def test_a_bad_scan_does_not_stop_the_others(doubled, model, tmp_path, capsys):

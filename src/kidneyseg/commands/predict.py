@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from kidneyseg.inference.cascade import Result
     from kidneyseg.inference.ensemble import Ensemble, EnsembleResult
 
+CHANNEL = "_0000"  # with which nnU-Net ends the names of scans
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """examples:
@@ -114,7 +116,8 @@ def run(args: argparse.Namespace) -> int:
 def find_scans(inputs: Sequence[Path]) -> list[Case]:
     """The scans that files and folders name, in their order.
 
-    A file ``case_00000/imaging.nii.gz`` is called after its folder; nnU-Net's ``_0000`` is not part of a name.
+    A file ``case_00000/imaging.nii.gz`` is called after its folder. ``_0000`` is not part of a name where all in the
+    folder end in it, as nnU-Net's do, and masks do not.
 
     Raises:
         InputError: a folder without scans, or two scans of one name.
@@ -132,12 +135,16 @@ def find_scans(inputs: Sequence[Path]) -> list[Case]:
 
 def _scans_of(path: Path) -> list[Case]:
     if not path.is_dir():
-        name = (stem(path) or path.name).removesuffix("_0000")
+        name = stem(path) or path.name
+        if all(other.endswith(CHANNEL) for file in path.parent.glob("*") if (other := stem(file))):
+            name = name.removesuffix(CHANNEL)
         return [Case(path.resolve().parent.name if name == "imaging" else name, path, None)]
     own = [file for file in sorted(path.iterdir()) if stem(file) == "imaging"]  # the folder of one KiTS case
     if own:
         return [Case(path.resolve().name, own[0], None)]
-    return [Case(case.name.removesuffix("_0000"), case.image, None) for case in find_cases(path)]
+    cases = find_cases(path)
+    numbered = all(case.label is None and stem(case.image).endswith(CHANNEL) for case in cases)
+    return [Case(stem(case.image).removesuffix(CHANNEL) if numbered else case.name, case.image, None) for case in cases]
 
 
 def _check_out(out: Path, scans: Sequence[Case]) -> None:
