@@ -3,15 +3,17 @@
 import json
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 from cascade_doubles import ByIntensity, make_hu, make_labels, make_model, make_recipe, save_scan
-from tiny_model import save_tiny_model
+from tiny_model import save_tiny_model, tiny_recipe
 
 from kidneyseg import cli
 from kidneyseg.data.prepared import PreparedCase, case_folder
 from kidneyseg.inference.model import Model
+from kidneyseg.recipe import save_recipe
 
 SHAPE, SPACING = (20, 48, 60), (3.0, 1.5, 1.5)
 NAMES = [f"case_{n:05d}" for n in range(4)]
@@ -79,6 +81,36 @@ def test_overrides_reach_the_model(work, monkeypatch):
     assert (how, other) == (["mindspore", "auto"], ["openvino", "bfloat16"])
 
 
+def test_another_model_is_scored_beside_the_folds_own(work, doubled):
+    precious = [work / "fold0" / name for name in ("scores.json", "scores_oracle.json", "predictions")]
+    precious[2].mkdir(parents=True)
+    for file in precious[:2]:
+        file.write_text("precious")
+    assert cli.main(["eval", "--work", str(work), "-m", str(work.parent / "other"), "--no-oracle"]) == 0
+    assert all(file.read_text() == "precious" for file in precious[:2]) and not any(precious[2].iterdir())
+    assert len(json.loads((work / "fold0" / "model" / "scores.json").read_text())["cases"]) == 2
+    assert (work / "fold0" / "model" / "predictions" / f"{NAMES[0]}.nii.gz").exists()
+
+
+def test_overrides_of_a_packages_recipe(work, monkeypatch, capsys):
+    package, seen = work.parent / "model.zip", []
+    save_recipe(tiny_recipe(), work.parent / "recipe.yaml")
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.write(work.parent / "recipe.yaml", "recipe.yaml")
+
+    def load(cls, folder, device, recipe, *how):
+        seen.append(recipe)
+        return make_model(make_recipe())
+
+    monkeypatch.setattr(Model, "load", classmethod(load))
+    evaluate, change = ["eval", "--work", str(work), "--no-oracle"], "stages.coarse.inference.overlap=0.75"
+    assert cli.main([*evaluate, "-m", str(package), change]) == 0
+    assert cli.main([*evaluate, change, "-m", str(package)]) == 0
+    assert [recipe.stage("coarse").inference.overlap for recipe in seen] == [0.75, 0.75]
+    assert cli.main([*evaluate, "-m", str(work / "none.zip"), change]) == 2
+    assert "none.zip: expected" in capsys.readouterr().err
+
+
 def test_all_folds_and_a_cohort_that_moved(work, doubled, capsys):
     moved = work.parent / "moved"
     (work.parent / "data").rename(moved)
@@ -110,9 +142,9 @@ def test_oracle_rois_rescue_a_blind_coarse_stage(work, monkeypatch, capsys):
     assert mean["scores"]["kidney"] == 0 and mean["scores"]["tumour"] == 0
     assert mean["scores_oracle"]["kidney"] > 0.95 and mean["scores_oracle"]["tumour"] > 0.9
     with pytest.warns(UserWarning):
-        (work / "fold0" / "scores_oracle.json").unlink()
         assert cli.main(["eval", "--work", str(work), "--no-oracle"]) == 0
-    assert not (work / "fold0" / "scores_oracle.json").exists()
+    left = sorted(path.name for path in (work / "fold0").glob("scores*"))
+    assert left == ["scores.csv", "scores.json", "scores.md"]  # none of an oracle of other masks
 
 
 def test_anybodys_masks_without_mindspore(tmp_path):

@@ -2,18 +2,21 @@
 
 With --work: predicts the fold's validation cases from raw CT with the whole cascade and scores them; then once more
 with ROIs from the true masks (oracle), which judges the last stage alone. Writes WORK/fold<K>/predictions/ and
-WORK/fold<K>/scores.{json,csv,md} (oracle: scores_oracle). Several models are scored as one ensemble, whose results go
-to WORK/fold<K>/ensemble/. With --pred and --truth: scores masks, whoever made them.
+WORK/fold<K>/scores.{json,csv,md} (oracle: scores_oracle). Results of another model (-m) go to WORK/fold<K>/model/,
+those of several, scored as one ensemble, to WORK/fold<K>/ensemble/. With --pred and --truth: scores masks, whoever made
+them.
 """
 
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 from kidneyseg.atomic import require_writable
 from kidneyseg.commands.common import add_device, add_runtime, count_from_0, recipe_from
 from kidneyseg.errors import InputError
+from kidneyseg.export.package import RECIPE, is_package, opened
 from kidneyseg.metrics.evaluate import score_folder
 from kidneyseg.metrics.fold import FoldScores, score_fold
 from kidneyseg.recipe import Recipe, load_recipe
@@ -34,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                               "trained with)")
     trained.add_argument("overrides", nargs="*", metavar="KEY=VALUE",
                          help="recipe keys to change, for example stages.coarse.inference.overlap=0.25")
-    trained.add_argument("-m", "--model", type=Path, nargs="+", metavar="FOLDER",
-                         help="model folder, or several to score as an ensemble (default: WORK/fold<K>)")
+    trained.add_argument("-m", "--model", type=Path, nargs="+", metavar="MODEL",
+                         help="model folder or exported package, or several to score as an ensemble (default: "
+                              "WORK/fold<K>)")
     trained.add_argument("--data", type=Path, metavar="DIR", help="cohort, if it has moved since it was prepared")
     trained.add_argument("--no-oracle", action="store_true", help="leave out the scores with ROIs from the true masks")
     add_device(parser)
@@ -76,6 +80,7 @@ def _score_folds(args: argparse.Namespace) -> FoldScores:
     from kidneyseg.data.folds import fold_cases, load_splits
     from kidneyseg.data.prepared import locate_cases
 
+    _take_overrides(args)
     made = load_splits(args.work / "splits.json")["folds"]
     folds = list(range(len(made))) if args.fold == "all" else [args.fold]
     if args.model and len(folds) > 1:
@@ -101,7 +106,8 @@ def _score_fold(args: argparse.Namespace, fold: int, cases: list) -> FoldScores:
     sources = args.model or [folder]
     model = load_models(sources, args.device, {source: _recipe(args, source) for source in sources}, args.runtime,
                         args.precision)
-    folder = folder / "ensemble" if len(sources) > 1 else folder
+    if args.model:  # the fold's own results stay
+        folder /= "model" if len(sources) == 1 else "ensemble"
     result = evaluate_cases(model, cases, folder / "predictions", oracle=not args.no_oracle)
     provenance.record(folder, "eval", {
         "model": " + ".join(map(str, sources)), "runtime": args.runtime,
@@ -109,11 +115,20 @@ def _score_fold(args: argparse.Namespace, fold: int, cases: list) -> FoldScores:
         "seconds": result.seconds})
     mean = sum(result.seconds.values()) / len(result.seconds)
     print(f"\nFold {fold}: whole cascade on raw CT, {mean:.1f} s per case\n{format_table(result.scores)}", end="")
+    for old in folder.glob("scores_oracle.*"):  # of other masks than the scores that are written now
+        old.unlink()
     _write(result.scores, folder / "scores")
     if result.oracle:
         print(f"\nFold {fold}: oracle, ROIs cut from the true masks\n{format_table(result.oracle)}", end="")
         _write(result.oracle, folder / "scores_oracle")
     return result.scores
+
+
+def _take_overrides(args: argparse.Namespace) -> None:
+    """-m takes all words that follow it; KEY=VALUE among them change the recipe, as they do elsewhere."""
+    words = [model for model in args.model or () if "=" in str(model) and not model.exists()]
+    args.overrides = [*args.overrides, *map(str, words)]
+    args.model = [model for model in args.model or () if model not in words]
 
 
 def _recipe(args: argparse.Namespace, model: Path) -> Recipe | None:
@@ -123,7 +138,10 @@ def _recipe(args: argparse.Namespace, model: Path) -> Recipe | None:
                          remedy="Leave it out: every model has its own; KEY=VALUE changes them all")
     if args.recipe:
         return recipe_from(args)
-    return load_recipe(model / "recipe.yaml", args.overrides) if args.overrides else None
+    if not args.overrides:
+        return None
+    with opened(model) if is_package(model) else nullcontext(model) as folder:
+        return load_recipe(folder / RECIPE, args.overrides)
 
 
 def _write(scores: FoldScores, stem: str | Path | None) -> None:
