@@ -1,6 +1,7 @@
 """`kidneyseg train` over an earlier run, and into infinity; what it refuses is in test_bad_input.py."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,14 +41,30 @@ def test_overwrite_trains_anew(tmp_path, call):
     assert session["seed"] == 2022 and session["versions"].keys() >= {"kidneyseg", "mindspore", "numpy", "python"}
     first = (fold / "fine/best.ckpt").read_bytes()
 
+    scores = [fold / "scores.json", fold / "scores_oracle.md"]
+    for file in scores:
+        file.touch()
     assert "bfloat16" in call("--stage", "fine", "--overwrite", "stages.fine.train.precision=bfloat16")
     assert (fold / "fine/best.ckpt").read_bytes() == first  # what cannot be trained forgets nothing
+    assert all(file.exists() for file in scores)
 
     assert main(["train", *arguments, "--overwrite"]) == 0
+    assert not any(file.exists() for file in scores)
     rows = [json.loads(line) for line in (fold / "fine/log.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [0] and rows[0]["val_dice"].keys() == {"kidney+tumour", "tumour"}
     assert len(json.loads((fold / "run.json").read_text())["fine"]) == 1
     assert len((fold / "fine/best.ckpt").read_bytes()) == pytest.approx(len(first), abs=100)
+
+
+def test_the_example_with_several_devices_is_as_its_script_wants_it(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    script = "scripts/run_distribute_train.sh"
+    example, = (line.split() for line in capsys.readouterr().out.splitlines() if script in line)
+    usage, = (line for line in (ROOT / script).read_text().splitlines() if line.startswith("# Usage"))
+    names = re.findall("[A-Z_]+", usage.partition(script)[2])
+    given = dict(zip(names, example[example.index(script) + 1:]))
+    assert (given["WORK"], given["RECIPE"], given["STAGE"], given["FOLD"]) == ("work", "mplab", "all", "0")
 
 
 def test_init_starts_from_the_weights_of_another_model(tmp_path, call):

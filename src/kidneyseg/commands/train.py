@@ -10,7 +10,7 @@ import argparse
 import os
 from pathlib import Path
 
-from kidneyseg.commands.common import add_device, add_recipe, recipe_from
+from kidneyseg.commands.common import add_device, add_recipe, count_from_0, recipe_from
 from kidneyseg.data.folds import fold_cases
 
 
@@ -20,17 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg train -c mplab stages.coarse.train.epochs=2 --work work --stage coarse --fold 0 --device CPU
   kidneyseg train -c mplab --work work --stage fine --fold 0 --resume
   kidneyseg train -c mplab_small --work mine --init model_zoo/mplab-small     fine-tune on one's own cases
-  bash scripts/run_distribute_train.sh Ascend 8 mplab work all 0     eight devices; batch_size is per device"""
+  bash scripts/run_distribute_train.sh Ascend 8 work mplab all 0     eight devices; batch_size is per device"""
     add_recipe(parser)
     parser.add_argument("--work", type=Path, required=True, metavar="DIR",
                         help="folder that `kidneyseg prepare` filled")
     parser.add_argument("--stage", default="all", metavar="NAME",
                         help="stage to train (default: all, one after another)")
-    parser.add_argument("--fold", type=int, default=0, metavar="K",
+    parser.add_argument("--fold", type=count_from_0, default=0, metavar="K",
                         help="fold held out for validation, from 0 (default: 0)")
     earlier = parser.add_mutually_exclusive_group()
     earlier.add_argument("--resume", action="store_true", help="go on from last.ckpt where there is one")
-    earlier.add_argument("--overwrite", action="store_true", help="train anew, forgetting an earlier run of the stage")
+    earlier.add_argument("--overwrite", action="store_true",
+                         help="train anew, forgetting an earlier run of the stage and the fold's scores")
     parser.add_argument("--init", type=Path, metavar="MODEL",
                         help="model folder whose weights a new run starts from, to fine-tune (default: random weights)")
     add_device(parser)

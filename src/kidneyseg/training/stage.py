@@ -32,7 +32,7 @@ def train_stage(
     Args:
         fold: which of the folds of ``WORK/splits.json`` is held out for validation.
         resume: go on from ``last.ckpt``, bit for bit as if never stopped; start where there is none yet.
-        overwrite: forget an earlier run of this stage.
+        overwrite: forget an earlier run of this stage, and the fold's scores with it.
         init: model folder whose weights of this stage a new run starts from; None: random weights from the seed.
         device: "auto", "CPU", "GPU" or "Ascend".
 
@@ -124,7 +124,10 @@ def _require_ranks(last: Path, progress: Progress, ranks: Ranks) -> None:
 def _prepare_folder(folder: Path, recipe: Recipe, stage: Stage, overwrite: bool) -> None:
     target = folder / stage.name
     if overwrite:
-        provenance.forget(folder, stage.name)
+        for forgotten in (stage.name, "eval"):
+            provenance.forget(folder, forgotten)
+        for scores in (*folder.glob("scores.*"), *folder.glob("scores_oracle.*")):  # of the old weights
+            scores.unlink()
         for name in (BEST, LAST, "log.jsonl"):
             (target / name).unlink(missing_ok=True)
         shutil.rmtree(target / "tensorboard", ignore_errors=True)
