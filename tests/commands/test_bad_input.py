@@ -70,6 +70,7 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     (TRAIN + "--work {broken_splits}", ["splits.json", "JSON", "Make it again"]),
     (TRAIN + "--work {work} --stage fin", ["stage 'fin'", "Did you mean 'fine'?"]),
     (TRAIN + "--work {work} --fold 2", ["fold 2", "0 to 1", "Name one of these folds"]),
+    (TRAIN + "--work {work} --fold -1", ["--fold", "0 or more", "'-1'"]),
     (TRAIN + "--work {work} --device {absent}", ["device {absent}", "no {absent}", "--device CPU"]),
     (TRAIN + "--work {work} epochs", ["override 'epochs'", "KEY=VALUE", "stages.coarse.train.epochs=2"]),
     (TRAIN + "--work {work} stages.fin.train.epochs=2", ["'fin'", "Did you mean 'fine'?"]),
@@ -144,7 +145,8 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
 
     ("export -m {model} -o {tmp}/out --batch 0", ["--batch", "from 1, dynamic or both", "'0'"]),
 
-    ("report --work {work} --fold 3", ["fold3", "recipe.yaml", "No such file"]),
+    ("report --work {work} --fold 3", ["fold3/scores.json", "No such file", "Run `kidneyseg eval` first"]),
+    ("report --work {work} --fold -1", ["--fold", "0 or more", "'-1'"]),
     ("report --work {work}", ["scores.json", "No such file", "Run `kidneyseg eval` first"]),
     ("report --work {broken_scores}", ["scores.json", "something else", "Run `kidneyseg eval` first"]),
 

@@ -11,6 +11,7 @@ import json
 import tempfile
 from pathlib import Path
 
+from kidneyseg.commands.common import count_from_0
 from kidneyseg.errors import InputError
 from kidneyseg.metrics.fold import FoldScores
 from kidneyseg.recipe import Recipe, load_recipe
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: kidneyseg report --work work --fold 0"
     parser.add_argument("--work", type=Path, required=True, metavar="DIR",
                         help="folder of `kidneyseg train` and `kidneyseg eval`")
-    parser.add_argument("--fold", type=int, default=0, metavar="K", help="fold, from 0 (default: 0)")
+    parser.add_argument("--fold", type=count_from_0, default=0, metavar="K", help="fold, from 0 (default: 0)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="cohort, if it has moved since it was prepared")
     parser.add_argument("-o", "--out", type=Path, metavar="FILE",
                         help="page to write (default: WORK/fold<K>/report.html)")
@@ -33,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
     from kidneyseg.report.tables import read_scores
 
     folder = args.work / f"fold{args.fold}"
-    recipe = load_recipe(folder / "recipe.yaml")
     scores = {f"Fold {args.fold}: whole cascade on raw CT": read_scores(folder / "scores.json")}
+    recipe = load_recipe(folder / "recipe.yaml")
     if (folder / "scores_oracle.json").exists():
         scores["Regions from the true masks (oracle)"] = read_scores(folder / "scores_oracle.json")
     page = args.out or folder / "report.html"
