@@ -212,6 +212,15 @@ def test_minutes_set_the_epochs_once(tmp_path, data, calls):
     assert "--minutes" in table(tmp_path)["recipes"][0]["failed"]
 
 
+def test_one_split_written_by_hand_is_a_fold(tmp_path, data, calls):
+    names = sorted(path.name for path in data.iterdir())
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/splits.json").write_text(json.dumps({"folds": [{"train": names[2:], "val": names[:2]}]}))
+    assert compare(tmp_path, data, write_recipe(tmp_path, "one", [ALONE])) == 0
+    assert [case["case"] for case in json.loads((tmp_path / "work/one/fold0/scores.json").read_text())[
+        "cases"]] == names[:2]
+
+
 def test_what_an_older_version_began_goes_on(tmp_path, data, calls):
     """Its recipes could not say all that today's can."""
     path = write_recipe(tmp_path, "one", [ALONE])

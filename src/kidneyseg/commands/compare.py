@@ -22,7 +22,7 @@ from kidneyseg.commands.common import add_device, count_from_0, named_recipe
 from kidneyseg.commands.prepare import FOLDS, SEED
 from kidneyseg.contest import Contest, Contestant, Entrant, Outcome, Team, team_name
 from kidneyseg.data.cohort import Case, find_cases, require_labels
-from kidneyseg.data.folds import load_splits, make_splits, save_splits, tumour_volumes
+from kidneyseg.data.folds import load_splits, make_splits, save_splits, split_names, tumour_volumes
 from kidneyseg.data.prepare import check_names
 from kidneyseg.errors import InputError
 from kidneyseg.pool import default_workers
@@ -89,9 +89,7 @@ def _splits(args: argparse.Namespace, cases: Sequence[Case], merge: dict[int, in
         make_splits(dict.fromkeys(names, 0.0), FOLDS, SEED)  # too few cases are said before all masks are read
         save_splits(make_splits(tumour_volumes(cases, merge, workers=args.workers), FOLDS, SEED), path)
     splits = load_splits(path)
-    held = sorted(name for fold in splits["folds"] for name in fold["val"])
-    if held != names:
-        others = sorted(set(held) ^ set(names))
+    if others := sorted(set(split_names(splits)) ^ set(names)):
         raise InputError(path, expected="folds of the cases of --data",
                          found=f"folds of others (they differ in {', '.join(others[:5])})",
                          remedy="Give the cohort that these folds were made of, or another --work")

@@ -36,7 +36,10 @@ class Intensity(Model):
     @classmethod
     def _window(cls, value: Any) -> Any:
         if isinstance(value, dict) and set(value) == {"centre", "width"}:
-            return value["centre"] - value["width"] / 2, value["centre"] + value["width"] / 2
+            centre, width = value["centre"], value["width"]
+            if not all(isinstance(number, int | float) for number in (centre, width)):
+                raise ValueError(f"centre {centre!r} and width {width!r} must be numbers of HU")
+            return centre - width / 2, centre + width / 2
         return value
 
     @model_validator(mode="after")
@@ -90,7 +93,7 @@ class Component(Model):
     Voxels gained by filling get the first label of ``labels``.
     """
 
-    labels: tuple[int, ...]
+    labels: Annotated[tuple[Label, ...], Field(min_length=1)]
     fill_holes: bool = False
     min_fraction: float = Field(0.0, ge=0, le=1)
     min_ml: float = Field(0.0, ge=0)
@@ -129,6 +132,9 @@ class Stage(Model):
             if any(n < 1 or n % factor for n in window):
                 raise ValueError(f"a network of depth {depth} halves its input {depth - 1} times: "
                                  f"patch, shape or size {list(window)} must be multiples of {factor}")
+        labels = [label for target in self.targets for label in target]
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"targets {[list(target) for target in self.targets]}: a label belongs to one class")
         weights = self.loss.weights
         if weights is not None and len(weights) != self.classes:
             raise ValueError(f"loss.weights {list(weights)} must have one for each of {self.classes} classes, the "
@@ -202,6 +208,11 @@ class Recipe(Model):
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         named = set(self.labels.values())
+        if len(named) < len(self.labels):
+            raise ValueError(f"labels {self.labels}: two have the same number")
+        cleaned = {label for part in (self, *self.stages) for one in part.components for label in one.labels} - named
+        if cleaned:
+            raise ValueError(f"components clean labels {sorted(cleaned)}, which `labels` does not name")
         for label, other in self.merge.items():
             if label in named or other not in named:
                 raise ValueError(f"merge {{{label}: {other}}} must read a label that `labels` does not name "
