@@ -15,6 +15,7 @@ from kidneyseg.recipe.geometry import Sampling
 from kidneyseg.volume.body import body_box
 from kidneyseg.volume.box import Box
 from kidneyseg.volume.grid import Grid, sample
+from kidneyseg.volume.grow import grow
 from kidneyseg.volume.intensity import to_uint8
 from kidneyseg.volume.nifti import Scan
 from kidneyseg.volume.roi import region_boxes
@@ -85,8 +86,14 @@ def seen_image(scan: Scan, stage: Stage, grid: Grid, earlier: StageMask | None =
     """
     image = image_on(grid, scan.array, stage.intensity.clip)
     if stage.region.masked:
-        image[sample(earlier.mask, earlier.grid, grid, order=0) == 0] = 0
+        image[~earlier_on(grid, scan, stage, earlier)] = 0
     return image
+
+
+def earlier_on(grid: Grid, scan: Scan, stage: Stage, earlier: StageMask) -> np.ndarray:
+    """The mask of the stage before ``stage``, grown as ``region.grow`` says: bool of ``grid.shape``."""
+    mask = sample(earlier.mask, earlier.grid, grid, order=0) > 0
+    return grow(mask, stage.region.grow, grid.spacing(scan.spacing)) if stage.region.grow else mask
 
 
 def image_on(grid: Grid, hu: np.ndarray, clip: Sequence[float]) -> np.ndarray:

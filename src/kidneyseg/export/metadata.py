@@ -64,7 +64,8 @@ def _preprocessing(stage: Stage, uint8: bool) -> dict:
         "region": _region(stage.region),
         "resampling": "linear, on the uint8 image, voxel faces (not centres) of the region kept in place",
         **_lattice(stage.sampling),
-        **({"masked": f"uint8 0 outside the mask of stage {stage.region.of!r}"} if stage.region.masked else {}),
+        **({"masked": f"uint8 0 outside the mask of stage {stage.region.of!r}{_grown(stage.region)}"}
+           if stage.region.masked else {}),
         **_windows(stage),
         **(IN_GRAPH if uint8 else _normalisation(stage.intensity)),
         "mirrors": list(stage.inference.mirrors),
@@ -85,6 +86,10 @@ def _region(region: Region) -> str:
     voxels = "the scan" if region.voxels == "scan" else "that mask"
     return (f"of the mask of stage {region.of!r}, {how}; margin {region.margin}, every side at least {region.least} "
             f"voxels of {voxels}")
+
+
+def _grown(region: Region) -> str:
+    return f", grown by {region.grow:g} mm" if region.grow else ""
 
 
 def _lattice(sampling: Sampling) -> dict:

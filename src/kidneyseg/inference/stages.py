@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from kidneyseg.data.geometry import Part, StageMask, seen_image
+from kidneyseg.data.geometry import Part, StageMask, earlier_on, seen_image
 from kidneyseg.inference.mirrors import mean_of_mirrors
 from kidneyseg.inference.model import Runtime
 from kidneyseg.inference.overlaps import Placed, merge_overlaps
@@ -15,7 +15,7 @@ from kidneyseg.inference.slabs import confine, resample_slabs
 from kidneyseg.inference.slices import slice_slabs
 from kidneyseg.inference.sliding import Slabs, sliding_slabs
 from kidneyseg.recipe import Stage
-from kidneyseg.volume.grid import Grid, sample
+from kidneyseg.volume.grid import Grid
 from kidneyseg.volume.intensity import moments, normalise
 from kidneyseg.volume.nifti import Scan
 
@@ -48,7 +48,7 @@ def stage_slabs(
         slabs = seen_slabs(scan, stage, part, runtime, earlier=earlier, progress=progress)
         slabs = resample_slabs(slabs, part.seen, part.region)
         if stage.region.confined:
-            slabs = confine(slabs, sample(earlier.mask, earlier.grid, part.region, order=0) > 0)
+            slabs = confine(slabs, earlier_on(part.region, scan, stage, earlier))
         yield from slabs
 
     whole = [tuple(slice(0, n) for n in part.region.shape) for part in parts]

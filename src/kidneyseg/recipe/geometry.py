@@ -26,6 +26,8 @@ class Region(Model):
     voxels: whose voxels ``gap``, ``margin`` and ``least`` count: the earlier stage's grid or the scan itself.
     masked: the image outside the earlier stage's mask becomes air (0) before the network sees it.
     confined: what the stage finds outside the earlier stage's mask is dropped, before its components are cleaned.
+    grow: mm by which that mask is grown for both. Training masks with true contours, which give away what hides behind
+        them; the earlier stage's own are off by voxels of its grid, and a rim of about that width hides the difference.
     body: crop the black border around the patient first (only where no earlier stage is named).
     """
 
@@ -37,12 +39,15 @@ class Region(Model):
     voxels: Literal["stage", "scan"] = "stage"
     masked: bool = False
     confined: bool = False
+    grow: float = Field(0.0, ge=0)
     body: bool = True
 
     @model_validator(mode="after")
     def _fitting(self) -> Region:
         if self.of is None and (self.masked or self.confined):
             raise ValueError("masked and confined need the mask of an earlier stage: name it in `of`")
+        if self.grow and not (self.masked or self.confined):
+            raise ValueError("grow is of the mask of masked and confined: set one of them, or leave it out")
         where, unused = f"with crop: {self.crop}", ["gap", "least", "margin", "voxels"]
         if self.of is None:
             where, unused = "without `of`", ["crop", *unused]
