@@ -55,6 +55,16 @@ def test_a_cpu_takes_mindir_where_there_is_no_onnx(tmp_path, model):
     assert read_package(tmp_path, CPU).graphs["coarse"].format == "MindIR"
 
 
+def test_a_package_of_an_earlier_version_is_read(tmp_path, model):
+    """Its description lacks what no recipe could say then."""
+    for stage in ("coarse", "fine"):
+        described = add(tmp_path, model, stage, f"{stage}.onnx", 2)
+        facts = json.loads(described.read_text())
+        del facts["recipe"]["stages"][1]["region"]["grow"]
+        described.write_text(json.dumps(facts))
+    assert batches(read_package(tmp_path, CPU)) == [2, 2]
+
+
 def test_a_graph_that_normalises_leaves_nothing_to_normalise(tmp_path, model):
     add(tmp_path, model, "coarse", "coarse.onnx", 2)
     add(tmp_path, model, "fine", "fine.onnx", 3, dtype="uint8")

@@ -16,7 +16,7 @@ from kidneyseg.atomic import atomic
 from kidneyseg.digest import sha256
 from kidneyseg.errors import InputError
 from kidneyseg.export.graph import Graph, Port
-from kidneyseg.recipe import Recipe, Stage, load_recipe
+from kidneyseg.recipe import Recipe, Stage, load_recipe, parse_recipe
 
 RECIPE = "recipe.yaml"
 GRAPHS = ("*.mindir", "*.onnx")
@@ -102,7 +102,7 @@ def read_package(folder: Path, formats: Sequence[str], recipe: Recipe | None = N
                          found="graphs of another format" if described else "none")
     chosen = [(file, data) for file, data in described if data["graph"]["format"] == kind]
     for file, data in chosen:
-        if data["recipe"] != json.loads(own.model_dump_json(exclude_none=True)):
+        if parse_recipe(data["recipe"], file) != own:  # not its text: that of an earlier version lacks what is new
             raise InputError(file, expected=f"the recipe of {RECIPE}", found="another one", remedy=REMEDY)
     graphs = {stage.name: _graph(folder, stage.name, chosen, kind) for stage in own.stages}
     recipe = recipe or own
