@@ -110,8 +110,8 @@ def _networks(args: argparse.Namespace) -> dict:
 
 def _predict(args: argparse.Namespace) -> dict:
     recipe, peers = _recipe(args), [name for name in args.peer if name != "none"]
-    model, *others = args.model or [None]
-    others = {path: read_model_recipe(path) for path in others}  # a bad one is said before all the work
+    model, *rest = args.model or [None]
+    others = {path: read_model_recipe(path) for path in rest}  # a bad one is said before all the work
     if peers:
         predict.require_peer()
         require_twins(recipe)
