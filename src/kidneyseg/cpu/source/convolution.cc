@@ -8,6 +8,7 @@
 
 #include "onednn.h"
 #include "weights_gradient.h"
+#include "winograd.h"
 
 namespace {
 
@@ -34,6 +35,19 @@ struct Problem {
       high[i] = reach - x[i + 2] - padding[i];
     }
     return high;
+  }
+
+  // Weights as `kind` sees them: to the gradient of the input, inputs are outputs and the last tap is the first.
+  Filters filters(float *values, Kind kind) const {
+    const Shape taps(weights.begin() + 2, weights.end());
+    int64_t count = 1;
+    for (const int64_t length : taps) count *= length;
+    if (kind != kData) return {values, weights[0], weights[1], weights[1] * count, count, taps, false};
+    return {values, weights[1], weights[0], count, weights[1] * count, taps, true};
+  }
+
+  bool is_winograds(const Filters &filters, const Volume &result) const {
+    return !bfloat16 && winograd_pays(result, filters, strides, dilations);
   }
 
   Shape key(Kind kind, bool bias) const {
@@ -120,6 +134,12 @@ KERNEL(ConvolutionForward) {
   const int last = args.count() - 1;
   const bool bias = args.count() == 5;
   const Problem problem(args.shape(0), args.shape(1), args.shape(last), args.integers(last - 1));
+  const Filters filters = problem.filters(args.floats(1), kForward);
+  if (problem.is_winograds(filters, args.volume(last))) {
+    winograd(args.floats(0), args.volume(0), filters, bias ? args.floats(2) : nullptr, problem.padding,
+             args.floats(last), args.volume(last));
+    return;
+  }
   std::vector<void *> data = {args.floats(0), args.floats(1), args.floats(last)};
   if (bias) data.push_back(args.floats(2));
   prepared(problem, kForward, bias)->run(data);
@@ -130,8 +150,17 @@ KERNEL(ConvolutionForward) {
 KERNEL(ConvolutionData) {
   const int last = args.count() - 1;
   const Problem problem(args.shape(last), args.shape(1), args.shape(0), args.integers(last - 1));
+  const bool has_bias = args.count() == 5 && args.shape(2).size() == 1;
+  const Filters filters = problem.filters(args.floats(1), kData);
+  if (problem.is_winograds(filters, args.volume(last))) {
+    Shape padding = problem.padding;
+    for (size_t i = 0; i < padding.size(); ++i) padding[i] = filters.taps[i] - 1 - padding[i];
+    winograd(args.floats(0), args.volume(0), filters, has_bias ? args.floats(2) : nullptr, padding, args.floats(last),
+             args.volume(last));
+    return;
+  }
   prepared(problem, kData, false)->run({args.floats(0), args.floats(1), args.floats(last)});
-  if (args.count() == 5 && args.shape(2).size() == 1) {
+  if (has_bias) {
     const float *bias = args.floats(2);
     const Volume x = args.volume(last);
     parallel_ranges(x.n * x.positions(), 1024, [&](int64_t begin, int64_t end) {
@@ -146,6 +175,11 @@ KERNEL(ConvolutionData) {
 // x, y, weights (for the shape), geometry -> gradient of the weights
 KERNEL(ConvolutionWeights) {
   const Problem problem(args.shape(0), args.shape(4), args.shape(1), args.integers(3));
+  const Filters filters = problem.filters(args.floats(4), kWeights);
+  if (problem.is_winograds(filters, args.volume(1))) {
+    winograd_weights_gradient(args.floats(0), args.volume(0), args.floats(1), args.volume(1), problem.padding, filters);
+    return;
+  }
   const Prepared &ready = prepared(problem, kWeights, false);
   if (ready) {
     ready->run({args.floats(0), args.floats(1), args.floats(4)});
