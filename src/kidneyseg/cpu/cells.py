@@ -51,10 +51,10 @@ class Convolution(nn.Cell):
         if cell.group != 1:
             raise Unsupported("groups")
         axes = len(cell.weight.shape) - 2
-        geometry = (per_axis(cell.stride, axes), per_axis(cell.dilation, axes), padding(cell, axes))
+        self.axes = per_axis(cell.stride, axes), per_axis(cell.dilation, axes), padding(cell, axes)
         self.weight, self.bias, self.has_bias = cell.weight, cell.bias, cell.has_bias
-        self.geometry = operators.integers(*geometry[0], *geometry[1], *geometry[2], 0)
-        self.operator = operators.convolution(*geometry, self.has_bias)
+        self.geometry = operators.integers(*self.axes[0], *self.axes[1], *self.axes[2], 0)
+        self.operator = operators.convolution(*self.axes, self.has_bias)
 
     def use_bfloat16(self) -> None:
         self.geometry = with_bfloat16(self.geometry)
@@ -238,6 +238,26 @@ class UpsampledConvolution(nn.Cell):
             bias = ops.concat((self.zeros, self.bias, self.zeros))
             return self.spread(self.multiply(x, weight, bias, self.geometry))
         return self.spread(self.multiply(x, weight, self.geometry))
+
+
+class JoinedConvolution(Convolution):
+    """In the place of a convolution of what nets.blocks.Concat joins, and without joining it: the sum of a convolution
+    of each part. Takes the tuple that Concat takes."""
+
+    def __init__(self, cell: nn.Conv2d | nn.Conv3d) -> None:
+        super().__init__(cell)
+        self.further = operators.convolution(*self.axes, bias=False)
+
+    def construct(self, parts: tuple[ms.Tensor, ...]) -> ms.Tensor:
+        end = parts[0].shape[1]
+        if self.has_bias:
+            total = self.operator(parts[0], self.weight[:, :end], self.bias, self.geometry)
+        else:
+            total = self.operator(parts[0], self.weight[:, :end], self.geometry)
+        for part in parts[1:]:
+            begin, end = end, end + part.shape[1]
+            total = total + self.further(part, self.weight[:, begin:end], self.geometry)
+        return total
 
 
 class Concat(nn.Cell):

@@ -57,7 +57,7 @@ CONTAINERS = (nn.SequentialCell, nn.CellList, blocks.ConvNormAct, blocks.NormAct
               isensee3d.ContextModule, ms_vnet25d.MultiScaleVNet25D, resnet.ResNet34, unet_resnet34.UNetResNet34,
               deeplabv3plus.DeepLabV3Plus, deeplabv3plus.AtrousPyramid, dropout.ChannelDropout)
 ELEMENTWISE = (nn.Identity, nn.Sigmoid, cells.Activation)
-KERNEL_CELLS = (cells.NormActivation, cells.Activation, cells.UpsampledConvolution)
+KERNEL_CELLS = (cells.NormActivation, cells.Activation, cells.UpsampledConvolution, cells.JoinedConvolution)
 
 
 def is_float32(network: nn.Cell) -> bool:
@@ -90,6 +90,7 @@ def keep_layout(cell: nn.Cell) -> nn.Cell:
     if isinstance(cell, CONTAINERS):
         fuse_activation(cell)
         fuse_upsampling(cell)
+        fuse_joining(cell)
         replace_children(cell, keep_layout)
         return cell
     if isinstance(cell, ELEMENTWISE):
@@ -144,6 +145,18 @@ def fuse_upsampling(cell: nn.Cell) -> None:
                 continue
             replace_child(reduce, "conv", fused)
             replace_child(cell.rescale, str(source), nn.Identity())
+
+
+def fuse_joining(cell: nn.Cell) -> None:
+    """Makes the joining of a U's features and the convolutions after it one cell, in the convolutions' place: what is
+    joined at the full size is the largest tensor of a network."""
+    if not isinstance(cell, unet.UNet):
+        return
+    first = [level[0] if isinstance(level, nn.SequentialCell) else level for level in cell.decoder]
+    if all(isinstance(block, blocks.ConvNormAct) for block in first):
+        for block in first:
+            replace_child(block, "conv", cells.JoinedConvolution(block.conv))
+        replace_child(cell, "concat", nn.Identity())
 
 
 def replace_children(cell: nn.Cell, make: Callable[[nn.Cell], nn.Cell]) -> None:
