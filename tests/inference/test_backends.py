@@ -108,6 +108,21 @@ def test_auto_takes_openvino_on_a_cpu_that_has_it(model, monkeypatch):
     assert chosen("CPU") == "MindSporeRuntime"
 
 
+def test_auto_takes_the_kernels_for_wide_networks(model, monkeypatch):
+    narrow, other = RECIPE.stages
+    monkeypatch.setattr(backends, "WIDE", 5)
+    stages = [narrow, other.model_copy(update={"network": other.network.model_copy(update={"width": 5})})]
+
+    def chosen(precision="auto"):
+        monkeypatch.setattr(backends, "BACKENDS", {name: lambda *_, name=name: name for name in backends.BACKENDS})
+        return list(load_runtimes(stages, model, "CPU", "auto", precision).values())
+
+    assert chosen() == chosen("float32") == ["openvino", "mindspore"]
+    assert chosen("bfloat16") == ["openvino"] * 2
+    monkeypatch.setattr(cpu, "available", lambda: False)
+    assert chosen() == ["openvino"] * 2
+
+
 def test_openvino_is_refused_where_it_cannot_run(model, monkeypatch):
     with pytest.raises(InputError, match="--device CPU"):
         load_runtimes(RECIPE.stages, model, "Ascend", "openvino")

@@ -18,15 +18,21 @@ def load_runtimes(stages: Sequence[Stage], folder: Path, device: str = "auto", n
 
     Args:
         device: auto, CPU, GPU or Ascend.
-        name: one of ``BACKENDS``, or auto: OpenVINO on a CPU if it is installed, else MindSpore.
+        name: one of ``BACKENDS``, or auto: OpenVINO on a CPU if it is installed, else MindSpore; and MindSpore for
+            networks that are ``WIDE``, where its kernels are to be had.
         precision: what the networks compute in, or auto: float32 on a CPU, elsewhere what they were trained in.
 
     Raises:
         InputError: no such device, a backend that is not installed or not for it, a precision it has not, a bad
             checkpoint.
     """
-    load = BACKENDS[_choose(device, ("openvino", "onnx", "onnxruntime")) if name == "auto" else name]
-    return {stage.name: load(stage, folder, device, precision) for stage in stages}
+    names = dict.fromkeys([stage.name for stage in stages], name)
+    if name == "auto":
+        names = dict.fromkeys(names, _choose(device, ("openvino", "onnx", "onnxruntime")))
+        wide = [stage.name for stage in stages if stage.network.width >= WIDE]
+        if wide and precision in ("auto", "float32") and _has_kernels():
+            names.update(dict.fromkeys(wide, "mindspore"))
+    return {stage.name: BACKENDS[names[stage.name]](stage, folder, device, precision) for stage in stages}
 
 
 def graph_formats(device: str = "auto", name: str = "auto") -> tuple[str, ...]:
@@ -101,6 +107,8 @@ def _openvino(path: Path, batch_size: int, precision: str) -> Runtime:
 
 BACKENDS = {"mindspore": load_mindspore, "openvino": load_openvino}
 GRAPHS = {"ONNX": openvino_graph, "MindIR": mindspore_graph}
+# From this width on the kernels' saving of products outweighs that MindSpore starts in seconds and OpenVINO at once.
+WIDE = 32
 DRIVERS = ("davinci*", "nvidia*", "dxg")  # files in /dev of Ascend, NVIDIA, and NVIDIA under Windows
 
 
@@ -109,6 +117,14 @@ def _choose(device: str, packages: Sequence[str]) -> str:
     if not all(map(find_spec, packages)):
         return "mindspore"
     return "openvino" if (_found() if device == "auto" else device) == "CPU" else "mindspore"
+
+
+def _has_kernels() -> bool:
+    if not find_spec("mindspore"):
+        return False
+    from kidneyseg import cpu
+
+    return cpu.available()
 
 
 def _found() -> str:
