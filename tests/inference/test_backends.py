@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -113,14 +114,18 @@ def test_auto_takes_the_kernels_for_wide_networks(model, monkeypatch):
     monkeypatch.setattr(backends, "WIDE", 5)
     stages = [narrow, other.model_copy(update={"network": other.network.model_copy(update={"width": 5})})]
 
-    def chosen(precision="auto"):
+    def chosen(precision="auto", device="CPU"):
         monkeypatch.setattr(backends, "BACKENDS", {name: lambda *_, name=name: name for name in backends.BACKENDS})
-        return list(load_runtimes(stages, model, "CPU", "auto", precision).values())
+        return list(load_runtimes(stages, model, device, "auto", precision).values())
 
     assert chosen() == chosen("float32") == ["openvino", "mindspore"]
     assert chosen("bfloat16") == ["openvino"] * 2
-    monkeypatch.setattr(cpu, "available", lambda: False)
-    assert chosen() == ["openvino"] * 2
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert chosen() == ["openvino"] * 2
+        monkeypatch.setattr(backends, "_has_kernels", None)
+        assert chosen(device="GPU") == ["mindspore"] * 2
 
 
 def test_openvino_is_refused_where_it_cannot_run(model, monkeypatch):

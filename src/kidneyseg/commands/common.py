@@ -48,9 +48,9 @@ def add_runtime(parser: argparse.ArgumentParser, default: str) -> None:
     """`--runtime` and `--precision`."""
     parser.add_argument("--runtime", choices=["auto", *BACKENDS], default=default,
                         help="what computes the networks; auto is OpenVINO on a CPU if it is installed, else "
-                             "MindSpore, and MindSpore for networks of 32 channels or more, which its kernels compute "
-                             "faster. OpenVINO's first time with a model takes longer: its ONNX is made and kept "
-                             "(default: %(default)s)")
+                             "MindSpore, and in float32 MindSpore, too, for networks of width 32 or more, which its "
+                             "kernels compute faster. OpenVINO's first time with a model takes longer: its ONNX is "
+                             "made and kept (default: %(default)s)")
     parser.add_argument("--precision", choices=["auto", "float32", "float16", "bfloat16"], default="auto",
                         help="what they are computed in: auto is float32 on a CPU, elsewhere that of training; "
                              "bfloat16 is faster on CPUs with AVX-512 BF16 or AMX (default: auto)")

@@ -51,10 +51,10 @@ class Convolution(nn.Cell):
         if cell.group != 1:
             raise Unsupported("groups")
         axes = len(cell.weight.shape) - 2
-        self.axes = per_axis(cell.stride, axes), per_axis(cell.dilation, axes), padding(cell, axes)
+        self.settings = per_axis(cell.stride, axes), per_axis(cell.dilation, axes), padding(cell, axes)
         self.weight, self.bias, self.has_bias = cell.weight, cell.bias, cell.has_bias
-        self.geometry = operators.integers(*self.axes[0], *self.axes[1], *self.axes[2], 0)
-        self.operator = operators.convolution(*self.axes, self.has_bias)
+        self.geometry = operators.integers(*self.settings[0], *self.settings[1], *self.settings[2], 0)
+        self.operator = operators.convolution(*self.settings, self.has_bias)
 
     def use_bfloat16(self) -> None:
         self.geometry = with_bfloat16(self.geometry)
@@ -246,7 +246,7 @@ class JoinedConvolution(Convolution):
 
     def __init__(self, cell: nn.Conv2d | nn.Conv3d) -> None:
         super().__init__(cell)
-        self.further = operators.convolution(*self.axes, bias=False)
+        self.further = operators.convolution(*self.settings, bias=False)
 
     def construct(self, parts: tuple[ms.Tensor, ...]) -> ms.Tensor:
         end = parts[0].shape[1]

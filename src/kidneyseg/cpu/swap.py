@@ -153,10 +153,15 @@ def fuse_joining(cell: nn.Cell) -> None:
     if not isinstance(cell, unet.UNet):
         return
     first = [level[0] if isinstance(level, nn.SequentialCell) else level for level in cell.decoder]
-    if all(isinstance(block, blocks.ConvNormAct) for block in first):
-        for block in first:
-            replace_child(block, "conv", cells.JoinedConvolution(block.conv))
-        replace_child(cell, "concat", nn.Identity())
+    if not all(isinstance(block, blocks.ConvNormAct) for block in first):
+        return
+    try:
+        joined = [cells.JoinedConvolution(block.conv) for block in first]
+    except cells.Unsupported:
+        return
+    for block, convolution in zip(first, joined):
+        replace_child(block, "conv", convolution)
+    replace_child(cell, "concat", nn.Identity())
 
 
 def replace_children(cell: nn.Cell, make: Callable[[nn.Cell], nn.Cell]) -> None:

@@ -18,8 +18,8 @@ def load_runtimes(stages: Sequence[Stage], folder: Path, device: str = "auto", n
 
     Args:
         device: auto, CPU, GPU or Ascend.
-        name: one of ``BACKENDS``, or auto: OpenVINO on a CPU if it is installed, else MindSpore; and MindSpore for
-            networks that are ``WIDE``, where its kernels are to be had.
+        name: one of ``BACKENDS``, or auto: OpenVINO on a CPU if it is installed, else MindSpore; in float32 MindSpore,
+            too, for networks of width ``WIDE`` or more, where its kernels are to be had.
         precision: what the networks compute in, or auto: float32 on a CPU, elsewhere what they were trained in.
 
     Raises:
@@ -28,9 +28,11 @@ def load_runtimes(stages: Sequence[Stage], folder: Path, device: str = "auto", n
     """
     names = dict.fromkeys([stage.name for stage in stages], name)
     if name == "auto":
-        names = dict.fromkeys(names, _choose(device, ("openvino", "onnx", "onnxruntime")))
+        chosen = _choose(device, ("openvino", "onnx", "onnxruntime"))
         wide = [stage.name for stage in stages if stage.network.width >= WIDE]
-        if wide and precision in ("auto", "float32") and _has_kernels():
+        exact = precision in ("auto", "float32")
+        names = dict.fromkeys(names, chosen)
+        if chosen == "openvino" and wide and exact and _has_kernels():
             names.update(dict.fromkeys(wide, "mindspore"))
     return {stage.name: BACKENDS[names[stage.name]](stage, folder, device, precision) for stage in stages}
 
@@ -122,9 +124,13 @@ def _choose(device: str, packages: Sequence[str]) -> str:
 def _has_kernels() -> bool:
     if not find_spec("mindspore"):
         return False
-    from kidneyseg import cpu
+    from kidneyseg.cpu.build import BuildError, build
 
-    return cpu.available()
+    try:
+        build()
+    except BuildError:  # no warning: OpenVINO does it
+        return False
+    return True
 
 
 def _found() -> str:

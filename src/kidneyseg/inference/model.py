@@ -43,8 +43,7 @@ class Model:
             device: auto, CPU, GPU or Ascend.
             recipe: used instead of the folder's own, for example with another overlap; its networks must be the same.
             runtime: what computes the networks: mindspore (on CPU with the project's own kernels), openvino (on CPU),
-                or auto, OpenVINO on a CPU if it is installed, else MindSpore. Of a package, OpenVINO runs ONNX and
-                MindSpore MindIR.
+                or auto (see `backends.load_runtimes`). Of a package, OpenVINO runs ONNX and MindSpore MindIR.
             precision: what they compute in, or auto: float32 on a CPU, elsewhere what they were trained in.
 
         Raises:

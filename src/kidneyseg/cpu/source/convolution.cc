@@ -1,4 +1,5 @@
-// Convolution by oneDNN, and with the roles of input and output exchanged the transposed convolution.
+// Convolution, and with the roles of input and output exchanged the transposed convolution: by Winograd's filtering
+// where that pays (winograd.h), else by oneDNN.
 //
 // Tensors: x (N, Ci, *S) and y (N, Co, *S') channels-last, weights (Co, Ci, *K) plain, and last the geometry: int64,
 // one entry per spatial axis of strides, then dilations, then paddings at the low end, and last whether oneDNN may
@@ -46,7 +47,7 @@ struct Problem {
     return {values, weights[1], weights[0], count, weights[1] * count, taps, true};
   }
 
-  bool is_winograds(const Filters &filters, const Volume &result) const {
+  bool by_winograd(const Filters &filters, const Volume &result) const {
     return !bfloat16 && winograd_pays(result, filters, strides, dilations);
   }
 
@@ -135,7 +136,7 @@ KERNEL(ConvolutionForward) {
   const bool bias = args.count() == 5;
   const Problem problem(args.shape(0), args.shape(1), args.shape(last), args.integers(last - 1));
   const Filters filters = problem.filters(args.floats(1), kForward);
-  if (problem.is_winograds(filters, args.volume(last))) {
+  if (problem.by_winograd(filters, args.volume(last))) {
     winograd(args.floats(0), args.volume(0), filters, bias ? args.floats(2) : nullptr, problem.padding,
              args.floats(last), args.volume(last));
     return;
@@ -152,7 +153,7 @@ KERNEL(ConvolutionData) {
   const Problem problem(args.shape(last), args.shape(1), args.shape(0), args.integers(last - 1));
   const bool has_bias = args.count() == 5 && args.shape(2).size() == 1;
   const Filters filters = problem.filters(args.floats(1), kData);
-  if (problem.is_winograds(filters, args.volume(last))) {
+  if (problem.by_winograd(filters, args.volume(last))) {
     Shape padding = problem.padding;
     for (size_t i = 0; i < padding.size(); ++i) padding[i] = filters.taps[i] - 1 - padding[i];
     winograd(args.floats(0), args.volume(0), filters, has_bias ? args.floats(2) : nullptr, padding, args.floats(last),
@@ -176,7 +177,7 @@ KERNEL(ConvolutionData) {
 KERNEL(ConvolutionWeights) {
   const Problem problem(args.shape(0), args.shape(4), args.shape(1), args.integers(3));
   const Filters filters = problem.filters(args.floats(4), kWeights);
-  if (problem.is_winograds(filters, args.volume(1))) {
+  if (problem.by_winograd(filters, args.volume(1))) {
     winograd_weights_gradient(args.floats(0), args.volume(0), args.floats(1), args.volume(1), problem.padding, filters);
     return;
   }

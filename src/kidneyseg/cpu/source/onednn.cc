@@ -77,9 +77,11 @@ void *scratch(int slot, size_t bytes) {
   Block &block = blocks.at(slot);
   if (block.bytes < bytes) {
     std::free(block.data);
-    block.bytes = (bytes + 63) / 64 * 64;
-    block.data = std::aligned_alloc(64, block.bytes);
+    block = {};
+    const size_t rounded = (bytes + 63) / 64 * 64;
+    block.data = std::aligned_alloc(64, rounded);
     if (block.data == nullptr) throw std::bad_alloc();
+    block.bytes = rounded;
   }
   return block.data;
 }

@@ -9,11 +9,10 @@
 #include <cstring>
 
 #include "onednn.h"
+#include "outer_products.h"
 
 namespace {
 
-typedef float Vector __attribute__((vector_size(32), aligned(4)));
-constexpr int kLanes = 8, kBlock = 16, kRows = 6;
 constexpr int64_t kTile = 256;   // positions of a tile, about: 16 KiB of 16 output channels
 constexpr int64_t kInputs = 48;  // input channels of one task, at most
 constexpr int kSlotSums = kSlotWork, kSlotPacked = kSlotWork + 1;
@@ -28,44 +27,7 @@ struct Problem {
   int64_t n, ci, co;
   const float *x, *dy;
   int64_t taps() const { return d.taps * h.taps * w.taps; }
-  int64_t outputs() const { return (co + kBlock - 1) / kBlock; }  // blocks of output channels
-};
-
-// sums (ROWS, 16) += x^T dy over `rows` rows of `positions`; x (.., ROWS) and dy (.., 16) are packed.
-template <int ROWS>
-void multiply(const float *x, int64_t x_step, int64_t x_row, const float *dy, int64_t rows, int64_t positions,
-              float *sums) {
-  Vector acc[ROWS][2];
-  for (int r = 0; r < ROWS; ++r) {
-    for (int v = 0; v < 2; ++v) acc[r][v] = *reinterpret_cast<const Vector *>(sums + r * kBlock + v * kLanes);
-  }
-  for (int64_t row = 0; row < rows; ++row, x += x_row) {
-    const float *at = x;
-    for (int64_t p = 0; p < positions; ++p, at += x_step, dy += kBlock) {
-      const Vector low = *reinterpret_cast<const Vector *>(dy), high = *reinterpret_cast<const Vector *>(dy + kLanes);
-#pragma GCC unroll 6
-      for (int r = 0; r < ROWS; ++r) {
-        acc[r][0] += at[r] * low;
-        acc[r][1] += at[r] * high;
-      }
-    }
-  }
-  for (int r = 0; r < ROWS; ++r) {
-    for (int v = 0; v < 2; ++v) *reinterpret_cast<Vector *>(sums + r * kBlock + v * kLanes) = acc[r][v];
-  }
-}
-
-using Multiply = void (*)(const float *, int64_t, int64_t, const float *, int64_t, int64_t, float *);
-constexpr Multiply kMultiply[kRows + 1] = {nullptr,     multiply<1>, multiply<2>, multiply<3>,
-                                           multiply<4>, multiply<5>, multiply<6>};
-
-// Channels [first, first + count), cut into groups of at most kRows, as even as can be.
-struct Groups {
-  int64_t first, count, groups;
-  Groups(int64_t first_channel, int64_t channels)
-      : first(first_channel), count(channels), groups((channels + kRows - 1) / kRows) {}
-  int64_t begin(int64_t group) const { return count * group / groups; }
-  int64_t size(int64_t group) const { return begin(group + 1) - begin(group); }
+  int64_t outputs() const { return blocks(co, kBlock); }  // blocks of output channels
 };
 
 // Rows [first, first + rows) of dy at (n, od), all output channels -> (output block, row, w, 16), zeros behind the last
@@ -127,8 +89,8 @@ void add_tile(const Problem &p, const Groups &inputs, int64_t n, int64_t od, int
         for (int64_t kh = 0; kh < p.h.taps; ++kh) {
           for (int64_t kw = 0; kw < p.w.taps; ++kw, sums += size * kBlock) {
             const float *x = packed_inputs + (kh * p.h.dilation * width + kw * p.w.dilation) * size;
-            kMultiply[size](x, p.w.stride * size, p.h.stride * width * size, packed + block * area, rows, p.w.out,
-                            sums);
+            kAddOuterProducts[size](x, p.w.stride * size, p.h.stride * width * size, packed + block * area, kBlock,
+                                    rows, p.w.out, sums, kBlock);
           }
         }
       }
@@ -171,12 +133,12 @@ void weights_gradient(const float *x, const Volume &x_shape, const float *dy, co
                   axis(weights, strides, dilations, padding, 2, x_shape.h, y_shape.h),
                   axis(weights, strides, dilations, padding, 1, x_shape.w, y_shape.w), x_shape.n, x_shape.c,
                   y_shape.c, x, dy};
-  const int64_t rows = std::clamp<int64_t>(kTile / p.w.out, 1, p.h.out), tiles_h = (p.h.out + rows - 1) / rows;
+  const int64_t rows = std::clamp<int64_t>(kTile / p.w.out, 1, p.h.out), tiles_h = blocks(p.h.out, rows);
   const int64_t tiles = p.n * p.d.out * tiles_h;
-  const int64_t parts = (p.ci + kInputs - 1) / kInputs, padded = p.outputs() * kBlock * p.taps();
+  const int64_t parts = blocks(p.ci, kInputs), padded = p.outputs() * kBlock * p.taps();
   // Tiles are shared out too, each share with sums of its own, where the parts alone would leave threads idle.
   const int64_t wanted = 4 * thread_count(), most = std::max<int64_t>(1, (1 << 24) / (padded * p.ci));
-  const int64_t shares = std::min({(wanted + parts - 1) / parts, tiles, most});
+  const int64_t shares = std::min({blocks(wanted, parts), tiles, most});
   const int64_t packed_size = p.outputs() * rows * p.w.out * kBlock + p.h.reach(rows) * p.w.reach(p.w.out) * kRows;
   float *sums = static_cast<float *>(scratch(kSlotSums, shares * padded * p.ci * sizeof(float)));
   float *packed = static_cast<float *>(scratch(kSlotPacked, shares * parts * packed_size * sizeof(float)));

@@ -1,5 +1,5 @@
-// Convolution: inputs and filters to the points, a product of matrices (tiles, inputs) by (inputs, outputs) at each, and
-// back. A block of tiles goes through all of it before the next, so that what lies between stays in the cache.
+// Convolution: inputs and filters to the points, a product of matrices (tiles, inputs) by (inputs, outputs) at each,
+// and back. A block of tiles goes through all of it before the next, so that what lies between stays in the cache.
 #include "winograd.h"
 
 #include <atomic>
@@ -115,8 +115,8 @@ bool winograd_pays(const Volume &y, const Filters &filters, const Shape &strides
     if (strides[i] != 1 || dilations[i] != 1) return false;
     if (filters.taps[i] != 3 && !(axes == 3 && i == 0 && filters.taps[i] == 1)) return false;
   }
-  const Cost cost{y, filters};
-  return cost.best() < cost.direct();
+  const bool flat = is_flat(filters);
+  return best_tiles(y, filters, flat).time < direct_time(y, filters, flat);
 }
 
 void winograd(const float *x, const Volume &x_shape, const Filters &filters, const float *bias, const Shape &padding,

@@ -5,35 +5,16 @@
 // a tile of 4 x 4 outputs takes 36 products instead of 144, one of 4 x 4 x 4 takes 216 instead of 1728. Over channels
 // each of these points is a product of matrices.
 //
-// The values are taken at 0, +-5/8, +-3/2 and infinity: against the usual 0, +-1, +-2 they halve the rounding error
-// (standard normal values, 64 channels: 8e-7 of the result's deviation for 4 x 4 outputs, 1.3e-6 for 4 x 4 x 4, 2e-5 at
-// the worst voxel), and all constants below but the shares of the weights are exact in binary.
+// For 2 outputs the values are taken at 0, +-1 and infinity, for 4 at 0, +-5/8, +-3/2 and infinity: against the usual
+// +-1 and +-2 those halve the rounding error (standard normal values, 64 channels: 8e-7 of the result's deviation for
+// 4 x 4 outputs, 1.3e-6 for 4 x 4 x 4, 2e-5 at the worst voxel), and all constants below but the shares of the weights
+// are exact in binary.
 #pragma once
 #include <algorithm>
-#include <cstring>
+#include <limits>
 
+#include "vector.h"
 #include "winograd.h"
-
-typedef float Vector __attribute__((vector_size(32), aligned(4)));
-constexpr int kLanes = 8, kBlock = 16, kRows = 6;  // a product keeps kRows x kBlock sums in registers
-
-inline Vector load(const float *from) { return *reinterpret_cast<const Vector *>(from); }
-inline void store(float *to, Vector value) { *reinterpret_cast<Vector *>(to) = value; }
-
-// Of the first `count` lanes, for channels that are no multiple of kLanes.
-inline Vector load(const float *from, int64_t count) {
-  if (count >= kLanes) return load(from);
-  Vector value = {};
-  std::memcpy(&value, from, count * sizeof(float));
-  return value;
-}
-inline void store(float *to, Vector value, int64_t count) {
-  if (count >= kLanes) {
-    store(to, value);
-  } else {
-    std::memcpy(to, &value, count * sizeof(float));
-  }
-}
 
 // Between values along an axis and values at its points: in place, `step` vectors apart. `inputs`, `weights` and
 // `outputs` are the three transforms; `output_gradients` and `weight_gradients` their transposes.
@@ -79,7 +60,8 @@ template <>
 struct Axis<4> {
   static constexpr int points = 6, taps = 3;
   static constexpr float a = 0.625f, b = 1.5f, aa = a * a, bb = b * b;
-  static constexpr float share_0 = 1 / (aa * bb), share_a = 1 / (2 * aa * (aa - bb)), share_b = 1 / (2 * bb * (bb - aa));
+  static constexpr float share_0 = 1 / (aa * bb);
+  static constexpr float share_a = 1 / (2 * aa * (aa - bb)), share_b = 1 / (2 * bb * (bb - aa));
   static void inputs(Vector *v, int step) {
     const Vector x0 = v[0], x1 = v[step], x2 = v[2 * step], x3 = v[3 * step], x4 = v[4 * step], x5 = v[5 * step];
     const Vector even_a = x4 - bb * x2, odd_a = a * (x3 - bb * x1), even_b = x4 - aa * x2, odd_b = b * (x3 - aa * x1);
@@ -120,8 +102,6 @@ struct Axis<4> {
     v[5 * step] = y3;
   }
 };
-
-inline int64_t blocks(int64_t length, int64_t block) { return (length + block - 1) / block; }
 
 // A convolution's output cut into tiles, MD voxels along the depth and M along the other two axes.
 template <int MD, int M>
@@ -181,7 +161,7 @@ struct Tiles {
       for (int h = 0; h < end_h; ++h) {
         Vector *line = v.at[d][h];
         Plane::outputs(line, 1);
-        float *row = y + (((place.n * to.d + place.d + d) * to.h + place.h + h) * to.w + place.w) * to.c + c;
+        float *row = y + offset(place, d, h) + c;
         for (int w = 0; w < end_w; ++w) store(row + w * to.c, line[w] + bias, to.c - c);
       }
     }
@@ -193,7 +173,7 @@ struct Tiles {
     v = {};
     for (int d = 0; d < std::min<int64_t>(MD, to.d - place.d); ++d) {
       for (int h = 0; h < std::min<int64_t>(M, to.h - place.h); ++h) {
-        const float *row = dy + (((place.n * to.d + place.d + d) * to.h + place.h + h) * to.w + place.w) * to.c + c;
+        const float *row = dy + offset(place, d, h) + c;
         for (int w = 0; w < std::min<int64_t>(M, to.w - place.w); ++w) v.at[d][h][w] = load(row + w * to.c, to.c - c);
         Plane::output_gradients(v.at[d][h], 1);
       }
@@ -208,37 +188,57 @@ struct Tiles {
     const int64_t w = tile % count_w, row = tile / count_w, h = row % count_h, slab = row / count_h;
     return {slab / count_d, slab % count_d * MD, h * M, w * M};
   }
+  int64_t offset(const Place &place, int d, int h) const {  // of the first voxel in a line of a tile of y
+    return (((place.n * to.d + place.d + d) * to.h + place.h + h) * to.w + place.w) * to.c;
+  }
 };
 
-// Time of a convolution by tiles of (md, m, m), in units of one product per tap, voxel and pair of channels.
-struct Cost {
-  const Volume &y;
-  const Filters &filters;
+// Times in units of one product per tap, voxel and pair of channels.
+inline double direct_time(const Volume &y, const Filters &filters, bool flat) {
+#ifdef __AVX512F__
+  constexpr double vectors = 0.5;  // oneDNN's are twice as long there
+#else
+  constexpr double vectors = 1;
+#endif
+  return vectors * y.n * y.positions() * (flat ? 9 : 27) * filters.inputs * filters.outputs;
+}
 
-  bool flat() const { return filters.taps.size() == 2 || filters.taps[0] == 1; }
-  double direct() const {
-    return static_cast<double>(y.n) * y.positions() * (flat() ? 9 : 27) * filters.inputs * filters.outputs;
+// By tiles of (md, m, m).
+inline double tiled_time(const Volume &y, const Filters &filters, int md, int m) {
+  constexpr double most = 1 << 26;  // floats of filters at the points: 256 MiB
+  const double points = (md == 1 ? 1 : md + 2) * (m + 2) * (m + 2);
+  const double tiles = y.n * blocks(y.d, md) * blocks(y.h, m) * blocks(y.w, m);
+  const double inputs = blocks(filters.inputs, kLanes) * kLanes, outputs = blocks(filters.outputs, kBlock) * kBlock;
+  if (points * inputs * outputs > most) return std::numeric_limits<double>::infinity();
+  // Transforms cost as much as 24 products per channel, those of the weights as 48 per pair: measured (AVX2).
+  return points * (tiles * (inputs * outputs + 24 * (inputs + outputs)) + 48 * inputs * outputs);
+}
+
+struct Choice { int md, m; double time; };
+
+// The tiles that take the least time.
+inline Choice best_tiles(const Volume &y, const Filters &filters, bool flat) {
+  Choice best{0, 0, std::numeric_limits<double>::infinity()};
+  for (const int md : {1, 2, 4}) {
+    if (flat != (md == 1)) continue;
+    for (const int m : {2, 4}) {
+      const double time = tiled_time(y, filters, md, m);
+      if (time < best.time) best = {md, m, time};
+    }
   }
-  double tiled(int md, int m) const {
-    const double points = (md == 1 ? 1 : md + 2) * (m + 2) * (m + 2);
-    const double tiles = y.n * blocks(y.d, md) * blocks(y.h, m) * blocks(y.w, m);
-    const double inputs = blocks(filters.inputs, kLanes) * kLanes, outputs = blocks(filters.outputs, kBlock) * kBlock;
-    // Transforms cost as much as 24 products per channel, those of the weights as 48 per pair: measured (AVX2).
-    return points * (tiles * (inputs * outputs + 24 * (inputs + outputs)) + 48 * inputs * outputs);
-  }
-  double plane(int md) const { return std::min(tiled(md, 2), tiled(md, 4)); }
-  double best() const { return flat() ? plane(1) : std::min(plane(2), plane(4)); }
-};
+  return best;
+}
+
+inline bool is_flat(const Filters &filters) { return filters.taps.size() == 2 || filters.taps[0] == 1; }
 
 // Calls `use` with the tiles that take the least time.
 template <class Use>
 void with_best_tiles(const Volume &x, const Volume &y, const Filters &filters, const Shape &padding, const Use &use) {
-  const Cost cost{y, filters};
-  const int md = cost.flat() ? 1 : cost.plane(2) < cost.plane(4) ? 2 : 4, m = cost.tiled(md, 2) < cost.tiled(md, 4) ? 2 : 4;
-  if (md == 1 && m == 2) use(Tiles<1, 2>(x, y, padding));
-  if (md == 1 && m == 4) use(Tiles<1, 4>(x, y, padding));
-  if (md == 2 && m == 2) use(Tiles<2, 2>(x, y, padding));
-  if (md == 2 && m == 4) use(Tiles<2, 4>(x, y, padding));
-  if (md == 4 && m == 2) use(Tiles<4, 2>(x, y, padding));
-  if (md == 4 && m == 4) use(Tiles<4, 4>(x, y, padding));
+  const Choice best = best_tiles(y, filters, is_flat(filters));
+  if (best.md == 1 && best.m == 2) use(Tiles<1, 2>(x, y, padding));
+  if (best.md == 1 && best.m == 4) use(Tiles<1, 4>(x, y, padding));
+  if (best.md == 2 && best.m == 2) use(Tiles<2, 2>(x, y, padding));
+  if (best.md == 2 && best.m == 4) use(Tiles<2, 4>(x, y, padding));
+  if (best.md == 4 && best.m == 2) use(Tiles<4, 2>(x, y, padding));
+  if (best.md == 4 && best.m == 4) use(Tiles<4, 4>(x, y, padding));
 }

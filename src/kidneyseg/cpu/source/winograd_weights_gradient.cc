@@ -1,6 +1,7 @@
-// The gradient of a convolution's weights: at each point a product of matrices (inputs, tiles) by (tiles, outputs), summed
-// over all tiles, and the sums back from the points to the taps.
+// The gradient of a convolution's weights: at each point a product of matrices (inputs, tiles) by (tiles, outputs),
+// summed over all tiles, and the sums back from the points to the taps.
 #include "onednn.h"
+#include "outer_products.h"
 #include "winograd.h"
 #include "winograd_tiles.h"
 
@@ -8,31 +9,6 @@ namespace {
 
 constexpr int kSlotSums = kSlotWork, kSlotTiles = kSlotWork + 1;
 constexpr int64_t kCached = 1 << 19;  // floats of a block of tiles, about
-
-// sums (ROWS, 16) += x^T dy over `count` tiles, x (count, x_step), dy (count, dy_step)
-template <int ROWS>
-void multiply(const float *x, int64_t x_step, const float *dy, int64_t dy_step, int64_t count, float *sums,
-              int64_t sums_step) {
-  Vector acc[ROWS][2] = {};  // a sum of its own, which rounds less than one that has grown over all tiles
-  for (int64_t i = 0; i < count; ++i, x += x_step, dy += dy_step) {
-    const Vector low = load(dy), high = load(dy + kLanes);
-#pragma GCC unroll 6
-    for (int r = 0; r < ROWS; ++r) {
-      acc[r][0] += x[r] * low;
-      acc[r][1] += x[r] * high;
-    }
-  }
-  for (int r = 0; r < ROWS; ++r) {
-    for (int v = 0; v < 2; ++v) {
-      float *to = sums + r * sums_step + v * kLanes;
-      store(to, load(to) + acc[r][v]);
-    }
-  }
-}
-
-using Multiply = void (*)(const float *, int64_t, const float *, int64_t, int64_t, float *, int64_t);
-constexpr Multiply kMultiply[kRows + 1] = {nullptr,     multiply<1>, multiply<2>, multiply<3>,
-                                           multiply<4>, multiply<5>, multiply<6>};
 
 // Sums of kLanes outputs and one input, points `step` apart, -> the gradient of their weights.
 template <class Tiling>
@@ -85,12 +61,12 @@ void run(const Tiling &tiles, const float *x, const float *dy, const Filters &fi
     parallel(points, [&](int64_t point) {
       float *own = sums + point * sums_step;
       if (first == 0) std::fill_n(own, sums_step, 0.0f);
-      const int64_t groups = blocks(filters.inputs, kRows);  // as even as can be
-      for (int64_t group = 0; group < groups; ++group) {
-        const int64_t c = filters.inputs * group / groups, rows = filters.inputs * (group + 1) / groups - c;
+      const Groups channels(0, filters.inputs);
+      for (int64_t group = 0; group < channels.groups; ++group) {
+        const int64_t c = channels.begin(group);
         for (int64_t k = 0; k < outputs; k += kBlock) {
-          kMultiply[rows](in + point * in_step + c, inputs, out + point * out_step + k, outputs, count,
-                          own + c * outputs + k, outputs);
+          kAddOuterProducts[channels.size(group)](in + point * in_step + c, inputs, 0, out + point * out_step + k,
+                                                  outputs, 1, count, own + c * outputs + k, outputs);
         }
       }
     });
