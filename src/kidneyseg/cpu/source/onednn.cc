@@ -1,5 +1,7 @@
 #include "onednn.h"
 
+#include <sys/mman.h>
+
 #include <cstdlib>
 
 namespace {
@@ -78,9 +80,12 @@ void *scratch(int slot, size_t bytes) {
   if (block.bytes < bytes) {
     std::free(block.data);
     block = {};
-    const size_t rounded = (bytes + 63) / 64 * 64;
-    block.data = std::aligned_alloc(64, rounded);
+    constexpr size_t kLine = 64, kHugePage = 1 << 21;
+    const size_t unit = bytes < kHugePage ? kLine : kHugePage, rounded = (bytes + unit - 1) / unit * unit;
+    block.data = std::aligned_alloc(unit, rounded);
     if (block.data == nullptr) throw std::bad_alloc();
+    // A wish: with pages of 4 KiB, looking up addresses takes a fifth of the time of large products.
+    if (unit == kHugePage) madvise(block.data, rounded, MADV_HUGEPAGE);
     block.bytes = rounded;
   }
   return block.data;

@@ -12,6 +12,17 @@ inline int64_t blocks(int64_t length, int64_t block) { return (length + block - 
 inline Vector load(const float *from) { return *reinterpret_cast<const Vector *>(from); }
 inline void store(float *to, Vector value) { *reinterpret_cast<Vector *>(to) = value; }
 
+// Also asks the cache for what comes two vectors later: transforms read and write dozens of places at a time, more than
+// the processor follows by itself.
+inline Vector load_ahead(const float *from) {
+  __builtin_prefetch(from + 2 * kLanes);
+  return load(from);
+}
+inline void store_ahead(float *to, Vector value) {
+  __builtin_prefetch(to + 2 * kLanes, 1);
+  store(to, value);
+}
+
 // Of the first `count` lanes, for channels that are no multiple of kLanes.
 inline Vector load(const float *from, int64_t count) {
   if (count >= kLanes) return load(from);

@@ -1,5 +1,5 @@
 // Convolution: inputs and filters to the points, a product of matrices (tiles, inputs) by (inputs, outputs) at each,
-// and back. A block of tiles goes through all of it before the next, so that what lies between stays in the cache.
+// and back. A block of tiles goes through all of it before the next, so that what lies between stays in a cache.
 #include "winograd.h"
 
 #include <atomic>
@@ -10,7 +10,9 @@
 namespace {
 
 constexpr int kSlotFilters = kSlotWork, kSlotTiles = kSlotWork + 1;
-constexpr int64_t kCached = 1 << 17;  // floats of a block of tiles, about: the second cache
+// Floats of a block of tiles that the second cache holds; and floats of filters that the third gives so fast that
+// blocks may be small. Larger filters are worth blocks that go beyond the second cache.
+constexpr int64_t kCached = 1 << 17, kNearFilters = 1 << 21;
 
 // out (ROWS, 16) = x (ROWS, inputs) weights (inputs, 16)
 template <int ROWS>
@@ -71,7 +73,8 @@ void run(const Tiling &tiles, const float *x, const Filters &filters, const floa
   });
 
   const int64_t threads = thread_count();
-  const int64_t fitting = std::clamp<int64_t>(kCached / (in_step + out_step) / kRows, 2, 16) * kRows;
+  const int64_t least = points * inputs * outputs > kNearFilters ? 8 : 2;
+  const int64_t fitting = std::clamp<int64_t>(kCached / (in_step + out_step) / kRows, least, 16) * kRows;
   const int64_t length = std::min(fitting, blocks(blocks(tiles.count, threads), kRows) * kRows);
   const int64_t size = length * (in_step + out_step);
   float *space = static_cast<float *>(scratch(kSlotTiles, threads * size * sizeof(float)));
@@ -84,7 +87,7 @@ void run(const Tiling &tiles, const float *x, const Filters &filters, const floa
       for (int64_t i = 0; i < count; ++i) {
         for (int64_t c = 0; c < inputs; c += kLanes) {
           tiles.inputs(x, first + i, c, v);
-          for (int point = 0; point < points; ++point) store(in + i * in_step + point * inputs + c, v[point]);
+          for (int point = 0; point < points; ++point) store_ahead(in + i * in_step + point * inputs + c, v[point]);
         }
       }
       for (int point = 0; point < points; ++point) {
@@ -99,7 +102,7 @@ void run(const Tiling &tiles, const float *x, const Filters &filters, const floa
       }
       for (int64_t i = 0; i < count; ++i) {
         for (int64_t c = 0; c < filters.outputs; c += kLanes) {
-          for (int point = 0; point < points; ++point) v[point] = load(out + i * out_step + point * outputs + c);
+          for (int point = 0; point < points; ++point) v[point] = load_ahead(out + i * out_step + point * outputs + c);
           tiles.outputs(v, bias == nullptr ? Vector{} : load(bias + c, filters.outputs - c), first + i, c, y);
         }
       }

@@ -137,7 +137,7 @@ struct Tiles {
         const bool inside = d0 + d >= 0 && d0 + d < from.d && h0 + h >= 0 && h0 + h < from.h;
         const float *row = x + (((place.n * from.d + d0 + d) * from.h + h0 + h) * from.w + w0) * from.c + c;
         if (inside && inner) {
-          for (int w = 0; w < P; ++w) line[w] = load(row + w * from.c);
+          for (int w = 0; w < P; ++w) line[w] = load_ahead(row + w * from.c);
         } else {
           for (int w = 0; w < P; ++w) {
             line[w] = inside && w0 + w >= 0 && w0 + w < from.w ? load(row + w * from.c, channels) : Vector{};
