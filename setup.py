@@ -34,7 +34,7 @@ setup(
         "pydantic>=2.6",
         "connected-components-3d>=3.12",
         "fill-voids>=2.0",
-        "matplotlib>=3.8",
+        "matplotlib>=3.10",
         "tensorboardX>=2.6",
         "tqdm>=4.66",
         "jinja2>=3.1",

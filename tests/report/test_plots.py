@@ -52,8 +52,9 @@ def test_boxplot_has_each_name_in_its_colour(tmp_path):
     keys = ("kidney", "hd95_tumour")
     path = plots.boxplot({"predicted ROIs": one, "true ROIs": one}, tmp_path / "b.png", keys)
     first, second = (shows(path, colour) for colour in colours.LINES[:2])
-    half = first.shape[1] // 2
-    assert first[:, :half].any() and second[:, :half].any()
-    assert not first[:, half:].any()  # no case has a distance: no dots
+    border = int(0.56 * first.shape[1])  # of the two panels; the names stand left of both
+    assert first[:, :border].any() and second[:, :border].any()
+    assert not first[:, border:].any()  # no case has a distance: no dots
+    assert np.nonzero(first.any(1))[0].max() < np.nonzero(second.any(1))[0].min()  # the first name on top
     with pytest.raises(ValueError, match="no scores"):
         plots.boxplot({}, tmp_path / "b.png")

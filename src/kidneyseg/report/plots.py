@@ -52,16 +52,17 @@ def curves(logs: Mapping[str, str | Path], path: str | Path) -> Path:
 
 def boxplot(scores_by_name: Mapping[str, FoldScores], path: str | Path,
             keys: Sequence[str] = ("kidney", "tumour", "composite")) -> Path:
-    """Draw the distribution over cases of each of ``keys``, side by side for every name, as PNG; one dot per case.
+    """Draw the distribution over cases of each of ``keys``, a row for every name, as PNG; one dot per case.
 
     A panel per key, three in a row.
     """
     if not scores_by_name:
         raise ValueError("no scores to draw")
     rows, columns = -(-len(keys) // PANELS), min(len(keys), PANELS)
-    width = max(4.0, 1.2 * len(scores_by_name))
-    figure = Figure(figsize=(width * columns, 4 * rows), dpi=110, layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    names = [name.replace("+", "\n+ ") for name in scores_by_name]  # of an ensemble, a line per member
+    height = 1.2 + 0.25 * sum(1 + name.count("\n") for name in names)
+    figure = Figure(figsize=(4.5 * columns, height * rows), dpi=110, layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for ax in panels[len(keys):]:
         ax.remove()
     jitter = np.random.default_rng(0)
@@ -69,11 +70,13 @@ def boxplot(scores_by_name: Mapping[str, FoldScores], path: str | Path,
         for position, (scores, colour) in enumerate(zip(scores_by_name.values(), colours.LINES * len(scores_by_name))):
             values = np.array([case[key] for case in scores.cases], float)
             values = values[~np.isnan(values)]
-            ax.boxplot(values, positions=[position], widths=0.5, showfliers=False, medianprops={"color": "black"})
-            ax.plot(position + jitter.uniform(-0.15, 0.15, values.size), values, "o", color=colour, ms=4)
-        ax.set_xticks(range(len(scores_by_name)), list(scores_by_name))
+            ax.boxplot(values, positions=[position], widths=0.5, showfliers=False, orientation="horizontal",
+                       medianprops={"color": "black"})
+            ax.plot(values, position + jitter.uniform(-0.15, 0.15, values.size), "o", color=colour, ms=4)
+        ax.set_yticks(range(len(names)), names)
         ax.set_title(key.replace("_", " "))
-        ax.grid(axis="y", alpha=0.3)
+        ax.grid(axis="x", alpha=0.3)
+    panels[0].invert_yaxis()  # the first name on top; the panels share the axis
     return _save(figure, path)
 
 
