@@ -26,15 +26,13 @@ def load_runtimes(stages: Sequence[Stage], folder: Path, device: str = "auto", n
         InputError: no such device, a backend that is not installed or not for it, a precision it has not, a bad
             checkpoint.
     """
-    names = dict.fromkeys([stage.name for stage in stages], name)
-    if name == "auto":
-        chosen = _choose(device, ("openvino", "onnx", "onnxruntime"))
-        wide = [stage.name for stage in stages if stage.network.width >= WIDE]
-        exact = precision in ("auto", "float32")
-        names = dict.fromkeys(names, chosen)
-        if chosen == "openvino" and wide and exact and _has_kernels():
-            names.update(dict.fromkeys(wide, "mindspore"))
-    return {stage.name: BACKENDS[names[stage.name]](stage, folder, device, precision) for stage in stages}
+    usual = _choose(device, ("openvino", "onnx", "onnxruntime")) if name == "auto" else name
+    may_differ = name == "auto" and usual == "openvino" and precision in ("auto", "float32")
+
+    def backend(stage: Stage) -> str:
+        return "mindspore" if may_differ and stage.network.width >= WIDE and _has_kernels() else usual
+
+    return {stage.name: BACKENDS[backend(stage)](stage, folder, device, precision) for stage in stages}
 
 
 def graph_formats(device: str = "auto", name: str = "auto") -> tuple[str, ...]:
