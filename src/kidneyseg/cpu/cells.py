@@ -60,9 +60,12 @@ class Convolution(nn.Cell):
         self.geometry = with_bfloat16(self.geometry)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
+        return self.convolve(x, self.weight)
+
+    def convolve(self, x: ms.Tensor, weight: ms.Tensor) -> ms.Tensor:
         if self.has_bias:
-            return self.operator(x, self.weight, self.bias, self.geometry)
-        return self.operator(x, self.weight, self.geometry)
+            return self.operator(x, weight, self.bias, self.geometry)
+        return self.operator(x, weight, self.geometry)
 
 
 class TransposedConvolution(nn.Cell):
@@ -250,10 +253,7 @@ class JoinedConvolution(Convolution):
 
     def construct(self, parts: tuple[ms.Tensor, ...]) -> ms.Tensor:
         end = parts[0].shape[1]
-        if self.has_bias:
-            total = self.operator(parts[0], self.weight[:, :end], self.bias, self.geometry)
-        else:
-            total = self.operator(parts[0], self.weight[:, :end], self.geometry)
+        total = self.convolve(parts[0], self.weight[:, :end])
         for part in parts[1:]:
             begin, end = end, end + part.shape[1]
             total = total + self.further(part, self.weight[:, begin:end], self.geometry)

@@ -5,7 +5,7 @@
 #include <atomic>
 
 #include "onednn.h"
-#include "winograd_tiles.h"
+#include "winograd_choice.h"
 
 namespace {
 
@@ -118,8 +118,7 @@ bool winograd_pays(const Volume &y, const Filters &filters, const Shape &strides
     if (strides[i] != 1 || dilations[i] != 1) return false;
     if (filters.taps[i] != 3 && !(axes == 3 && i == 0 && filters.taps[i] == 1)) return false;
   }
-  const bool flat = is_flat(filters);
-  return best_tiles(y, filters, flat).time < direct_time(y, filters, flat);
+  return best_tiles(y, filters).time < direct_time(y, filters);
 }
 
 void winograd(const float *x, const Volume &x_shape, const Filters &filters, const float *bias, const Shape &padding,

@@ -3,7 +3,7 @@
 #include "onednn.h"
 #include "outer_products.h"
 #include "winograd.h"
-#include "winograd_tiles.h"
+#include "winograd_choice.h"
 
 namespace {
 
