@@ -35,7 +35,8 @@ def test_only_the_one_that_ran_last_keeps_its_tensors(graph):
     one = here().rss - before
     np.testing.assert_array_equal(second(images), answer)
     both = here().rss - before
-    assert one > SIDE**2 * CHANNELS * 4 > both - one + 2**26
+    half = SIDE**2 * CHANNELS * 4 / 2  # what a process holds moves by some MiB of its own
+    assert one > half > both - one
     np.testing.assert_array_equal(first(images), answer)  # memory comes back when it is wanted
     del second
     np.testing.assert_array_equal(first(images), answer)
