@@ -82,14 +82,21 @@ def test_poolings_without_kernel_keep_their_place(make):
     assert cpu.accelerate(pool) is pool
 
 
-@pytest.mark.parametrize("dims", [2, 3])
-def test_inference_uses_the_moving_statistics(dims):
+@pytest.mark.parametrize("act", ["relu", "leaky_relu", "prelu", None])
+@pytest.mark.parametrize("dims, channels, kernel", [(2, 3, 3), (3, 3, 3), (2, 40, 3), (3, 40, 3), (2, 40, 1)])
+def test_inference_uses_the_moving_statistics(dims, channels, kernel, act):
     rng = np.random.default_rng(0)
-    stock, ours = (blocks.ConvNormAct(dims, 3, 16) for _ in range(2))
+    stock, ours = (blocks.ConvNormAct(dims, channels, 21, kernel, act=act) for _ in range(2))
     load(ours, randomise(stock, rng))
-    x = rng.standard_normal((2, 3, *SPATIAL[dims])).astype(np.float32)
-    accelerated = cpu.accelerate(ours)
-    assert_close(outputs_and_gradients(accelerated, x, training=False), outputs_and_gradients(stock, x, training=False))
+    x = ms.Tensor(rng.standard_normal((2, channels, *[3 * n for n in SPATIAL[dims]])), ms.float32)
+    found, expected = (cell.set_train(False)(x).asnumpy() for cell in (cpu.accelerate(ours), stock))
+    np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+
+
+def test_no_gradients_out_of_training():
+    ours = cpu.accelerate(blocks.ConvNormAct(2, 3, 8)).set_train(False)
+    with pytest.raises(RuntimeError, match=r"call network.set_train\(True\)"):
+        ms.grad(lambda x: ours(x).sum())(ms.ops.ones((1, 3, 8, 8), ms.float32))
 
 
 @pytest.mark.parametrize("stride, dilation, kernel, padding", [(1, 1, 3, 1), (2, 1, 3, 1), (1, 2, 3, 2), (2, 2, 5, 3)])

@@ -7,6 +7,7 @@ from mindspore import nn, ops
 
 from kidneyseg import cpu
 from kidneyseg.cpu import cells
+from kidneyseg.cpu.raising import RaisingConvolution
 from kidneyseg.nets import blocks
 from kidneyseg.nets.isensee3d import Isensee3D
 from kidneyseg.nets.unet3d import UNet3D
@@ -79,8 +80,8 @@ def test_network_and_its_compiled_step(name):
 @pytest.mark.parametrize("norm", ["batch", None])  # without norm, convolutions have a bias
 def test_a_u_does_not_join_its_features(norm):
     stock, ours = pair(lambda: UNet3D(1, 3, width=4, depth=3, norm=norm))
-    joined = [cell for _, cell in ours.cells_and_names() if isinstance(cell, cells.JoinedConvolution)]
-    assert len(joined) == 2 and not any(isinstance(cell, cells.Concat) for _, cell in ours.cells_and_names())
+    raising = [cell for _, cell in ours.cells_and_names() if isinstance(cell, RaisingConvolution)]
+    assert len(raising) == 2 and not any(isinstance(cell, cells.Concat) for _, cell in ours.cells_and_names())
     x = np.random.default_rng(0).standard_normal((1, 1, 8, 8, 12), np.float32)
     assert_close(outputs_and_gradients(ours, x), outputs_and_gradients(stock, x))
 

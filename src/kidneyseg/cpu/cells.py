@@ -55,6 +55,7 @@ class Convolution(nn.Cell):
         self.weight, self.bias, self.has_bias = cell.weight, cell.bias, cell.has_bias
         self.geometry = operators.integers(*self.settings[0], *self.settings[1], *self.settings[2], 0)
         self.operator = operators.convolution(*self.settings, self.has_bias)
+        self.finishing = operators.finished_convolution(*self.settings)
 
     def use_bfloat16(self) -> None:
         self.geometry = with_bfloat16(self.geometry)
@@ -66,6 +67,10 @@ class Convolution(nn.Cell):
         if self.has_bias:
             return self.operator(x, weight, self.bias, self.geometry)
         return self.operator(x, weight, self.geometry)
+
+    def finished(self, x: ms.Tensor, constants: ms.Tensor) -> ms.Tensor:
+        """The convolution without its bias, and what comes after it (source/finish.h). Without gradients."""
+        return self.finishing(x, self.weight, constants, self.geometry)
 
 
 class TransposedConvolution(nn.Cell):
@@ -117,7 +122,7 @@ class NormActivation(nn.Cell):
         if learn and act.w.shape != (channels,):
             raise Unsupported("one slope for all channels")
         self.slope = act.w if learn else ms.Tensor(np.full(channels, negative_slope(act), np.float32))
-        self.batch = isinstance(norm, norms.BatchNorm)
+        self.batch, self.eps = isinstance(norm, norms.BatchNorm), norm.eps
         if self.batch:
             if norm.ranks > 1:
                 raise Unsupported("statistics over several ranks")
@@ -137,6 +142,11 @@ class NormActivation(nn.Cell):
             ops.assign(self.moving_mean, ops.stop_gradient(mean))
             ops.assign(self.moving_variance, ops.stop_gradient(variance))
         return y
+
+    def constants(self, bias: ms.Tensor | float) -> ms.Tensor:
+        """(3, C): what a batch norm does out of training to sums that lack their `bias` (source/finish.h)."""
+        scale = self.gamma * ops.rsqrt(self.moving_variance + self.eps)
+        return ops.concat((scale, self.beta + (bias - self.moving_mean) * scale, self.slope)).reshape(3, -1)
 
 
 class Activation(nn.Cell):
@@ -230,34 +240,40 @@ class UpsampledConvolution(nn.Cell):
         self.zeros = ops.zeros((4 * cell.out_channels,), ms.float32)
         self.geometry = operators.integers(1, 1, 1, 1, 0, 0, 0)
         self.multiply = operators.convolution((1, 1), (1, 1), (0, 0), self.has_bias)
-        self.spread = operators.spread_taps(upsample.factor)
+        self.multiply_only = operators.convolution((1, 1), (1, 1), (0, 0), bias=False)
+        self.spread, self.finishing = operators.spread_taps(upsample.factor), operators.finished_taps(upsample.factor)
 
     def use_bfloat16(self) -> None:
         self.geometry = with_bfloat16(self.geometry)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
-        weight = self.weight.transpose(2, 3, 0, 1).reshape(self.one_by_one)
         if self.has_bias:  # with the tap in the middle, which is never beyond an edge
             bias = ops.concat((self.zeros, self.bias, self.zeros))
-            return self.spread(self.multiply(x, weight, bias, self.geometry))
-        return self.spread(self.multiply(x, weight, self.geometry))
+            return self.spread(self.multiply(x, self.by_tap(), bias, self.geometry))
+        return self.spread(self.multiply(x, self.by_tap(), self.geometry))
+
+    def finished(self, x: ms.Tensor, constants: ms.Tensor) -> ms.Tensor:
+        """As of Convolution."""
+        return self.finishing(self.multiply_only(x, self.by_tap(), self.geometry), constants)
+
+    def by_tap(self) -> ms.Tensor:
+        return self.weight.transpose(2, 3, 0, 1).reshape(self.one_by_one)
 
 
-class JoinedConvolution(Convolution):
-    """In the place of a convolution of what nets.blocks.Concat joins, and without joining it: the sum of a convolution
-    of each part. Takes the tuple that Concat takes."""
+class ConvolutionNormActivation(nn.Cell):
+    """In the place of a convolution, one of the cells above, and of the NormActivation after it. Out of training a
+    batch norm's constants are known, and all is done while the convolution writes its result."""
 
-    def __init__(self, cell: nn.Conv2d | nn.Conv3d) -> None:
-        super().__init__(cell)
-        self.further = operators.convolution(*self.settings, bias=False)
+    def __init__(self, convolution: Convolution | UpsampledConvolution, norm: NormActivation) -> None:
+        super().__init__(auto_prefix=False)
+        self.convolution, self.norm = convolution, norm
+        self.at_once = norm.batch
+        self.bias = convolution.bias if convolution.has_bias else 0.0
 
-    def construct(self, parts: tuple[ms.Tensor, ...]) -> ms.Tensor:
-        end = parts[0].shape[1]
-        total = self.convolve(parts[0], self.weight[:, :end])
-        for part in parts[1:]:
-            begin, end = end, end + part.shape[1]
-            total = total + self.further(part, self.weight[:, begin:end], self.geometry)
-        return total
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        if self.training or not self.at_once:
+            return self.norm(self.convolution(x))
+        return self.convolution.finished(x, self.norm.constants(self.bias))
 
 
 class Concat(nn.Cell):

@@ -15,7 +15,7 @@ weights has been computed and the input itself is gone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import mindspore as ms
 from mindspore import ops
@@ -36,6 +36,10 @@ def custom(name: str, out_shape: Callable, bprop: Callable | None = None, output
     return operator
 
 
+def no_gradients(*_) -> tuple:
+    raise RuntimeError("The kernels have no gradients for networks out of training: call network.set_train(True)")
+
+
 def integers(*values: int) -> ms.Tensor:
     return ms.Tensor(list(values), ms.int64)
 
@@ -50,15 +54,23 @@ def channel_sum() -> ops.Custom:
     return custom("ChannelSum", lambda dy: (dy[1],))
 
 
+def _reach(dilations: tuple[int, ...], padding: tuple[int, ...], axis: int, kernel: int) -> int:
+    """Of a convolution's input, less the padding, for one voxel of its output."""
+    return dilations[axis] * (kernel - 1) + 1 - 2 * padding[axis]
+
+
+def convolved_shape(strides: tuple[int, ...], dilations: tuple[int, ...], padding: tuple[int, ...]) -> Callable:
+    def out_shape(x, w, *_):
+        return (x[0], w[0], *[(x[i + 2] - _reach(dilations, padding, i, w[i + 2])) // strides[i] + 1
+                              for i in range(len(strides))])
+
+    return out_shape
+
+
 def convolution(strides: tuple[int, ...], dilations: tuple[int, ...], padding: tuple[int, ...], bias: bool) -> Callable:
     """Returns f(x, weights[, bias], geometry) -> y, padding being the same on both sides of an axis."""
     axes = range(len(strides))
-
-    def reach(i, kernel):  # of a convolution's input, less the padding, for one voxel of its output
-        return dilations[i] * (kernel - 1) + 1 - 2 * padding[i]
-
-    def out_shape(x, w, *_):
-        return (x[0], w[0], *[(x[i + 2] - reach(i, w[i + 2])) // strides[i] + 1 for i in axes])
+    reach = partial(_reach, dilations, padding)
 
     def in_shape(y, w, unused, geometry):
         return (y[0], w[1], *[(y[i + 2] - 1) * strides[i] + reach(i, w[i + 2]) + unused[i] - 1 for i in axes])
@@ -77,8 +89,23 @@ def convolution(strides: tuple[int, ...], dilations: tuple[int, ...], padding: t
         dx, dw, no_gradient = backward(x, w, geometry, out, dout)
         return dx, dw, sum_channels(dout), no_gradient
 
-    return custom("ConvolutionForward", out_shape, backward_bias if bias else backward,
-                  variant=(strides, dilations, padding, bias))
+    return custom("ConvolutionForward", convolved_shape(strides, dilations, padding),
+                  backward_bias if bias else backward, variant=(strides, dilations, padding, bias))
+
+
+@cache
+def finished_convolution(strides: tuple[int, ...], dilations: tuple[int, ...], padding: tuple[int, ...]) -> Callable:
+    """Returns f(x, weights, constants (3, out)[, added], geometry) -> y, the convolution with what comes after it
+    (source/finish.h): activation(scale * (sums + added) + shift). Without gradients."""
+    return custom("ConvolutionForward", convolved_shape(strides, dilations, padding), no_gradients,
+                  variant=("finished", strides, dilations, padding))
+
+
+@cache
+def subpixel_convolution() -> ops.Custom:
+    """f(x, weights, border, constants (3, out), added) -> y at twice the size (source/subpixel.cc). Without
+    gradients."""
+    return custom("SubpixelForward", lambda x, w, border, constants, added: added, no_gradients)
 
 
 def transposed_convolution(strides: tuple[int, ...], padding: tuple[int, ...], bias: bool) -> Callable:
@@ -221,6 +248,10 @@ def upsample(mode: str, factor: int) -> ops.Custom:
                   variant=factor)
 
 
+def spread_shape(factor: int) -> Callable:
+    return lambda z, *_: (z[0], z[1] // 9, *[length * factor for length in z[2:]])
+
+
 @cache
 def spread_taps(factor: int) -> ops.Custom:
     """f(z (N, 9 C, y, x)) -> (N, C, y, x) at `factor` times the size: the end of a 3 x 3 convolution of linearly
@@ -231,8 +262,14 @@ def spread_taps(factor: int) -> ops.Custom:
     def bprop(z, out, dout):
         return (backward(dout),)
 
-    return custom("TapsForward", lambda z: (z[0], z[1] // 9, *[length * factor for length in z[2:]]), bprop,
-                  variant=factor)
+    return custom("TapsForward", spread_shape(factor), bprop, variant=factor)
+
+
+@cache
+def finished_taps(factor: int) -> ops.Custom:
+    """f(z, constants (3, C)) -> what `spread_taps` makes of z, and what comes after it (source/finish.h). Without
+    gradients."""
+    return custom("TapsForward", spread_shape(factor), no_gradients, variant=("finished", factor))
 
 
 @cache

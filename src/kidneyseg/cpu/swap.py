@@ -11,6 +11,7 @@ from collections.abc import Callable
 from mindspore import nn
 
 from kidneyseg.cpu import cells, gating
+from kidneyseg.cpu.raising import RaisingConvolution
 from kidneyseg.nets import (
     attention,
     blocks,
@@ -57,7 +58,8 @@ CONTAINERS = (nn.SequentialCell, nn.CellList, blocks.ConvNormAct, blocks.NormAct
               isensee3d.ContextModule, ms_vnet25d.MultiScaleVNet25D, resnet.ResNet34, unet_resnet34.UNetResNet34,
               deeplabv3plus.DeepLabV3Plus, deeplabv3plus.AtrousPyramid, dropout.ChannelDropout)
 ELEMENTWISE = (nn.Identity, nn.Sigmoid, cells.Activation)
-KERNEL_CELLS = (cells.NormActivation, cells.Activation, cells.UpsampledConvolution, cells.JoinedConvolution)
+KERNEL_CELLS = (cells.NormActivation, cells.Activation, cells.UpsampledConvolution, RaisingConvolution,
+                cells.ConvolutionNormActivation)
 
 
 def is_float32(network: nn.Cell) -> bool:
@@ -92,6 +94,7 @@ def keep_layout(cell: nn.Cell) -> nn.Cell:
         fuse_upsampling(cell)
         fuse_joining(cell)
         replace_children(cell, keep_layout)
+        fuse_norm(cell)
         return cell
     if isinstance(cell, ELEMENTWISE):
         return cell
@@ -133,6 +136,14 @@ def fuse_activation(cell: nn.Cell) -> None:
         replace_child(cell, "act", nn.Identity())
 
 
+def fuse_norm(cell: nn.Cell) -> None:
+    """Makes convolution, norm and activation of a block, already on the kernels, one cell in the convolution's place."""
+    if isinstance(cell, blocks.ConvNormAct) and isinstance(cell.norm, cells.NormActivation) and isinstance(
+            cell.conv, (cells.Convolution, cells.UpsampledConvolution)):
+        replace_child(cell, "conv", cells.ConvolutionNormActivation(cell.conv, cell.norm))
+        replace_child(cell, "norm", nn.Identity())
+
+
 def fuse_upsampling(cell: nn.Cell) -> None:
     """Makes the up-sampling of coarser features and the convolution after it one cell, in the convolution's place."""
     if not isinstance(cell, unet3plus.FullScaleNode):
@@ -148,18 +159,19 @@ def fuse_upsampling(cell: nn.Cell) -> None:
 
 
 def fuse_joining(cell: nn.Cell) -> None:
-    """Makes the joining of a U's features and the convolutions after it one cell, in the convolutions' place: what is
-    joined at the full size is the largest tensor of a network."""
+    """Makes a U's up-convolutions, the joining of features and the convolutions after it one cell, in the convolutions'
+    place: what is joined at the full size is the largest tensor of a network."""
     if not isinstance(cell, unet.UNet):
         return
     first = [level[0] if isinstance(level, nn.SequentialCell) else level for level in cell.decoder]
     if not all(isinstance(block, blocks.ConvNormAct) for block in first):
         return
     try:
-        joined = [cells.JoinedConvolution(block.conv) for block in first]
+        raising = [RaisingConvolution(up, block.conv) for up, block in zip(cell.up, first)]
     except cells.Unsupported:
         return
-    for block, convolution in zip(first, joined):
+    for level, (block, convolution) in enumerate(zip(first, raising)):
+        replace_child(cell.up, str(level), nn.Identity())
         replace_child(block, "conv", convolution)
     replace_child(cell, "concat", nn.Identity())
 

@@ -4,6 +4,7 @@
 // Tensors: x (N, Ci, *S) and y (N, Co, *S') channels-last, weights (Co, Ci, *K) plain, and last the geometry: int64,
 // one entry per spatial axis of strides, then dilations, then paddings at the low end, and last whether oneDNN may
 // round what it multiplies to bfloat16 (1 or 0). It does so only where the CPU is faster for it; sums are float32.
+// Between weights and geometry there may be constants, (Co,) or (3, Co), and a tensor to add: see finish.h.
 #include <map>
 #include <memory>
 
@@ -51,8 +52,8 @@ struct Problem {
     return !bfloat16 && winograd_pays(result, filters, strides, dilations);
   }
 
-  Shape key(Kind kind, bool bias) const {
-    Shape key = {kind, bias, bfloat16};
+  Shape key(Kind kind) const {
+    Shape key = {kind, bfloat16};
     for (const Shape *part : {&x, &weights, &y, &strides, &dilations, &padding}) {
       key.insert(key.end(), part->begin(), part->end());
     }
@@ -75,23 +76,21 @@ dnnl_primitive_attr *attributes(bool bfloat16) {
   return bfloat16 ? rounding : strict;
 }
 
-Prepared prepare(const Problem &problem, Kind kind, bool with_bias) {
+Prepared prepare(const Problem &problem, Kind kind) {
   const Layout x = channels_last_layout(problem.x), y = channels_last_layout(problem.y);
   const Layout weights = plain_layout(problem.weights), packed = any_layout(problem.weights);
-  const Layout bias = with_bias ? plain_layout({problem.weights[0]}) : nullptr;
   const Shape high = problem.padding_high();
   Shape dilates = problem.dilations;
   for (int64_t &dilate : dilates) --dilate;  // oneDNN counts the voxels left out between two taps
 
   dnnl_primitive_desc *forward = nullptr;
   check(dnnl_convolution_forward_primitive_desc_create(
-            &forward, engine(), kForwardTraining, kConvolutionDirect, x.get(), packed.get(), bias.get(), y.get(),
+            &forward, engine(), kForwardTraining, kConvolutionDirect, x.get(), packed.get(), nullptr, y.get(),
             problem.strides.data(), dilates.data(), problem.padding.data(), high.data(), attributes(problem.bfloat16)),
         "convolution");
   if (kind == kForward) {
-    std::vector<Call::Operand> operands = {{kArgSrc, x, false}, {kArgWeights, weights, false}, {kArgDst, y, true}};
-    if (with_bias) operands.push_back({kArgBias, bias, false});
-    return {std::make_unique<Call>(forward, operands)};
+    return {std::make_unique<Call>(forward, std::vector<Call::Operand>{
+        {kArgSrc, x, false}, {kArgWeights, weights, false}, {kArgDst, y, true}})};
   }
   std::unique_ptr<dnnl_primitive_desc, int (*)(dnnl_primitive_desc *)> hint(forward, dnnl_primitive_desc_destroy);
   dnnl_primitive_desc *desc = nullptr;
@@ -116,34 +115,38 @@ Prepared prepare(const Problem &problem, Kind kind, bool with_bias) {
       {kArgSrc, x, false}, {kArgDiffDst, y, false}, {kArgDiffWeights, weights, true}})};
 }
 
-Prepared &prepared(const Problem &problem, Kind kind, bool with_bias) {
+Prepared &prepared(const Problem &problem, Kind kind) {
   static std::map<Shape, Prepared> cache;
-  const Shape key = problem.key(kind, with_bias);
+  const Shape key = problem.key(kind);
   auto found = cache.find(key);
   if (found == cache.end()) {
     // Bounds what a run with ever new shapes keeps. A network needs about 100 primitives per patch size.
     if (cache.size() >= 4096) cache.clear();
-    found = cache.emplace(key, prepare(problem, kind, with_bias)).first;
+    found = cache.emplace(key, prepare(problem, kind)).first;
   }
   return found->second;
 }
 
+void finish_all(const Finish &finish, float *y, const Volume &shape) {
+  parallel_ranges(shape.n * shape.positions(), 1024,
+                  [&](int64_t begin, int64_t end) { finish.apply(y, begin, end, shape.c); });
+}
+
 }  // namespace
 
-// x, weights, [bias,] geometry -> y
+// x, weights, [constants, [added,]] geometry -> y
 KERNEL(ConvolutionForward) {
   const int last = args.count() - 1;
-  const bool bias = args.count() == 5;
   const Problem problem(args.shape(0), args.shape(1), args.shape(last), args.integers(last - 1));
   const Filters filters = problem.filters(args.floats(1), kForward);
+  Finish finish;
+  if (last > 3) finish = Finish(args.floats(2), args.shape(2), last > 4 ? args.floats(3) : nullptr);
   if (problem.by_winograd(filters, args.volume(last))) {
-    winograd(args.floats(0), args.volume(0), filters, bias ? args.floats(2) : nullptr, problem.padding,
-             args.floats(last), args.volume(last));
+    winograd(args.floats(0), args.volume(0), filters, finish, problem.padding, args.floats(last), args.volume(last));
     return;
   }
-  std::vector<void *> data = {args.floats(0), args.floats(1), args.floats(last)};
-  if (bias) data.push_back(args.floats(2));
-  prepared(problem, kForward, bias)->run(data);
+  prepared(problem, kForward)->run({args.floats(0), args.floats(1), args.floats(last)});
+  finish_all(finish, args.floats(last), args.volume(last));
 }
 
 // y, weights, [bias,] [marker,] geometry -> x: the gradient of a convolution's input, or a transposed convolution. The
@@ -151,26 +154,17 @@ KERNEL(ConvolutionForward) {
 KERNEL(ConvolutionData) {
   const int last = args.count() - 1;
   const Problem problem(args.shape(last), args.shape(1), args.shape(0), args.integers(last - 1));
-  const bool has_bias = args.count() == 5 && args.shape(2).size() == 1;
+  Finish finish;
+  if (last == 4 && args.shape(2).size() == 1) finish = Finish(args.floats(2), args.shape(2));
   const Filters filters = problem.filters(args.floats(1), kData);
   if (problem.by_winograd(filters, args.volume(last))) {
     Shape padding = problem.padding;
     for (size_t i = 0; i < padding.size(); ++i) padding[i] = filters.taps[i] - 1 - padding[i];
-    winograd(args.floats(0), args.volume(0), filters, has_bias ? args.floats(2) : nullptr, padding, args.floats(last),
-             args.volume(last));
+    winograd(args.floats(0), args.volume(0), filters, finish, padding, args.floats(last), args.volume(last));
     return;
   }
-  prepared(problem, kData, false)->run({args.floats(0), args.floats(1), args.floats(last)});
-  if (has_bias) {
-    const float *bias = args.floats(2);
-    const Volume x = args.volume(last);
-    parallel_ranges(x.n * x.positions(), 1024, [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; ++p) {
-        float *row = args.floats(last) + p * x.c;
-        for (int64_t c = 0; c < x.c; ++c) row[c] += bias[c];
-      }
-    });
-  }
+  prepared(problem, kData)->run({args.floats(0), args.floats(1), args.floats(last)});
+  finish_all(finish, args.floats(last), args.volume(last));
 }
 
 // x, y, weights (for the shape), geometry -> gradient of the weights
@@ -181,7 +175,7 @@ KERNEL(ConvolutionWeights) {
     winograd_weights_gradient(args.floats(0), args.volume(0), args.floats(1), args.volume(1), problem.padding, filters);
     return;
   }
-  const Prepared &ready = prepared(problem, kWeights, false);
+  const Prepared &ready = prepared(problem, kWeights);
   if (ready) {
     ready->run({args.floats(0), args.floats(1), args.floats(4)});
   } else {

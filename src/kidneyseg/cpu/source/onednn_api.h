@@ -11,7 +11,7 @@ constexpr int kScratchpadUser = 1, kMathStrict = 0, kMathBf16 = 1;
 constexpr int kIsaDefault = 0;
 constexpr int kQueryImplementation = 8, kQueryArgument = 255;
 
-enum Argument { kArgSrc = 1, kArgDst = 17, kArgWeights = 33, kArgBias = 41, kArgScratchpad = 80, kArgDiffSrc = 129,
+enum Argument { kArgSrc = 1, kArgDst = 17, kArgWeights = 33, kArgScratchpad = 80, kArgDiffSrc = 129,
                 kArgDiffDst = 145, kArgDiffWeights = 161 };
 
 struct dnnl_engine;

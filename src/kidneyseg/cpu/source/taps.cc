@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "finish.h"
 #include "interpolation.h"
-#include "kernel.h"
 
 namespace {
 
@@ -37,9 +37,11 @@ struct Axis {
 
 }  // namespace
 
-// z -> y, whose shape says how far to go
+// z, [constants] -> y, whose shape says how far to go, finished (finish.h)
 KERNEL(TapsForward) {
-  const Volume from = args.volume(0), to = args.volume(1);
+  const int result = args.count() - 1;
+  const Volume from = args.volume(0), to = args.volume(result);
+  const Finish finish = result > 1 ? Finish(args.floats(1), args.shape(1)) : Finish();
   const int64_t channels = to.c, row = to.w * channels;
   const Axis down(from.h, to.h), along(from.w, to.w);
   const int64_t bands = (to.h + kBand - 1) / kBand;
@@ -70,7 +72,7 @@ KERNEL(TapsForward) {
       }
     }
     for (int64_t y = begin; y < end; ++y) {
-      float *out = args.floats(1) + (n * to.h + y) * row;
+      float *out = args.floats(result) + (n * to.h + y) * row;
       std::fill_n(out, row, 0.0f);
       for (int ky = 0; ky < kTaps; ++ky) {
         const Weight &w = down.weights[ky][y];
@@ -79,6 +81,7 @@ KERNEL(TapsForward) {
         const float *high = rows.data() + ((w.high - first) * kTaps + ky) * row;
         for (int64_t i = 0; i < row; ++i) out[i] += w.low_share * low[i] + w.high_share * high[i];
       }
+      finish.apply(out, 0, to.w, channels);
     }
   });
 }

@@ -24,7 +24,7 @@ void transform_sums(const float *sums, int64_t step, const Filters &filters, int
   for (int64_t lane = 0; lane < std::min<int64_t>(kLanes, filters.outputs - k); ++lane) {
     float *to = filters.values + (k + lane) * filters.output_step + c * filters.input_step;
     for (int tap = 0; tap < Tiling::taps; ++tap) {
-      to[filters.backwards ? Tiling::taps - 1 - tap : tap] = v.at[tap / 9][tap / 3 % 3][tap % 3][lane];
+      to[filters.backwards ? Tiling::taps - 1 - tap : tap] = v.tap(tap)[lane];
     }
   }
 }
@@ -82,5 +82,5 @@ void run(const Tiling &tiles, const float *x, const float *dy, const Filters &fi
 
 void winograd_weights_gradient(const float *x, const Volume &x_shape, const float *dy, const Volume &y_shape,
                                const Shape &padding, const Filters &filters) {
-  with_best_tiles(x_shape, y_shape, filters, padding, [&](const auto &tiles) { run(tiles, x, dy, filters); });
+  with_best_tiles<3>(x_shape, y_shape, filters, padding, [&](const auto &tiles) { run(tiles, x, dy, filters); });
 }
