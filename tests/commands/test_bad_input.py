@@ -158,6 +158,7 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
 
     ("benchmark --repeats 0", ["--repeats", "1 or more", "at least one step"]),
     ("benchmark --json {file}/speed.json", ["file", "a folder", "Give another"]),
+    ("benchmark --small predict -m {model} -i {file}", ["--small", "predict after it", "Leave it out"]),
 ]
 
 

@@ -1,5 +1,6 @@
 """Convolutions with fewer products than taps ask for, against PyTorch in float64."""
 
+import mindspore as ms
 import numpy as np
 import pytest
 from cell_comparison import load, outputs_and_gradients
@@ -57,6 +58,21 @@ def test_same_as_pytorch(name):
     for tensor, value in expected.items():
         np.testing.assert_allclose(found[tensor], value, rtol=0, atol=5e-5 * value.std(), err_msg=tensor)
     assert not np.array_equal(found["output"], expected["output"]), "exact: one product per tap"
+
+
+@pytest.mark.parametrize("shape", [(2, 32, 30, 50), (1, 32, 9, 21, 24)])
+def test_transposed_convolution_at_stride_1(shape):
+    rng, dims = np.random.default_rng(0), len(shape) - 2
+    cell = blocks.CONV_TRANSPOSE[dims](32, 32, 3, 1, "pad", 1, has_bias=True)
+    values = {p.name: rng.integers(-2047, 2048, p.shape).astype(np.float32) for p in cell.get_parameters()}
+    load(cell, values)
+    x = rng.integers(-63, 64, shape).astype(np.float32)
+    weight, bias = (torch.from_numpy(values[name]).double() for name in ("weight", "bias"))
+    apply = torch.nn.functional.conv_transpose2d if dims == 2 else torch.nn.functional.conv_transpose3d
+    expected = apply(torch.from_numpy(x).double(), weight, bias, padding=1).numpy()
+    found = cpu.accelerate(cell)(ms.Tensor(x)).asnumpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=5e-5 * expected.std())
+    assert not np.array_equal(found, expected), "exact: one product per tap"
 
 
 @pytest.mark.parametrize("shape, channels, kernel, padding", [

@@ -109,6 +109,10 @@ def _networks(args: argparse.Namespace) -> dict:
 
 
 def _predict(args: argparse.Namespace) -> dict:
+    for option in ("network", "phase", "without", "no_operators", "small"):
+        if getattr(args, option):
+            raise InputError(f"--{option.replace('_', '-')}", expected="no option of the networks' benchmark",
+                             found="predict after it", remedy="Leave it out: a whole case is measured as it is")
     recipe, peers = _recipe(args), [name for name in args.peer if name != "none"]
     model, *rest = args.model or [None]
     others = {path: read_model_recipe(path) for path in rest}  # a bad one is said before all the work

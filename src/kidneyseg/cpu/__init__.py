@@ -4,7 +4,7 @@
 
 MindSpore's own convolutions, normalisations and poolings are slow on x86-64 (and `nn.InstanceNorm3d` is missing). The
 kernels in `source/` are compiled at first use (build.py), offered to MindSpore as operators (operators.py) and made
-into cells (cells.py) which take the place of a network's cells (swap.py).
+into cells (cells.py, raising.py, gating.py) which take the place of a network's cells (swap.py).
 """
 from __future__ import annotations
 
