@@ -43,6 +43,18 @@ def segment_file(engine: Engine, image: Path, out: Path, regions: Path | None = 
     recipe, watch = engine.recipe, Parts()
     with watch.part("read"):
         scan = engine.read(image)
+    masks = _stage_masks(engine, scan, regions, watch)
+    with watch.part("components"):
+        mask = painted_mask(scan, recipe, masks)
+    with watch.part("write"):
+        engine.write(out, mask, scan)
+    return watch
+
+
+def _stage_masks(engine: Engine, scan: Scan, regions: Path | None, watch: Parts) -> dict[str, StageMask]:
+    """The mask of every stage; the true mask, which a prediction would not hold, is held no longer than the stages need
+    it."""
+    recipe = engine.recipe
     masks: dict[str, StageMask] = {}
     truth = None if regions is None else read_mask(regions, recipe.merge)
     if truth is not None:
@@ -55,11 +67,7 @@ def segment_file(engine: Engine, image: Path, out: Path, regions: Path | None = 
             masks[stage.name] = engine.stage_mask(scan, stage, parts, earlier, watch)
         if truth is not None and stage.name not in recipe.painted:
             masks[stage.name] = true_mask(scan, truth.array, recipe, stage)
-    with watch.part("components"):
-        mask = painted_mask(scan, recipe, masks)
-    with watch.part("write"):
-        engine.write(out, mask, scan)
-    return watch
+    return masks
 
 
 def network_part(stage: Stage) -> str:

@@ -10,7 +10,7 @@ Box = tuple[slice, ...]
 
 
 def bounding_box(mask: np.ndarray) -> Box:
-    """The smallest box that holds every voxel of a bool ``mask`` of any shape; of no voxels if the mask is empty."""
+    """The smallest box that holds every voxel of ``mask`` that is not 0, of no voxels if all are; any shape."""
     box = []
     for axis in range(mask.ndim):
         used = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))

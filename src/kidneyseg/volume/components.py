@@ -27,7 +27,7 @@ def clean(mask: np.ndarray, components: Sequence[Component], voxel_ml: float) ->
         voxel_ml: volume of one voxel in ml.
     """
     mask = mask.copy()
-    inside = mask[bounding_box(mask != 0)]  # a view: a scan is mostly something else
+    inside = mask[bounding_box(mask)]  # a view: a scan is mostly something else
     for component in components:
         union = np.isin(inside, component.labels)
         box = bounding_box(union)
