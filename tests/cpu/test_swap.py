@@ -71,7 +71,7 @@ def test_network_and_its_compiled_step(name):
             optimiser(gradients)
             values.append(float(value.asnumpy()))
         network.set_train(False)
-        values.append(float(network(x).asnumpy().std()))
+        values += [float(forward(x).asnumpy().std()) for forward in (network, ms.jit(network))]
         losses.append(values)
     np.testing.assert_allclose(losses[1], losses[0], rtol=2e-3)
     assert losses[0][2] != losses[0][1], "the step changed nothing"
