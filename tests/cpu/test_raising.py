@@ -23,6 +23,11 @@ CASES = {  # batch, channels beside, below and between, outputs, lengths below, 
 }
 
 
+@pytest.fixture(autouse=True)
+def pynative():
+    ms.set_context(mode=ms.PYNATIVE_MODE)  # graph mode, which an earlier test may have left, compiles what is patched here
+
+
 def made(case):
     """The cell on its kernels, its parameters by name, the two inputs, and what PyTorch says."""
     batch, beside, below, between, outputs, lengths, bias = CASES[case]
