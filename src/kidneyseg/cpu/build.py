@@ -12,7 +12,7 @@ from functools import cache
 from importlib import metadata, util
 from pathlib import Path
 
-from kidneyseg.cache import cache_folder
+from kidneyseg.cache import cache_folder, forget_unused, keep
 from kidneyseg.cpu.threads import thread_count
 
 SOURCE = Path(__file__).parent / "source"
@@ -53,12 +53,14 @@ def build() -> Path:
     cache = cache_folder()
     target = cache / f"kernels-{_fingerprint(compiler)}.so"
     if target.exists():
+        keep(target)
         return target
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with open(cache / "build.lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not target.exists():
+                forget_unused()
                 _compile(compiler, onednn, target)
     except OSError as error:
         raise BuildError(f"the cache {cache} cannot be written: {error}") from error

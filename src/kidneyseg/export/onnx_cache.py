@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import kidneyseg
-from kidneyseg.cache import cache_folder
+from kidneyseg.cache import cache_folder, forget_unused, keep
 from kidneyseg.digest import sha256
 from kidneyseg.inference.model import checkpoint_path
 from kidneyseg.recipe import Stage
@@ -27,7 +27,9 @@ def cached_onnx(stage: Stage, model: Path) -> Path:
         from kidneyseg.export.onnx_file import export_onnx
 
         device.use("CPU")
+        forget_unused()
         export_onnx(stage, model, path, Form(stage.inference.batch_size))
+    keep(path)
     return path
 
 
