@@ -267,11 +267,10 @@ class ConvolutionNormActivation(nn.Cell):
     def __init__(self, convolution: Convolution | UpsampledConvolution, norm: NormActivation) -> None:
         super().__init__(auto_prefix=False)
         self.convolution, self.norm = convolution, norm
-        self.at_once = norm.batch
         self.bias = convolution.bias if convolution.has_bias else 0.0
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
-        if self.training or not self.at_once:
+        if self.training or not self.norm.batch:
             return self.norm(self.convolution(x))
         return self.convolution.finished(x, self.norm.constants(self.bias))
 

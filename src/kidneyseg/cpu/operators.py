@@ -37,6 +37,7 @@ def custom(name: str, out_shape: Callable, bprop: Callable | None = None, output
 
 
 def no_gradients(*_) -> tuple:
+    """The `bprop` of operators for inference alone."""
     raise RuntimeError("The kernels have no gradients for networks out of training: call network.set_train(True)")
 
 
@@ -60,6 +61,7 @@ def _reach(dilations: tuple[int, ...], padding: tuple[int, ...], axis: int, kern
 
 
 def convolved_shape(strides: tuple[int, ...], dilations: tuple[int, ...], padding: tuple[int, ...]) -> Callable:
+    """The `out_shape` of convolutions of x by weights."""
     def out_shape(x, w, *_):
         return (x[0], w[0], *[(x[i + 2] - _reach(dilations, padding, i, w[i + 2])) // strides[i] + 1
                               for i in range(len(strides))])
@@ -249,6 +251,7 @@ def upsample(mode: str, factor: int) -> ops.Custom:
 
 
 def spread_shape(factor: int) -> Callable:
+    """The `out_shape` of what ends a convolution of up-sampled features."""
     return lambda z, *_: (z[0], z[1] // 9, *[length * factor for length in z[2:]])
 
 

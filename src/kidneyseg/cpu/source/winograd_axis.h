@@ -69,8 +69,9 @@ struct Axis<4, 2> : FourPoints {
   }
 };
 
+template <int LENGTH>
 struct SixPoints {
-  static constexpr int points = 6;
+  static constexpr int points = 6, length = LENGTH;
   static constexpr float a = 0.625f, b = 1.5f, aa = a * a, bb = b * b;
   static constexpr float share_0 = 1 / (aa * bb);
   static constexpr float share_a = 1 / (2 * aa * (aa - bb)), share_b = 1 / (2 * bb * (bb - aa));
@@ -82,11 +83,21 @@ struct SixPoints {
     v[3 * step] = even_b + odd_b, v[4 * step] = even_b - odd_b;
     v[5 * step] = x5 - (aa + bb) * x3 + aa * bb * x1;
   }
+  static void outputs(Vector *v, int step) {
+    const Vector even_a = v[step] + v[2 * step], odd_a = a * (v[step] - v[2 * step]);
+    const Vector even_b = v[3 * step] + v[4 * step], odd_b = b * (v[3 * step] - v[4 * step]);
+    v[0] += even_a + even_b;
+    v[step] = odd_a + odd_b;
+    v[2 * step] = aa * even_a + bb * even_b;
+    v[3 * step] = aa * odd_a + bb * odd_b;
+    if (length == 5) v[4 * step] = aa * aa * even_a + bb * bb * even_b;
+    v[(length - 1) * step] += v[5 * step];
+  }
 };
 
 template <>
-struct Axis<6, 3> : SixPoints {
-  static constexpr int taps = 3, length = 4;
+struct Axis<6, 3> : SixPoints<4> {
+  static constexpr int taps = 3;
   static void weights(Vector *v, int step) {
     const Vector w0 = v[0], w1 = v[step], w2 = v[2 * step];
     const Vector even_a = share_a * (w0 + aa * w2), odd_a = share_a * a * w1;
@@ -103,14 +114,6 @@ struct Axis<6, 3> : SixPoints {
     v[step] = odd_a + odd_b;
     v[2 * step] = aa * even_a + bb * even_b + v[5 * step];
   }
-  static void outputs(Vector *v, int step) {
-    const Vector even_a = v[step] + v[2 * step], odd_a = a * (v[step] - v[2 * step]);
-    const Vector even_b = v[3 * step] + v[4 * step], odd_b = b * (v[3 * step] - v[4 * step]);
-    v[0] += even_a + even_b;
-    v[step] = odd_a + odd_b;
-    v[2 * step] = aa * even_a + bb * even_b;
-    v[3 * step] = aa * odd_a + bb * odd_b + v[5 * step];
-  }
   static void output_gradients(Vector *v, int step) {
     const Vector y0 = v[0], y1 = v[step], y2 = v[2 * step], y3 = v[3 * step];
     const Vector even_a = y0 + aa * y2, odd_a = a * (y1 + aa * y3), even_b = y0 + bb * y2, odd_b = b * (y1 + bb * y3);
@@ -121,22 +124,13 @@ struct Axis<6, 3> : SixPoints {
 };
 
 template <>
-struct Axis<6, 2> : SixPoints {
-  static constexpr int taps = 2, length = 5;
+struct Axis<6, 2> : SixPoints<5> {
+  static constexpr int taps = 2;
   static void weights(Vector *v, int step) {
     const Vector w0 = v[0], w1 = v[step];
     v[0] = share_0 * w0;
     v[step] = share_a * (w0 + a * w1), v[2 * step] = share_a * (w0 - a * w1);
     v[3 * step] = share_b * (w0 + b * w1), v[4 * step] = share_b * (w0 - b * w1);
     v[5 * step] = w1;
-  }
-  static void outputs(Vector *v, int step) {
-    const Vector even_a = v[step] + v[2 * step], odd_a = a * (v[step] - v[2 * step]);
-    const Vector even_b = v[3 * step] + v[4 * step], odd_b = b * (v[3 * step] - v[4 * step]);
-    v[0] += even_a + even_b;
-    v[step] = odd_a + odd_b;
-    v[2 * step] = aa * even_a + bb * even_b;
-    v[3 * step] = aa * odd_a + bb * odd_b;
-    v[4 * step] = aa * aa * even_a + bb * bb * even_b + v[5 * step];
   }
 };
