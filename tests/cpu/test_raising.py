@@ -25,7 +25,7 @@ CASES = {  # batch, channels beside, below and between, outputs, lengths below, 
 
 @pytest.fixture(autouse=True)
 def pynative():
-    ms.set_context(mode=ms.PYNATIVE_MODE)  # graph mode, which an earlier test may have left, compiles what is patched here
+    ms.set_context(mode=ms.PYNATIVE_MODE)  # graph mode, which a test may have left, compiles what is patched here
 
 
 def made(case):
@@ -81,5 +81,5 @@ def test_composing_takes_every_product_once_where_its_tap_looks():
     matrix = composing(1).reshape(2, 2, 3, 2)
     assert (matrix.sum((1, 3)) == 1).all()  # a voxel sees one voxel by each tap
     looks_at = [[int(np.argwhere(matrix[p, :, t])[0] @ (2, 1)) for t in range(3)] for p in range(2)]
-    assert looks_at == [[0, 1, 2], [1, 2, 3]]  # fine voxels about the corner, from the lower one of the coarse one before
+    assert looks_at == [[0, 1, 2], [1, 2, 3]]  # fine voxels about the corner, from the coarse one before
     np.testing.assert_array_equal(composing(2), np.einsum("pstr,quvw->pqsutvrw", matrix, matrix).reshape(16, 36))

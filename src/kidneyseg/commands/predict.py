@@ -2,7 +2,8 @@
 
 Masks are uint8 and have the exact shape, affine and orientation of their scan. Scans whose mask is
 already there are skipped. A scan that cannot be read does not stop the others. Several models, of one recipe or of
-several, are averaged: in every voxel the label with the greatest mean probability counts.
+several, are averaged: their first stages find together where the later ones look, and in every voxel the label with the
+greatest mean probability counts.
 """
 
 from __future__ import annotations

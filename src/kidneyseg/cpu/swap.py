@@ -137,7 +137,7 @@ def fuse_activation(cell: nn.Cell) -> None:
 
 
 def fuse_norm(cell: nn.Cell) -> None:
-    """Makes convolution, norm and activation of a block, already on the kernels, one cell in the convolution's place."""
+    """Makes convolution, norm and activation of a block, on the kernels already, one cell in the first one's place."""
     if isinstance(cell, blocks.ConvNormAct) and isinstance(cell.norm, cells.NormActivation) and isinstance(
             cell.conv, (cells.Convolution, cells.UpsampledConvolution)):
         replace_child(cell, "conv", cells.ConvolutionNormActivation(cell.conv, cell.norm))

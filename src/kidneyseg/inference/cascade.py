@@ -53,8 +53,8 @@ class Result:
 
 
 def segment(
-    scan: Scan, model: Model, *, oracle: np.ndarray | None = None, progress: Progress = ignore_progress,
-    listen: Listener = pass_on,
+    scan: Scan, model: Model, *, oracle: np.ndarray | None = None, found: Mapping[str, StageMask] | None = None,
+    progress: Progress = ignore_progress, listen: Listener = pass_on,
 ) -> Result:
     """Segment ``scan`` with ``model``.
 
@@ -66,6 +66,7 @@ def segment(
         oracle: the true mask, (z, y, x) labels on the scan. Regions are then cut from it instead of from the earlier
             stage's mask, as Table 2 of the CCF BDCI 2022 third-prize solution (MPLab) does, to judge a stage alone;
             stages that only find regions for others do not run.
+        found: masks of stages that need not run, by name.
         progress: called after every batch with the stage's name and the number of windows or slices done.
         listen: gets the probabilities of every stage on its mask's grid, with the box of it that they lie in, and
             gives them back as they are.
@@ -73,9 +74,9 @@ def segment(
     if oracle is not None and oracle.shape != scan.array.shape:
         raise ValueError(f"true mask of shape {oracle.shape} does not lie on a scan of shape {scan.array.shape}")
     recipe = model.recipe
-    result = Result(np.zeros(scan.array.shape, np.uint8))
+    result = Result(np.zeros(scan.array.shape, np.uint8), stages=dict(found or {}))
     for stage in recipe.stages:
-        if oracle is not None and stage.name not in recipe.painted:
+        if stage.name in result.stages or (oracle is not None and stage.name not in recipe.painted):
             continue
         with _timed(result, stage.name):
             earlier = _earlier(scan, recipe, stage, result, oracle)
@@ -106,9 +107,15 @@ def stage_mask(
     mask = np.zeros(grid.shape, np.uint8)
     for box, slabs in stage_slabs(scan, stage, parts, grid, runtime, earlier=earlier, progress=progress):
         paint(mask[box], listen(stage, box, slabs), class_labels(stage))
-    if stage.components:  # to clean nothing takes a copy of the mask and a look at all of it
-        mask = clean(mask, stage.components, float(np.prod(grid.spacing(scan.spacing))) / 1000)
-    return StageMask(mask, grid)
+    return cleaned(scan, stage, StageMask(mask, grid))
+
+
+def cleaned(scan: Scan, stage: Stage, found: StageMask) -> StageMask:
+    """What ``stage`` has found after its components."""
+    if not stage.components:  # to clean nothing takes a copy of the mask and a look at all of it
+        return found
+    voxel_ml = float(np.prod(found.grid.spacing(scan.spacing))) / 1000
+    return StageMask(clean(found.mask, stage.components, voxel_ml), found.grid)
 
 
 def painted_mask(scan: Scan, recipe: Recipe, stages: Mapping[str, StageMask]) -> np.ndarray:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kidneyseg.inference.cascade import Result, segment
+from kidneyseg.inference.looking import Look, look_together
 from kidneyseg.inference.model import Model
 from kidneyseg.inference.painting import PLANES, Painting
 from kidneyseg.inference.stages import Progress, ignore_progress
@@ -37,7 +38,8 @@ class Ensemble:
     """Models of one recipe (folds, seeds) or of several, as one model.
 
     Attributes:
-        models: two or more. Each one's regions come from its own earlier stages.
+        models: two or more. First stages that find regions for later ones, of the same labels, find them together (see
+            `looking`); other regions come from each model's own stages.
         recipe: the first model's, with the labels that all have in common (see ``common_labels``) and all merges. Its
             components clean the ensemble's mask.
     """
@@ -59,19 +61,21 @@ class Ensemble:
         """The label with the greatest mean probability in every voxel, cleaned; arguments as of `cascade.segment`.
 
         Beside the scan it holds, of its size, a uint16 array and a byte per label for all models, and while a model is
-        at work a uint16 array for each of its labels and for each class of its painted stages' regions.
+        at work a uint16 array for each of its labels and for each class of its painted stages' regions; those of a
+        first stage that others look at from the beginning, and what `looking.look_together` says.
         """
         polled = Poll(scan.array.shape, tuple(self.recipe.labels.values()), len(self.models))
         result = EnsembleResult(np.zeros(scan.array.shape, np.uint8))
-        for number, model in enumerate(self.models, 1):
-            painting = Painting(model.recipe, scan.array.shape, self.recipe.merge, polled.one)
+        paintings = [Painting(model.recipe, scan.array.shape, self.recipe.merge, polled.one) for model in self.models]
+        looks = [Look()] * len(self.models) if oracle is not None else look_together(
+            scan, self.models, self.recipe.merge, [painting.listen for painting in paintings], progress)
+        for number, (model, painting, look) in enumerate(zip(self.models, paintings, looks), 1):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what one model does not find another may
-                one = segment(scan, model, oracle=oracle, progress=progress, listen=painting.listen)
-            painting.finish(one.stages)
-            polled.add(painting.labels)
+                one = segment(scan, model, oracle=oracle, found=look.agreed, progress=progress, listen=painting.listen)
+            polled.add(painting.finish(one.stages | look.own))
             result.rois |= {f"{number} {stage}": rois for stage, rois in one.rois.items()}
-            result.seconds |= {f"{number} {stage}": seconds for stage, seconds in one.seconds.items()}
+            result.seconds |= {f"{number} {stage}": seconds for stage, seconds in (look.seconds | one.seconds).items()}
         result.mask = clean(polled.mask(), self.recipe.components, scan.voxel_ml)
         result.disagreement = polled.disagreement(result.mask)
         if not result.mask.any():

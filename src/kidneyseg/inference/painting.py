@@ -34,7 +34,6 @@ class Painting:
     def __init__(self, recipe: Recipe, shape: tuple[int, int, int], merge: Mapping[int, int], one: int) -> None:
         self.recipe, self.merge, self.one = recipe, merge, one
         self.shape = shape
-        self.labels: dict[int, np.ndarray] = {}
         self._parts: dict[str, list[tuple[Box, np.ndarray]]] = {name: [] for name in recipe.painted}
 
     def listen(self, stage: Stage, box: Box, slabs: Slabs) -> Slabs:
@@ -45,13 +44,15 @@ class Painting:
         self._parts[stage.name].append((box, kept))
         return self._keep(slabs, kept)
 
-    def finish(self, masks: Mapping[str, StageMask]) -> None:
-        """Make ``labels`` (label -> (z, y, x) uint16) of what was heard; ``masks``: of the stages, cleaned."""
+    def finish(self, masks: Mapping[str, StageMask]) -> dict[int, np.ndarray]:
+        """What was heard as label -> (z, y, x) uint16; ``masks``: of the stages, cleaned."""
+        labels: dict[int, np.ndarray] = {}
         for name in self.recipe.painted:
             stage = self.recipe.stage(name)
             for box, kept in self._parts.pop(name):
                 for planes, part in _pieces(box, kept):
-                    self._paint(stage, planes, part, masks[name].mask[planes])
+                    self._paint(labels, stage, planes, part, masks[name].mask[planes])
+        return labels
 
     def _keep(self, slabs: Slabs, kept: np.ndarray) -> Slabs:
         for first, slab in slabs:
@@ -59,18 +60,19 @@ class Painting:
             kept[:, first:first + slab.shape[1]] = slab[1:] * (self.one / np.maximum(total, 1e-6))
             yield first, slab
 
-    def _paint(self, stage: Stage, box: Box, claimed: np.ndarray, mask: np.ndarray) -> None:
-        """``claimed``: (classes - 1, *box) uint16."""
+    def _paint(self, labels: dict[int, np.ndarray], stage: Stage, box: Box, claimed: np.ndarray,
+               mask: np.ndarray) -> None:
+        """Over ``labels``; ``claimed``: (classes - 1, *box) uint16."""
         rest = self.one - claimed.sum(axis=0, dtype=np.int32)
         claimed = np.where((claimed.max(axis=0) > rest) & (mask == 0), 0, claimed)  # dropped from the mask
         rest = self.one - claimed.sum(axis=0, dtype=np.int32)
-        for values in self.labels.values():
+        for values in labels.values():
             values[box] = values[box] * (rest / self.one)
         for label, share in zip(class_labels(stage)[1:], claimed):
             label = self.merge.get(label, label)
-            if label not in self.labels:
-                self.labels[label] = np.zeros(self.shape, np.uint16)
-            self.labels[label][box] += share
+            if label not in labels:
+                labels[label] = np.zeros(self.shape, np.uint16)
+            labels[label][box] += share
 
 
 def _pieces(box: Box, values: np.ndarray) -> Iterator[tuple[Box, np.ndarray]]:

@@ -1,0 +1,108 @@
+"""Where the models of an ensemble look: what they find with their first stages, averaged.
+
+The outlook of the CCF BDCI 2022 third-prize solution (MPLab): several coarse models find the kidneys together.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from kidneyseg.data.geometry import StageMask, mask_grid, stage_parts
+from kidneyseg.inference.cascade import Listener, cleaned, stage_mask
+from kidneyseg.inference.model import Model
+from kidneyseg.inference.sliding import Slabs
+from kidneyseg.inference.stages import Progress, class_labels
+from kidneyseg.recipe import Recipe, Stage
+from kidneyseg.volume.box import Box
+from kidneyseg.volume.grid import sample
+from kidneyseg.volume.nifti import Scan
+
+SURE = 255  # probability 1
+
+
+@dataclass(frozen=True)
+class Look:
+    """Of one model, by the name of its first stage; all empty where no later stage looks at what that finds.
+
+    Attributes:
+        own: the mask that the stage finds.
+        agreed: the mask of all models together, on the same grid.
+        seconds: wall time of the stage.
+    """
+
+    own: Mapping[str, StageMask] = field(default_factory=dict)
+    agreed: Mapping[str, StageMask] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def look_together(scan: Scan, models: Sequence[Model], merge: Mapping[int, int], listeners: Sequence[Listener],
+                  progress: Progress) -> list[Look]:
+    """Run the first stages that later ones look at, and average those that look for the same labels.
+
+    It holds, of the size of each one's mask, a byte per model.
+
+    Args:
+        merge: labels that count as another one.
+        listeners, progress: as of `cascade.segment`, a listener per model.
+    """
+    finds = [_find(scan, model, listen, progress) if _is_finder(model.recipe) else None
+             for model, listen in zip(models, listeners)]
+    looks = []
+    for find in finds:
+        if find is None:
+            looks.append(Look())
+            continue
+        alike = [one for one in finds if one is not None and _sought(one.stage, merge) == _sought(find.stage, merge)]
+        name = find.stage.name
+        looks.append(Look({name: find.own}, {name: _agreed(scan, find, alike)}, {name: find.seconds}))
+    return looks
+
+
+@dataclass(frozen=True)
+class _Find:
+    """What a stage finds: its mask and, uint8 in units of 1 / 255 on the same grid, its probability."""
+
+    stage: Stage
+    own: StageMask
+    probability: np.ndarray
+    seconds: float
+
+
+def _is_finder(recipe: Recipe) -> bool:
+    """Whether the first stage tells one thing from background and a later stage looks there."""
+    first, *later = recipe.stages
+    return first.classes == 2 and any(stage.region.of == first.name for stage in later)
+
+
+def _sought(stage: Stage, merge: Mapping[int, int]) -> set[int]:
+    return {merge.get(label, label) for target in stage.targets for label in target}
+
+
+def _find(scan: Scan, model: Model, listen: Listener, progress: Progress) -> _Find:
+    started, stage = time.perf_counter(), model.recipe.stages[0]
+    probability = np.zeros(mask_grid(scan, model.recipe, stage).shape, np.uint8)
+
+    def keep(stage: Stage, box: Box, slabs: Slabs) -> Slabs:
+        kept = probability[box]
+        for first, slab in listen(stage, box, slabs):
+            total = np.maximum(slab.sum(axis=0), 1e-6)  # 0 where the stage says nothing, else about 1
+            kept[first:first + slab.shape[1]] = np.rint(slab[1] * (SURE / total))
+            yield first, slab
+
+    parts = stage_parts(scan, model.recipe, stage)
+    own = stage_mask(scan, model.recipe, stage, parts, model.runtimes[stage.name], progress=progress, listen=keep)
+    return _Find(stage, own, probability, time.perf_counter() - started)
+
+
+def _agreed(scan: Scan, find: _Find, alike: Sequence[_Find]) -> StageMask:
+    """Where the mean of all probabilities, interpolated linearly to the find's grid, is above one half, cleaned."""
+    grid = find.own.grid
+    total = np.zeros(grid.shape, np.uint16)
+    for one in alike:
+        total += sample(one.probability, one.own.grid, grid, order=1)
+    mask = (total > SURE * len(alike) / 2) * np.uint8(class_labels(find.stage)[1])
+    return cleaned(scan, find.stage, StageMask(mask, grid))
