@@ -190,6 +190,20 @@ def test_an_ensemble_has_a_row_of_its_own(tmp_path, data, calls):
     assert calls == ["predict", "predict"]  # the member, and the ensemble it is in
 
 
+def test_another_recipe_helps_to_find_regions(tmp_path, data, calls, capfd):
+    recipes = [write_recipe(tmp_path, name, [COARSE, FINE]) for name in ("one", "two")]
+    helped = ["--ensemble", "one", "@two"]
+    assert compare(tmp_path, data, *recipes, options=helped) == 0
+    one, _, team = table(tmp_path)["recipes"]
+    assert team["recipe"] == "one@two" and team["failed"] is None and team["parameters"] == 2 * one["parameters"]
+    command = next(line for line in capfd.readouterr().out.splitlines() if line.startswith("one@two$"))
+    assert "-m {0}/one/fold0 --finders {0}/two/fold0 -i".format(tmp_path / "work") in command
+    calls.clear()
+    shutil.copy(tmp_path / "work/two/fold0/fine/best.ckpt", tmp_path / "work/two/fold0/coarse/best.ckpt")
+    assert compare(tmp_path, data, *recipes, options=helped) == 0
+    assert calls == ["predict", "predict"]  # the finder, and the one that it helps
+
+
 def test_an_ensemble_without_a_member_fails_and_says_why(tmp_path, data, calls, monkeypatch):
     monkeypatch.setitem(ACTORS, "train", lambda argv: run_here(["train"]) if "one" in str(argv) else train(argv))
     monkeypatch.setattr(cli, "main", lambda argv, main=cli.main: 1 if argv == ["train"] else main(argv))
@@ -244,6 +258,8 @@ def test_refusals(tmp_path, data, capsys):
         ([one], ["--folds", "5"], "0 to 4"),
         ([one], ["--ensemble", "one"], "two or more of one"),
         ([one], ["--ensemble", "one", "two"], "two or more of one"),
+        ([one, write_recipe(tmp_path, "two", [ALONE])], ["--ensemble", "@one", "@two"], "not all with @"),
+        ([one], ["--ensemble", "one", "@one"], "two or more of one"),
         ([one, write_recipe(tmp_path, "other", [ALONE], labels={"cyst": 1, "tumour": 2})], [], "label 1"),
     ):
         assert compare(tmp_path, data, *recipes, options=options) == 2

@@ -5,6 +5,7 @@ import pytest
 from cascade_doubles import ByIntensity, dice, make_hu, make_labels, make_model, make_recipe, read_saved
 
 from kidneyseg.data.geometry import StageMask
+from kidneyseg.errors import InputError
 from kidneyseg.inference.cascade import pass_on, segment
 from kidneyseg.inference.ensemble import Ensemble
 from kidneyseg.inference.looking import look_together
@@ -119,6 +120,24 @@ def test_what_a_first_stage_adds_to_the_result_is_its_own(scan):
         for name, runtime in model.runtimes.items():
             assert runtime.batches == once.runtimes[name].batches
     assert set(result.seconds) == {f"{n} {name}" for n in (1, 2) for name in ("kidney", "tumour", "components")}
+
+
+def test_a_finder_helps_to_find_and_has_no_say_in_the_labels(scan):
+    """A blind coarse model, and one that sees: the first one's own fine stage labels what the second has found."""
+    recipe = make_recipe()
+    blind, finder = leaning(recipe, 0.4), make_model(confined())
+    result = Ensemble.of([blind], [finder]).segment(scan)
+    alone = segment(scan, make_model(recipe))
+    assert dice(result.mask == 1, alone.mask == 1) > 0.99 and dice(result.mask == 2, LABELS == 2) > 0.9
+    assert not finder.runtimes["tumour"].batches and not result.disagreement.any()
+    assert set(result.rois) == {"1 fine"} and set(result.seconds) == {"1 coarse", "2 kidney", "1 fine", "1 components"}
+    with pytest.warns(UserWarning, match="no kidney found"):
+        assert not Ensemble.of([blind, blind]).segment(scan).mask.any()
+
+
+def test_a_finder_of_other_labels_is_refused():
+    with pytest.raises(InputError, match="double.*finds what double looks at"):
+        Ensemble.of([make_model(make_recipe())], [make_model(make_recipe(targets=[[1]]))])
 
 
 def test_recipes_without_regions_have_nothing_to_look_for(scan):

@@ -4,7 +4,7 @@ Writes WORK/splits.json, WORK/<recipe>/ (as `kidneyseg prepare`, `train` and `pr
 WORK/comparison.{md,csv,json,png}. Every step runs in a process of its own, whose peak memory is in the table. Called
 again it goes on where it was: a fold that is scored is not scored again unless its model has changed. A recipe that
 fails does not stop the others; the table says so, and the exit status is 1. Ensembles of the recipes, whose
-probabilities are averaged, get rows of their own.
+probabilities are averaged, get rows of their own; so do recipes which others help to find the kidneys.
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ from kidneyseg.pool import default_workers
 from kidneyseg.recipe import Recipe, common_merge
 from kidneyseg.report.comparison import SCORES, format_comparison, write_comparison
 
+FINDER = "@"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """examples:
   kidneyseg compare -c mplab_small my_recipe.yaml --data kits19/data --work compared --folds 0
   kidneyseg compare -c mplab_small my_recipe.yaml --data kits19/data --work hour --folds 0 1 --minutes 60
   kidneyseg compare -c mplab_small my_recipe.yaml --data kits19/data --work hour --folds 0 1 --minutes 60 \\
-      --ensemble mplab_small my_recipe"""
+      --ensemble mplab_small my_recipe --ensemble mplab_small @my_recipe"""
     parser.add_argument("-c", "--recipes", nargs="+", required=True, metavar="RECIPE",
                         help="recipes: YAML files, or bare names of those in configs/")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR",
@@ -48,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the same training time for every recipe: its epochs are set so that all its stages "
                              "together take M minutes of a fold (default: the recipes' own epochs)")
     parser.add_argument("--ensemble", nargs="+", action="append", default=[], metavar="NAME",
-                        help="score these of the recipes as one, too; may be given several times")
+                        help="score these of the recipes as one, too; one with an @ before its name only helps the "
+                             "others to find regions (`kidneyseg predict --finders`); may be given several times")
     parser.add_argument("--workers", type=int, default=default_workers(), metavar="N",
                         help="processes that prepare (default: one per CPU, at most 8)")
     add_device(parser)
@@ -106,9 +109,10 @@ def _check_folds(splits: dict, folds: Sequence[int]) -> None:
 
 def _check_ensembles(ensembles: Sequence[Sequence[str]], recipes: Sequence[str]) -> None:
     for names in ensembles:
-        if len(names) < 2 or len(set(names)) < len(names) or not set(names) <= set(recipes):
-            raise InputError("--ensemble", expected=f"two or more of {', '.join(recipes)}", found=" ".join(names),
-                             remedy="Name recipes of -c, each once, as their `name` says")
+        plain = [name.removeprefix(FINDER) for name in names]
+        if len(plain) < 2 or len(set(plain)) < len(plain) or not set(plain) <= set(recipes) or not _members(names):
+            raise InputError("--ensemble", expected=f"two or more of {', '.join(recipes)}, not all with {FINDER}",
+                             found=" ".join(names), remedy="Name recipes of -c, each once, as their `name` says")
 
 
 def _outcome(name: str, enter: Callable[[], Entrant]) -> Outcome:
@@ -121,11 +125,22 @@ def _outcome(name: str, enter: Callable[[], Entrant]) -> Outcome:
 
 def _team_outcome(contest: Contest, names: Sequence[str], recipes: Sequence[Recipe],
                   outcomes: Sequence[Outcome]) -> Outcome:
-    missing = [outcome.row.recipe for outcome in outcomes if outcome.row.failed and outcome.row.recipe in names]
+    members, finders = _members(names), [name.removeprefix(FINDER) for name in names if name.startswith(FINDER)]
+    team = team_name(members, finders)
+    missing = [outcome.row.recipe for outcome in outcomes
+               if outcome.row.failed and outcome.row.recipe in (*members, *finders)]
     if missing:
-        return Outcome.failure(team_name(names), f"it needs {', '.join(missing)}")
-    members = {recipe.name: recipe for recipe in recipes}
-    return _outcome(team_name(names), lambda: Team(contest, [Contestant(contest, members[name]) for name in names]))
+        return Outcome.failure(team, f"it needs {', '.join(missing)}")
+    by_name = {recipe.name: recipe for recipe in recipes}
+
+    def enter() -> Team:
+        return Team(contest, *([Contestant(contest, by_name[name]) for name in some] for some in (members, finders)))
+
+    return _outcome(team, enter)
+
+
+def _members(names: Sequence[str]) -> list[str]:
+    return [name for name in names if not name.startswith(FINDER)]
 
 
 def _draw(outcomes: Sequence[Outcome], path: Path) -> list[Path]:

@@ -43,11 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg predict -m model_zoo/mplab-small -i ct.nii.gz -o masks --overlay
   kidneyseg predict -m model.zip -i ct.nii.gz -o masks
   kidneyseg predict -m work/fold0 -i kits19/data -o masks --json masks/summary.json
-  kidneyseg predict -m work/fold0 work/fold1 other/fold0 -i ct.nii.gz -o masks --disagreement"""
+  kidneyseg predict -m work/fold0 work/fold1 other/fold0 -i ct.nii.gz -o masks --disagreement
+  kidneyseg predict -m work/fold0 --finders other/fold0 -i ct.nii.gz -o masks"""
     parser.add_argument("-m", "--model", type=Path, nargs="+", required=True, metavar="MODEL",
                         help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0, or what `kidneyseg "
                              "export` made of one, a folder or .zip; several make an ensemble, whose mask is cleaned "
                              "as the first one's recipe says")
+    parser.add_argument("--finders", type=Path, nargs="+", default=[], metavar="MODEL",
+                        help="more models, of which only the first stages are used: they help to find the regions in "
+                             "which those of -m look")
     parser.add_argument("-i", "--input", type=Path, nargs="+", required=True, metavar="SCAN",
                         help="NIfTI, MetaImage or NRRD files, or folders of them (KiTS, nnU-Net or "
                              "flat; masks are ignored)")
@@ -76,8 +80,8 @@ def run(args: argparse.Namespace) -> int:
     _check_out(args.out, scans)
     if args.json:
         require_writable(args.json)
-    recipes = [read_model_recipe(folder) for folder in args.model]
-    if args.disagreement and len(recipes) == 1:
+    recipes = [read_model_recipe(folder) for folder in (*args.model, *args.finders)]
+    if args.disagreement and len(args.model) == 1:
         raise InputError("--disagreement", expected="several models", found=f"one, {args.model[0]}",
                          remedy="Name two or more after -m")
     todo = [case for case in scans if args.overwrite or not _mask_path(args.out, case).exists()]
@@ -88,7 +92,8 @@ def run(args: argparse.Namespace) -> int:
     if todo:
         from kidneyseg.inference.ensemble import load_models
 
-        model = load_models(args.model, args.device, runtime=args.runtime, precision=args.precision)
+        model = load_models(args.model, args.device, runtime=args.runtime, precision=args.precision,
+                            finders=args.finders)
         with tqdm(total=len(todo), desc="predict", unit="scan", disable=None) as bar:
             scans_read = ahead(lambda case: read_image(case.image), todo)
             segmented = ((case, partial(_segment, case, scan, model, bar)) for case, scan in scans_read)
@@ -102,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
                         tqdm.write(f"{case.name}: failed: {error}", file=sys.stderr)
                 bar.update()
     if args.json:
-        facts = {"model": " + ".join(map(str, args.model)), "recipe": " + ".join(recipe.name for recipe in recipes),
+        facts = {"model": " + ".join(map(str, args.model)), "finders": [str(path) for path in args.finders],
+                 "recipe": " + ".join(recipe.name for recipe in recipes[:len(args.model)]),
                  "kidneyseg": kidneyseg.__version__}
         write_text(args.json, json.dumps({**facts, **vars(summary)}, indent=2) + "\n")
     if failures and len(scans) == 1:

@@ -103,6 +103,10 @@ class Entrant(ABC):
     def models(self, fold: int) -> list[Path]:
         """Folders of the models that predict together."""
 
+    def finders(self, fold: int) -> list[Path]:
+        """Folders of more models, which only help to find regions."""
+        return []
+
     @abstractmethod
     def costs(self) -> dict[str, float]:
         """Of its training and prediction, by the keys of the table."""
@@ -140,8 +144,10 @@ class Entrant(ABC):
         cases = [self.contest.cases[name] for name in fold_cases(self.contest.work, fold)["val"]]
         folder.mkdir(parents=True, exist_ok=True)
         summary = folder / "predicted.json"
-        peak = self.run("predict", "-m", *self.models(fold), "-i", *(case.image for case in cases), "-o",
-                        folder / "predictions", "--overwrite", "--json", summary, "--device", self.contest.device)
+        finders = self.finders(fold)
+        models = [*self.models(fold), *(["--finders", *finders] if finders else [])]
+        peak = self.run("predict", "-m", *models, "-i", *(case.image for case in cases), "-o", folder / "predictions",
+                        "--overwrite", "--json", summary, "--device", self.contest.device)
         found = {entry["image"]: entry for entry in json.loads(summary.read_text(encoding="utf-8"))["cases"]}
         entries = [found[str(case.image)] for case in cases]
         write_scores(score_fold([self._score_case(case, entry) for case, entry in zip(cases, entries)]),
@@ -164,7 +170,7 @@ class Entrant(ABC):
 
     def _digests(self, fold: int) -> dict[str, str]:
         """Of all files that make the models, by their path under WORK."""
-        files = [folder / file for folder in self.models(fold) for file in (
+        files = [folder / file for folder in (*self.models(fold), *self.finders(fold)) for file in (
             "recipe.yaml", *(f"{stage.name}/best.ckpt" for stage in load_recipe(folder / "recipe.yaml").stages))]
         return {str(file.relative_to(self.contest.work)): sha256(file) for file in files}
 

@@ -10,22 +10,27 @@ from kidneyseg.contest.entrant import Contest, Entrant
 
 
 class Team(Entrant):
-    """Trained contestants whose probabilities are averaged; in WORK/<one>+<other>/.
+    """Trained contestants whose probabilities are averaged; in WORK/<one>+<other>@<finder>/.
 
     Args:
-        members: two or more, all trained on all folds.
+        members: one or more, all trained on all folds.
+        finders: others, whose first stages help to find regions, trained too.
     """
 
-    def __init__(self, contest: Contest, members: Sequence[Contestant]) -> None:
-        super().__init__(contest, team_name([member.name for member in members]), {"minutes": contest.minutes})
-        self.members = tuple(members)
+    def __init__(self, contest: Contest, members: Sequence[Contestant], finders: Sequence[Contestant] = ()) -> None:
+        name = team_name([member.name for member in members], [finder.name for finder in finders])
+        super().__init__(contest, name, {"minutes": contest.minutes})
+        self.members, self.finding = tuple(members), tuple(finders)
 
     def models(self, fold: int) -> list[Path]:
         return [member.folder(fold) for member in self.members]
 
+    def finders(self, fold: int) -> list[Path]:
+        return [finder.folder(fold) for finder in self.finding]
+
     def costs(self) -> dict[str, float]:
-        """Of training, those of all members together, which were trained one after the other."""
-        members = [member.costs() for member in self.members]
+        """Of training, those of all members and finders together, which were trained one after the other."""
+        members = [member.costs() for member in (*self.members, *self.finding)]
         return {
             "parameters": sum(costs["parameters"] for costs in members),
             "training_minutes": sum(costs["training_minutes"] for costs in members),
@@ -33,5 +38,5 @@ class Team(Entrant):
         } | self.prediction_costs()
 
 
-def team_name(members: Sequence[str]) -> str:
-    return "+".join(members)
+def team_name(members: Sequence[str], finders: Sequence[str]) -> str:
+    return "@".join("+".join(names) for names in (members, finders) if names)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kidneyseg.inference.cascade import Result, segment
-from kidneyseg.inference.looking import Look, look_together
+from kidneyseg.errors import InputError
+from kidneyseg.inference.cascade import Result, pass_on, segment
+from kidneyseg.inference.looking import Look, look_together, looks_for_the_same
 from kidneyseg.inference.model import Model
 from kidneyseg.inference.painting import PLANES, Painting
 from kidneyseg.inference.stages import Progress, ignore_progress
@@ -38,23 +39,30 @@ class Ensemble:
     """Models of one recipe (folds, seeds) or of several, as one model.
 
     Attributes:
-        models: two or more. First stages that find regions for later ones, of the same labels, find them together (see
-            `looking`); other regions come from each model's own stages.
+        models: those whose labels are averaged. First stages that find regions for later ones, of the same labels,
+            find them together (see `looking`); other regions come from each model's own stages.
+        finders: more models, of which only the first stages are used, to find these regions.
         recipe: the first model's, with the labels that all have in common (see ``common_labels``) and all merges. Its
             components clean the ensemble's mask.
     """
 
     models: tuple[Model, ...]
     recipe: Recipe
+    finders: tuple[Model, ...] = ()
 
     @classmethod
-    def of(cls, models: Sequence[Model]) -> Ensemble:
-        """Raises InputError when the models' labels do not meet."""
+    def of(cls, models: Sequence[Model], finders: Sequence[Model] = ()) -> Ensemble:
+        """Raises InputError when the models' labels do not meet, or a finder finds nothing that they look at."""
         recipes = [model.recipe for model in models]
         merge = common_merge(recipes)
         changes = {"name": " + ".join(recipe.name for recipe in recipes), "labels": common_labels(recipes),
                    "merge": merge, "components": tuple(_merged(c, merge) for c in recipes[0].components)}
-        return cls(tuple(models), recipes[0].model_copy(update=changes))
+        for finder in finders:
+            if not any(looks_for_the_same(finder.recipe, recipe, merge) for recipe in recipes):
+                looker = changes["name"]
+                raise InputError(finder.recipe.name, expected=f"a first stage that finds what {looker} looks at",
+                                 found="none, or one that finds other labels", remedy="Leave this finder out")
+        return cls(tuple(models), recipes[0].model_copy(update=changes), tuple(finders))
 
     def segment(self, scan: Scan, *, oracle: np.ndarray | None = None,
                 progress: Progress = ignore_progress) -> EnsembleResult:
@@ -67,15 +75,18 @@ class Ensemble:
         polled = Poll(scan.array.shape, tuple(self.recipe.labels.values()), len(self.models))
         result = EnsembleResult(np.zeros(scan.array.shape, np.uint8))
         paintings = [Painting(model.recipe, scan.array.shape, self.recipe.merge, polled.one) for model in self.models]
+        listeners = [*(painting.listen for painting in paintings), *(pass_on for _ in self.finders)]
         looks = [Look()] * len(self.models) if oracle is not None else look_together(
-            scan, self.models, self.recipe.merge, [painting.listen for painting in paintings], progress)
+            scan, (*self.models, *self.finders), self.recipe.merge, listeners, progress)
+        for number, look in enumerate(looks, 1):
+            result.seconds |= {f"{number} {stage}": seconds for stage, seconds in look.seconds.items()}
         for number, (model, painting, look) in enumerate(zip(self.models, paintings, looks), 1):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what one model does not find another may
                 one = segment(scan, model, oracle=oracle, found=look.agreed, progress=progress, listen=painting.listen)
             polled.add(painting.finish(one.stages | look.own))
             result.rois |= {f"{number} {stage}": rois for stage, rois in one.rois.items()}
-            result.seconds |= {f"{number} {stage}": seconds for stage, seconds in (look.seconds | one.seconds).items()}
+            result.seconds |= {f"{number} {stage}": seconds for stage, seconds in one.seconds.items()}
         result.mask = clean(polled.mask(), self.recipe.components, scan.voxel_ml)
         result.disagreement = polled.disagreement(result.mask)
         if not result.mask.any():
@@ -85,18 +96,20 @@ class Ensemble:
 
 def load_models(folders: Sequence[str | Path], device: str = "auto",
                 recipes: Mapping[str | Path, Recipe] | None = None, runtime: str = "mindspore",
-                precision: str = "auto") -> Model | Ensemble:
-    """The model of one folder, or the ensemble of several.
+                precision: str = "auto", finders: Sequence[str | Path] = ()) -> Model | Ensemble:
+    """The model of one folder, or the ensemble of several or with ``finders``.
 
     Args:
         recipes: by folder, used instead of the folder's own.
         device, runtime, precision: as of :meth:`Model.load`.
+        finders: folders of models that only help to find regions.
 
     Raises:
-        InputError: as :meth:`Model.load`, and when the models' labels do not meet.
+        InputError: as :meth:`Model.load` and :meth:`Ensemble.of`.
     """
-    models = [Model.load(folder, device, (recipes or {}).get(folder), runtime, precision) for folder in folders]
-    return models[0] if len(models) == 1 else Ensemble.of(models)
+    models = [Model.load(folder, device, (recipes or {}).get(folder), runtime, precision)
+              for folder in (*folders, *finders)]
+    return models[0] if len(models) == 1 else Ensemble.of(models[:len(folders)], models[len(folders):])
 
 
 class Poll:

@@ -62,6 +62,11 @@ def look_together(scan: Scan, models: Sequence[Model], merge: Mapping[int, int],
     return looks
 
 
+def looks_for_the_same(one: Recipe, other: Recipe, merge: Mapping[int, int]) -> bool:
+    """Whether both recipes have a first stage that finds regions, of the same labels once merged."""
+    return _is_finder(one) and _is_finder(other) and _sought(one.stages[0], merge) == _sought(other.stages[0], merge)
+
+
 @dataclass(frozen=True)
 class _Find:
     """What a stage finds: its mask and, uint8 in units of 1 / 255 on the same grid, its probability."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def boxplot(scores_by_name: Mapping[str, FoldScores], path: str | Path,
     if not scores_by_name:
         raise ValueError("no scores to draw")
     rows, columns = -(-len(keys) // PANELS), min(len(keys), PANELS)
-    names = [name.replace("+", "\n+ ") for name in scores_by_name]  # of an ensemble, a line per member
+    names = [re.sub("([+@])", r"\n\1 ", name) for name in scores_by_name]  # of an ensemble, a line per member
     height = 1.2 + 0.25 * sum(1 + name.count("\n") for name in names)
     figure = Figure(figsize=(4.5 * columns, height * rows), dpi=110, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
