@@ -188,6 +188,21 @@ def test_several_models_and_where_they_disagree(model, tmp_path, capsys):
     assert set(summary["cases"][0]["seconds"]) >= {"1 coarse", "2 fine"}
 
 
+def test_finders_only_help_to_find(model, tmp_path, capsys):
+    save_tiny_model(tmp_path / "finder")
+    path, files = scan(tmp_path / "ct.nii.gz"), ["--json", str(tmp_path / "summary.json"), "--device", "CPU"]
+    args = ["predict", "-m", model, "--finders", str(tmp_path / "finder"), "-i", path, "-o", str(tmp_path / "out")]
+    assert cli.main([*args, *files]) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["recipe"] == "tiny" and summary["model"] == model
+    assert summary["finders"] == [str(tmp_path / "finder")]
+    assert set(summary["cases"][0]["seconds"]) == {"1 coarse", "2 coarse", "1 fine", "1 components"}
+    assert nib.load(tmp_path / "out" / "ct.nii.gz").shape == nib.load(path).shape
+    (tmp_path / "finder" / "coarse" / "best.ckpt").unlink()
+    assert cli.main([*args, "--overwrite"]) == 2
+    assert "finder/coarse/best.ckpt" in capsys.readouterr().err
+
+
 def test_disagreement_needs_several_models(model, tmp_path, capsys):
     path = scan(tmp_path / "ct.nii.gz")
     assert cli.main(["predict", "-m", model, "-i", path, "-o", str(tmp_path / "out"), "--disagreement"]) == 2
