@@ -50,7 +50,7 @@ def scan(tmp_path):
 
 
 def looks_of(scan, models, merge=None):
-    return look_together(scan, models, merge or {}, [pass_on] * len(models), ignore_progress)
+    return look_together(scan, models, [], merge or {}, [pass_on] * len(models), ignore_progress)
 
 
 def only(masks) -> StageMask:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kidneyseg.errors import InputError
-from kidneyseg.inference.cascade import Result, pass_on, segment
+from kidneyseg.inference.cascade import Result, segment
 from kidneyseg.inference.looking import Look, look_together, looks_for_the_same
 from kidneyseg.inference.model import Model
 from kidneyseg.inference.painting import PLANES, Painting
@@ -75,9 +75,8 @@ class Ensemble:
         polled = Poll(scan.array.shape, tuple(self.recipe.labels.values()), len(self.models))
         result = EnsembleResult(np.zeros(scan.array.shape, np.uint8))
         paintings = [Painting(model.recipe, scan.array.shape, self.recipe.merge, polled.one) for model in self.models]
-        listeners = [*(painting.listen for painting in paintings), *(pass_on for _ in self.finders)]
         looks = [Look()] * len(self.models) if oracle is not None else look_together(
-            scan, (*self.models, *self.finders), self.recipe.merge, listeners, progress)
+            scan, self.models, self.finders, self.recipe.merge, [painting.listen for painting in paintings], progress)
         for number, look in enumerate(looks, 1):
             result.seconds |= {f"{number} {stage}": seconds for stage, seconds in look.seconds.items()}
         for number, (model, painting, look) in enumerate(zip(self.models, paintings, looks), 1):

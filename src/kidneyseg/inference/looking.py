@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kidneyseg.data.geometry import StageMask, mask_grid, stage_parts
-from kidneyseg.inference.cascade import Listener, cleaned, stage_mask
+from kidneyseg.inference.cascade import Listener, cleaned, pass_on, stage_mask
 from kidneyseg.inference.model import Model
 from kidneyseg.inference.sliding import Slabs
 from kidneyseg.inference.stages import Progress, class_labels
@@ -30,7 +30,7 @@ class Look:
 
     Attributes:
         own: the mask that the stage finds.
-        agreed: the mask of all models together, on the same grid.
+        agreed: the mask of all together, on the same grid.
         seconds: wall time of the stage.
     """
 
@@ -39,26 +39,32 @@ class Look:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def look_together(scan: Scan, models: Sequence[Model], merge: Mapping[int, int], listeners: Sequence[Listener],
-                  progress: Progress) -> list[Look]:
+def look_together(scan: Scan, models: Sequence[Model], finders: Sequence[Model], merge: Mapping[int, int],
+                  listeners: Sequence[Listener], progress: Progress) -> list[Look]:
     """Run the first stages that later ones look at, and average those that look for the same labels.
 
-    It holds, of the size of each one's mask, a byte per model.
+    It holds, of the size of each one's mask, a byte per model and finder.
 
     Args:
+        finders: more models, which look nowhere afterwards.
         merge: labels that count as another one.
         listeners, progress: as of `cascade.segment`, a listener per model.
+
+    Returns:
+        Of each model, then of each finder, whose ``agreed`` is empty.
     """
-    finds = [_find(scan, model, listen, progress) if _is_finder(model.recipe) else None
-             for model, listen in zip(models, listeners)]
+    listening = zip((*models, *finders), (*listeners, *(pass_on for _ in finders)))
+    finds = [_find(scan, model, listen, progress) if _is_finder(model.recipe) else None for model, listen in listening]
     looks = []
-    for find in finds:
+    for number, find in enumerate(finds):
         if find is None:
             looks.append(Look())
             continue
-        alike = [one for one in finds if one is not None and _sought(one.stage, merge) == _sought(find.stage, merge)]
-        name = find.stage.name
-        looks.append(Look({name: find.own}, {name: _agreed(scan, find, alike)}, {name: find.seconds}))
+        name, agreed = find.stage.name, {}
+        if number < len(models):
+            alike = [one for one in finds if one and _sought(one.stage, merge) == _sought(find.stage, merge)]
+            agreed = {name: _agreed(scan, find, alike)}
+        looks.append(Look({name: find.own}, agreed, {name: find.seconds}))
     return looks
 
 
