@@ -29,7 +29,7 @@ from kidneyseg.pool import default_workers
 from kidneyseg.recipe import Recipe, common_merge
 from kidneyseg.report.comparison import SCORES, format_comparison, write_comparison
 
-FINDER = "@"
+FINDER = "@"  # before the name of a recipe that only helps the others of an ensemble to find regions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
