@@ -7,14 +7,13 @@ everything it shows. MindSpore is not needed.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
 from kidneyseg.commands.common import count_from_0
-from kidneyseg.errors import InputError
 from kidneyseg.metrics.fold import FoldScores
 from kidneyseg.recipe import Recipe, load_recipe
+from kidneyseg.training.provenance import read_sessions
 
 Figures = list[tuple[str, Path]]  # (caption, PNG)
 
@@ -85,11 +84,7 @@ def _cases(args: argparse.Namespace, recipe: Recipe, scores: dict[str, FoldScore
 def _facts(folder: Path, description: str) -> dict[str, object]:
     """How the fold was made, from the last session of each stage in ``run.json``."""
     facts: dict[str, object] = {"recipe": description}
-    path = folder / "run.json"
-    if not path.exists():
-        raise InputError(path, expected="the record that `kidneyseg train` leaves", found="no such file",
-                         remedy="Train this fold first")
-    for stage, sessions in json.loads(path.read_text(encoding="utf-8")).items():
+    for stage, sessions in read_sessions(folder).items():
         last = sessions[-1]
         keys = ("started", "device", "ranks", "precision", "seed")
         facts[f"{stage}: run"] = ", ".join(f"{key} {last[key]}" for key in keys if key in last)

@@ -10,12 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
+from typing_extensions import NotRequired, TypedDict
 
 import kidneyseg
 from kidneyseg.atomic import write_text
 from kidneyseg.child import run_command
+from kidneyseg.config_files import read_json
 from kidneyseg.data.cohort import Case
 from kidneyseg.data.folds import fold_cases
 from kidneyseg.digest import sha256
@@ -26,6 +30,36 @@ from kidneyseg.recipe import load_recipe
 from kidneyseg.report.comparison import SCORES, Row
 from kidneyseg.report.tables import read_scores, write_scores
 from kidneyseg.volume.nifti import read_mask
+
+
+class FoldNotes(TypedDict):
+    """What is known of one fold."""
+
+    training_mib: NotRequired[float]
+    model: NotRequired[dict[str, str]]
+    merge: NotRequired[list[list[int]]]
+    seconds: NotRequired[Annotated[list[float], Field(min_length=1)]]
+    prediction_mib: NotRequired[float]
+
+
+class Notes(TypedDict):
+    """``contest.json``."""
+
+    asked: dict[str, Any]
+    folds: dict[str, FoldNotes]
+    fitted: NotRequired[bool]
+
+
+class PredictedCase(TypedDict):
+    """Of the summary of `kidneyseg predict`, what is wanted here."""
+
+    image: str
+    mask: str
+    seconds: dict[str, float]
+
+
+class Predicted(TypedDict):
+    cases: list[PredictedCase]
 
 
 @dataclass(frozen=True)
@@ -88,7 +122,8 @@ class Entrant(ABC):
         self.place = contest.work / name
         self.notes_file = self.place / "contest.json"
         if self.notes_file.exists():
-            self.notes = json.loads(self.notes_file.read_text(encoding="utf-8"))
+            self.notes = read_json(self.notes_file, Notes, expected="how far `kidneyseg compare` has come",
+                                   remedy=f"Give another --work, or delete {self.place}")
             if self.understand(self.notes["asked"]) != asked:
                 raise InputError(self.place, expected="the recipe and --minutes that were begun with",
                                  found="others", remedy="Give another --work, or delete this folder")
@@ -123,7 +158,7 @@ class Entrant(ABC):
     def folder(self, fold: int) -> Path:
         return self.place / f"fold{fold}"
 
-    def notes_of(self, fold: int) -> dict:
+    def notes_of(self, fold: int) -> FoldNotes:
         return self.notes["folds"].setdefault(str(fold), {})
 
     def save(self) -> None:
@@ -148,7 +183,9 @@ class Entrant(ABC):
         models = [*self.models(fold), *(["--finders", *finders] if finders else [])]
         peak = self.run("predict", "-m", *models, "-i", *(case.image for case in cases), "-o", folder / "predictions",
                         "--overwrite", "--json", summary, "--device", self.contest.device)
-        found = {entry["image"]: entry for entry in json.loads(summary.read_text(encoding="utf-8"))["cases"]}
+        predicted = read_json(summary, Predicted, expected="what `kidneyseg predict --json` wrote",
+                              remedy="Run the same command again")
+        found = {entry["image"]: entry for entry in predicted["cases"]}
         entries = [found[str(case.image)] for case in cases]
         write_scores(score_fold([self._score_case(case, entry) for case, entry in zip(cases, entries)]),
                      folder / "scores")
@@ -156,14 +193,15 @@ class Entrant(ABC):
                                    seconds=[sum(entry["seconds"].values()) for entry in entries])
         self.save()
 
-    def _score_case(self, case: Case, entry: dict) -> dict[str, str | float]:
+    def _score_case(self, case: Case, entry: PredictedCase) -> dict[str, str | float]:
         merge = self.contest.merge
         return score_masks(case.name, read_mask(entry["mask"], merge), read_mask(case.label, merge))
 
     def _scored(self, fold: int) -> bool:
         notes = self.notes_of(fold)
         same = notes.get("merge") == self._merge() and notes.get("model") == self._digests(fold)
-        return same and (self.folder(fold) / "scores.json").exists()
+        timed = {"seconds", "prediction_mib"} <= notes.keys()
+        return same and timed and (self.folder(fold) / "scores.json").exists()
 
     def _merge(self) -> list[list[int]]:
         return [list(pair) for pair in sorted(self.contest.merge.items())]
