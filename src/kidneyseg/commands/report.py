@@ -37,12 +37,13 @@ def run(args: argparse.Namespace) -> int:
     recipe = load_recipe(folder / "recipe.yaml")
     if (folder / "scores_oracle.json").exists():
         scores["Regions from the true masks (oracle)"] = read_scores(folder / "scores_oracle.json")
+    facts = _facts(folder, recipe.description)
     page = args.out or folder / "report.html"
     with tempfile.TemporaryDirectory() as pictures:
         write_report(
             page, title=f"{recipe.name}, fold {args.fold}", scores=scores,
             figures=_charts(folder, recipe, scores, Path(pictures)) + _cases(args, recipe, scores, Path(pictures)),
-            facts=_facts(folder, recipe.description),
+            facts=facts,
             command=f"kidneyseg report --work {args.work} --fold {args.fold}",
         )
     print(f"written: {page}")

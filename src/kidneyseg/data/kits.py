@@ -116,7 +116,7 @@ def claim_folder(folder: Path, settings: dict) -> None:
                  "remedy": "Give another folder, or delete this one"}
         noted = read_text(note, **fault)
         if noted != text:
-            raise InputError(folder, found=f"one made with {' '.join(noted.split())}", **fault)
+            raise InputError(folder, found=f"one made with {' '.join(noted.split())[:200]}", **fault)
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
