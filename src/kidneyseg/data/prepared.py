@@ -6,7 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from pydantic import ConfigDict
 from typing_extensions import TypedDict
 
 from kidneyseg.config_files import read_json
@@ -25,6 +27,13 @@ class Source(TypedDict):
     path: str
     bytes: int
     modified: int
+
+
+class Settings(TypedDict):
+    """As :func:`recipe_settings` says."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")
+    stages: dict[str, Any]
 
 
 class Reading(TypedDict):
@@ -72,7 +81,7 @@ class PreparedCase:
     shape: list[int]
     spacing: list[float]
     labels: list[int]
-    settings: dict
+    settings: Settings
     stages: dict[str, PreparedStage]
     dataset: str = ""
     patient: str = ""
@@ -93,8 +102,12 @@ class PreparedCase:
         if not path.exists():
             raise InputError(folder, expected="a prepared case", found="no case.json",
                              remedy="Run kidneyseg prepare first")
-        return read_json(path, cls, expected="what kidneyseg prepare wrote",
-                         remedy=f"Delete {folder} and run kidneyseg prepare again")
+        fault = {"expected": "what kidneyseg prepare wrote",
+                 "remedy": f"Delete {folder} and run kidneyseg prepare again"}
+        made = read_json(path, cls, **fault)
+        if made.stages.keys() != made.settings["stages"].keys():
+            raise InputError(path, found="settings of other stages than there are", **fault)
+        return made
 
 
 def case_folder(work: Path, case: str) -> Path:
@@ -124,7 +137,7 @@ def stage_settings(stage: Stage) -> dict:
     }
 
 
-def recipe_settings(recipe: Recipe) -> dict:
+def recipe_settings(recipe: Recipe) -> Settings:
     """All settings that a case's records depend on, as JSON types."""
     return {
         "format": FORMAT,
