@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import cc3d
 import nibabel as nib
 import numpy as np
 from scipy import ndimage as ndi
@@ -15,13 +16,23 @@ from scipy import ndimage as ndi
 from kidneyseg.data.cohort import Case
 from kidneyseg.data.kits import write_case
 from kidneyseg.data.lesion_texture import ScanLook, coverage, lesion_hu, look_of
-from kidneyseg.data.lesions import Kidney, Lesion, Pose, candidate_poses, find_kidneys, find_lesions, midline
+from kidneyseg.data.lesions import (
+    MARGIN_MM,
+    Kidney,
+    Lesion,
+    Pose,
+    candidate_poses,
+    find_kidneys,
+    find_lesions,
+    midline,
+)
 from kidneyseg.data.simulate import CYST, KIDNEY
 from kidneyseg.errors import InputError
 from kidneyseg.volume.box import Box
 from kidneyseg.volume.nifti import Scan, read_image, read_mask
 
-BONE_HU, AIR_HU = 180.0, -120.0  # of the smoothed scan; scans are often clipped at -125 HU, and fat is brighter
+BONE_HU, AIR_HU = 180.0, -300.0  # of the smoothed scan; where it is clipped, air is what is at its lower end
+FAT_HU = -30.0  # at most, of the smoothed scan
 MIDLINE_MM = 25.0  # to both sides of it lie spine, aorta and vena cava
 BLOCKED = 0.03  # of a lesion, at most, may lie where none can
 KIDNEY_LEFT = 0.3  # of a kidney, at least, remains
@@ -75,15 +86,34 @@ def with_lesions(
     kidneys = find_kidneys(mask)
     look = look_of(rng, scan.array, mask.array == KIDNEY, scan.spacing)
     hu, label = scan.array.astype(np.float32), mask.array.copy()
-    canvas = _Canvas(hu, label, look, midline([kidney.points for kidney in kidneys], scan))
+    air = max(AIR_HU, float(hu.min()) + 1)
+    canvas = _Canvas(hu, label, look, midline([kidney.points for kidney in kidneys], scan), air)
     if rng.random() < ONE_SIDE:
         kidneys = [kidneys[rng.integers(len(kidneys))]]
     for kidney in kidneys:
+        outline = kidney.outline(scan.spacing, hu.shape)
         for _ in range(1 + (rng.random() < SECOND)):
-            canvas.add_lesion(rng, kidney, masks)
+            canvas.add_lesion(rng, kidney, outline, masks)
     if np.issubdtype(scan.array.dtype, np.integer):
         hu = np.rint(hu)
     return hu.clip(scan.array.min(), scan.array.max()).astype(scan.array.dtype), label
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A pose that is possible.
+
+    Attributes:
+        cost: share of the lesion that takes the place of other organs.
+        box: of the lesion in the scan.
+        depth: (z, y, x) of ``box``, distance to its surface in mm, above 0 inside.
+        free: where in ``box`` it may be painted.
+    """
+
+    cost: float
+    box: Box
+    depth: np.ndarray
+    free: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -94,42 +124,41 @@ class _Canvas:
     label: np.ndarray
     look: ScanLook
     midline: float  # mm along x
+    air: float  # HU below which there is no tissue
 
-    def add_lesion(self, rng: np.random.Generator, kidney: Kidney, masks: Sequence[Path]) -> None:
+    def add_lesion(self, rng: np.random.Generator, kidney: Kidney, outline: np.ndarray, masks: Sequence[Path]) -> None:
         """Put one lesion on ``kidney``: of those drawn the first that has room, of its poses the one that fits best."""
         for lesion in _draw(rng, masks):
-            fits = [self._fit(pose, lesion, kidney) for pose in candidate_poses(rng, lesion, kidney, POSES)]
-            cost, box, depth, free = min(fits, key=lambda fit: fit[0])
-            if cost < np.inf:
-                self._paint(rng, lesion, box, depth, free)
+            poses = candidate_poses(rng, lesion, kidney, POSES)
+            fits = [fit for pose in poses if (fit := self._fit(pose, lesion, kidney, outline))]
+            if fits:
+                self._paint(rng, lesion, min(fits, key=lambda fit: fit.cost))
                 return
 
-    def _fit(self, pose: Pose, lesion: Lesion, kidney: Kidney) -> tuple[float, Box, np.ndarray, np.ndarray]:
-        """How badly a pose fits: the share of the lesion that takes the place of other organs, or infinite.
-
-        Returns:
-            That; the box of the lesion; in it its depth in mm, and where it may be.
-        """
+    def _fit(self, pose: Pose, lesion: Lesion, kidney: Kidney, outline: np.ndarray) -> _Fit | None:
+        """How a pose fits, or None: bone, air, the midline, another lesion or the scan's border is in its way."""
         box, depth = pose.depth(lesion, self.look.spacing, self.hu.shape)
         inside = depth > 0
-        if not inside.any() or not np.array_equal(inside, np.pad(inside[1:-1, 1:-1, 1:-1], 1)):
-            return np.inf, box, depth, inside  # cut off by the border of the scan
-        index = np.indices(depth.shape).reshape(3, -1).T + [part.start for part in box]
-        within = kidney.inside(index * self.look.spacing).reshape(depth.shape)
+        volume = inside.sum()
+        if not volume or inside[1:-1, 1:-1, 1:-1].sum() < volume:
+            return None
+        label, outline = self.label[box], outline[box]
         smooth = ndi.gaussian_filter(self.hu[box], 1.5 / self.look.spacing)
         x = np.arange(box[2].start, box[2].stop) * self.look.spacing[2]
-        hard = (smooth > BONE_HU) | (smooth < AIR_HU) | (np.abs(x - self.midline) < MIDLINE_MM)
-        free = (within | (self.label[box] == KIDNEY) | ~hard) & (self.label[box] <= KIDNEY)
-        taken = (inside & free & (self.label[box] == KIDNEY)).sum()
-        blocked = (inside & ~free).mean() > BLOCKED * inside.mean()
-        if blocked or taken > (1 - KIDNEY_LEFT) * len(kidney.points):
-            return np.inf, box, depth, free
-        return float((inside & ~within & (smooth > -30)).sum() / inside.sum()), box, depth, free
+        hard = (smooth > BONE_HU) | (smooth < self.air) | (np.abs(x - self.midline) < MIDLINE_MM)
+        free = (outline | (label == KIDNEY) | ~hard) & (label <= KIDNEY)
+        body = cc3d.largest_k((inside & free).astype(np.uint8), k=1, connectivity=6) > 0
+        lost = 1 - body.sum() / volume
+        if lost > BLOCKED or (body & (label == KIDNEY)).sum() > (1 - KIDNEY_LEFT) * len(kidney.points):
+            return None
+        organs = (body & ~outline & (smooth > FAT_HU)).sum() / volume
+        return _Fit(float(organs), box, np.where(inside & ~body, -MARGIN_MM, depth), free)
 
-    def _paint(self, rng: np.random.Generator, lesion: Lesion, box: Box, depth: np.ndarray, free: np.ndarray) -> None:
-        filled = coverage(depth, self.look.spacing) * free
-        self.hu[box] += filled * (lesion_hu(rng, lesion.label, depth, self.look) - self.hu[box])
-        self.label[box][filled >= 0.5] = lesion.label
+    def _paint(self, rng: np.random.Generator, lesion: Lesion, fit: _Fit) -> None:
+        filled = coverage(fit.depth, self.look.spacing) * fit.free
+        hu = self.hu[fit.box]
+        hu += filled * (lesion_hu(rng, lesion.label, fit.depth, self.look) - hu)
+        self.label[fit.box][filled >= 0.5] = lesion.label
 
 
 def _draw(rng: np.random.Generator, masks: Sequence[Path]) -> Iterator[Lesion]:

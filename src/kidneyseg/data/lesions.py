@@ -46,6 +46,16 @@ class Kidney:
         """Whether each of (n, 3) points lies within the outline, (n,) bool."""
         return (self._distances(points) <= 0).all(axis=0)
 
+    def outline(self, spacing: Sequence[float], shape: Sequence[int]) -> np.ndarray:
+        """The voxels of its scan within the outline, (z, y, x) bool of ``shape``."""
+        outline = np.zeros(shape, bool)
+        low, high = (self.points.min(axis=0) / spacing).round(), (self.points.max(axis=0) / spacing).round()
+        z, y, x = (np.arange(a, b + 1, dtype=int) for a, b in zip(low, high))
+        for plane in z:  # one at a time: there are some hundred faces
+            points = np.stack(np.meshgrid(plane, y, x, indexing="ij"), axis=-1).reshape(-1, 3) * spacing
+            outline[plane, y[0] : y[-1] + 1, x[0] : x[-1] + 1] = self.inside(points).reshape(len(y), len(x))
+        return outline
+
     def height(self, point: np.ndarray) -> float:
         """How high a point lies: 0 at the lower pole, 1 at the upper; below 0 and above 1 beyond them."""
         low, high = self.points[:, 0].min(), self.points[:, 0].max()
