@@ -1,4 +1,4 @@
-"""Make CT with exact truth: scans around KiTS masks (SimKiTS), their lesions on real scans, or phantoms from nothing."""
+"""Make CT with exact truth: scans around KiTS masks (SimKiTS), lesions on real scans, or phantoms from nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ An interrupted run is completed by the same command: cases that are there are ke
         "--onto",
         type=Path,
         metavar="COHORT",
-        help="put tumours and cysts of the masks on the kidneys of these real scans, which have kidney masks (label 1); "
+        help="put tumours and cysts of the masks on the kidneys of these real scans with kidney masks (label 1); "
         "cases are called NAME_lesions00, NAME_lesions01, ...",
     )
     parser.add_argument("--copies", type=int, metavar="N", help="with --onto, cases made of each scan (default: 1)")

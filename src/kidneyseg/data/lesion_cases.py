@@ -84,7 +84,7 @@ def with_lesions(
         InputError: none of the masks that were looked into has a lesion.
     """
     kidneys = find_kidneys(mask)
-    look = look_of(rng, scan.array, mask.array == KIDNEY, scan.spacing)
+    look = look_of(rng, scan, mask.array == KIDNEY)
     hu, label = scan.array.astype(np.float32), mask.array.copy()
     air = max(AIR_HU, float(hu.min()) + 1)
     canvas = _Canvas(hu, label, look, midline([kidney.points for kidney in kidneys], scan), air)
@@ -164,7 +164,7 @@ class _Canvas:
 def _draw(rng: np.random.Generator, masks: Sequence[Path]) -> Iterator[Lesion]:
     """Lesions of random masks, each mask as likely as another."""
     drawn = [masks[index] for index in rng.integers(len(masks), size=LESIONS)]
-    if not any(_lesions(path) for path in drawn[:LESIONS]):
+    if not any(_lesions(path) for path in drawn):
         raise InputError(
             masks[0].parent.parent,
             expected="masks with tumours (2) or cysts (3) of at least 0.5 ml",

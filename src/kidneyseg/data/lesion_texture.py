@@ -1,13 +1,12 @@
 """What tumours and cysts look like in one CT: relative to how its kidneys enhance, with its own noise.
 
-Clear-cell carcinomas take up 0.5 to 1 of what the cortex does, unevenly, and the larger ones have necrotic cores of
-10-35 HU. Papillary and chromophobe ones are even, 40-90 HU with contrast medium and 30-45 HU without. Cysts are even
-and 0-20 HU, some with a thin wall.
+Clear-cell carcinomas gain at best 0.5 to 1 of what the cortex does, unevenly, and most large ones have a necrotic core
+of 10-35 HU, from a small spot to all but a rim. Papillary and chromophobe ones are even, 40-90 HU with contrast medium
+and 30-45 HU without. Cysts are even and 0-20 HU, some with a thin wall.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +14,13 @@ from scipy import ndimage as ndi
 from scipy.signal import fftconvolve
 
 from kidneyseg.data.simulate import CYST, smooth_field
+from kidneyseg.errors import InputError
+from kidneyseg.volume.nifti import Scan
 
 UNENHANCED = 32.0  # HU of renal parenchyma without contrast medium
 CLEAR_CELL_SHARE = 0.65
 PSF = (0.5, 0.7, 0.7)  # SD of the scan's point spread, in voxels (z, y, x)
+SOFT_HU = (20, 250)
 PATCH = (4, 16, 16)  # voxels of the pieces of tissue in which noise is measured
 PATCHES = 300
 PATCHES_KEPT = 20
@@ -44,9 +46,10 @@ class ScanLook:
         return max(0.0, self.cortex - UNENHANCED)
 
 
-def look_of(rng: np.random.Generator, hu: np.ndarray, kidney: np.ndarray, spacing: Sequence[float]) -> ScanLook:
-    """Measure a scan: ``hu`` and ``kidney`` (bool, some voxels set) are (z, y, x), ``spacing`` in mm."""
-    return ScanLook(float(np.percentile(hu[kidney], 90)), _noise_kernel(rng, hu), np.asarray(spacing, float))
+def look_of(rng: np.random.Generator, scan: Scan, kidney: np.ndarray) -> ScanLook:
+    """Measure a scan; ``kidney`` is (z, y, x) bool, some voxels set. Raises InputError without any soft tissue."""
+    cortex = float(np.percentile(scan.array[kidney], 90))
+    return ScanLook(cortex, _noise_kernel(rng, scan), np.array(scan.spacing))
 
 
 def lesion_hu(rng: np.random.Generator, label: int, depth: np.ndarray, look: ScanLook) -> np.ndarray:
@@ -87,7 +90,8 @@ def _even_tumour(rng: np.random.Generator, depth: np.ndarray, look: ScanLook) ->
 
 
 def _clear_cell(rng: np.random.Generator, depth: np.ndarray, look: ScanLook) -> np.ndarray:
-    strong, weak = rng.uniform(0.75, 1.0), rng.uniform(0.45, 0.65)
+    strong = rng.uniform(0.5, 1.0)
+    weak = strong * rng.uniform(0.5, 0.8)
     field = sum(w * smooth_field(rng, depth.shape, look.spacing, mm) for w, mm in ((0.7, 18), (0.6, 8), (0.4, 4)))
     share = weak + (strong - weak) * (0.5 + 0.5 * np.tanh(field))
     values = rng.uniform(28, 40) + share * look.enhancement
@@ -102,15 +106,20 @@ def _core(rng: np.random.Generator, depth: np.ndarray, look: ScanLook) -> np.nda
         return np.zeros(depth.shape, np.float32)
     ragged = depth / radius + 0.3 * smooth_field(rng, depth.shape, look.spacing, max(6.0, radius / 2))
     edge = rng.uniform(0.08, 0.2)
-    return np.clip((ragged - rng.uniform(0.4, 0.8)) / edge + 0.5, 0, 1)
+    return np.clip((ragged - rng.uniform(0.15, 0.8)) / edge + 0.5, 0, 1)
 
 
-def _noise_kernel(rng: np.random.Generator, hu: np.ndarray) -> np.ndarray:
+def _noise_kernel(rng: np.random.Generator, scan: Scan) -> np.ndarray:
     """The square root of the noise's mean power spectrum, as a kernel, from the most even pieces of soft tissue."""
+    hu = scan.array
     size = np.minimum(PATCH, hu.shape)
-    last = np.array(hu.shape) - size
-    soft = np.argwhere((hu[::2, ::4, ::4] > 20) & (hu[::2, ::4, ::4] < 250)) * (2, 4, 4) - size // 2
-    starts = np.clip(rng.permutation(soft)[:PATCHES], 0, last)
+    some = hu[::2, ::4, ::4]
+    centres = np.argwhere((some > SOFT_HU[0]) & (some < SOFT_HU[1])) * (2, 4, 4)
+    if not len(centres):
+        found = f"values from {hu.min()} to {hu.max()}"
+        remedy = "Convert the scan to HU, or leave it out"
+        raise InputError(scan.path, expected="a CT with soft tissue, 20 to 250 HU", found=found, remedy=remedy)
+    starts = np.clip(rng.permutation(centres)[:PATCHES] - size // 2, 0, np.array(hu.shape) - size)
     pieces = [hu[tuple(map(slice, start, start + size))].astype(float) for start in starts]
     pieces.sort(key=lambda piece: ndi.gaussian_filter(piece, (0.5, 2, 2)).std())
     power = np.mean([np.abs(np.fft.fftn(piece - piece.mean())) ** 2 for piece in pieces[:PATCHES_KEPT]], axis=0)
