@@ -97,7 +97,7 @@ def _lesions(args: argparse.Namespace) -> int:
         raise InputError("--copies", expected="at least 1", found=str(copies), remedy="Give 1 or more")
     masks = tuple(_find_masks(args).values())
     sources = require_labels(find_cases(args.onto), args.onto)
-    claim_folder(args.out, {"lesions": 1, "seed": args.seed})
+    claim_folder(args.out, {"lesions": 1, "seed": args.seed, "masks": len(masks)})
     names = [(source, f"{source.name}_lesions{copy:02}") for source in sources for copy in range(copies)]
     jobs = [LesionCase(name, source, masks, args.out / name, args.seed) for source, name in names]
     run_cases(lesion_case, jobs, [job.name for job in jobs], workers=args.workers, title="simulate")

@@ -142,16 +142,17 @@ class _Canvas:
         volume = inside.sum()
         if not volume or inside[1:-1, 1:-1, 1:-1].sum() < volume:
             return None
-        label, outline = self.label[box], outline[box]
+        label, within = self.label[box], outline[box]
         smooth = ndi.gaussian_filter(self.hu[box], 1.5 / self.look.spacing)
         x = np.arange(box[2].start, box[2].stop) * self.look.spacing[2]
         hard = (smooth > BONE_HU) | (smooth < self.air) | (np.abs(x - self.midline) < MIDLINE_MM)
-        free = (outline | (label == KIDNEY) | ~hard) & (label <= KIDNEY)
+        free = (within | (label == KIDNEY) | ~hard) & (label <= KIDNEY)
         body = cc3d.largest_k((inside & free).astype(np.uint8), k=1, connectivity=6) > 0
-        lost = 1 - body.sum() / volume
-        if lost > BLOCKED or (body & (label == KIDNEY)).sum() > (1 - KIDNEY_LEFT) * len(kidney.points):
+        blocked = 1 - body.sum() / volume
+        left = (self.label[outline] == KIDNEY).sum() - (body & (label == KIDNEY)).sum()
+        if blocked > BLOCKED or left < KIDNEY_LEFT * len(kidney.points):
             return None
-        organs = (body & ~outline & (smooth > FAT_HU)).sum() / volume
+        organs = (body & ~within & (smooth > FAT_HU)).sum() / volume
         return _Fit(float(organs), box, np.where(inside & ~body, -MARGIN_MM, depth), free)
 
     def _paint(self, rng: np.random.Generator, lesion: Lesion, fit: _Fit) -> None:

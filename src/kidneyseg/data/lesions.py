@@ -44,7 +44,7 @@ class Kidney:
 
     def inside(self, points: np.ndarray) -> np.ndarray:
         """Whether each of (n, 3) points lies within the outline, (n,) bool."""
-        return (self._distances(points) <= 0).all(axis=0)
+        return (self._distances(points) <= 1e-6).all(axis=0)
 
     def outline(self, spacing: Sequence[float], shape: Sequence[int]) -> np.ndarray:
         """The voxels of its scan within the outline, (z, y, x) bool of ``shape``."""
@@ -173,7 +173,7 @@ def _kidneys(mask: Scan) -> list[tuple[np.ndarray, Kidney]]:
     points = [(np.argwhere(label == KIDNEY) + first) * mask.spacing for label in labels]
     middle = midline(points, mask)
     return [
-        (label, Kidney(p, np.unique(ConvexHull(p).equations, axis=0), bool(p[:, 2].mean() > middle)))
+        (label, Kidney(p, np.unique(ConvexHull(p).equations.round(9), axis=0), bool(p[:, 2].mean() > middle)))
         for label, p in zip(labels, points)
     ]
 
