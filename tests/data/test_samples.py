@@ -6,7 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from kidneyseg.data.samples import stage_samples, to_classes
+from kidneyseg.data.class_codes import class_table
+from kidneyseg.data.samples import stage_samples
 from kidneyseg.recipe import Recipe, parse_recipe
 from kidneyseg.volume.grid import Grid, sample
 from kidneyseg.volume.intensity import to_uint8
@@ -42,8 +43,8 @@ def case() -> tuple[Scan, np.ndarray]:
 
 def test_classes_follow_the_order_of_the_targets():
     label = np.array([0, 1, 2, 3], np.uint8)
-    assert to_classes(label, ((2,), (1, 3))).tolist() == [0, 2, 1, 2]
-    assert to_classes(label, ((1, 2),)).tolist() == [0, 1, 1, 0]
+    assert class_table(((2,), (1, 3)))[label].tolist() == [0, 2, 1, 2]
+    assert class_table(((1, 2),))[label].tolist() == [0, 1, 1, 0]
 
 
 def test_patches_tile_the_stages_grid(case):
@@ -117,7 +118,7 @@ def resampled(scan, label, settings, grid):
     """Image and kidney on ``grid``, from the whole scan at once."""
     stage = settings.stage("fine")
     return (sample(to_uint8(scan.array, stage.intensity.clip), Grid.of(label), grid, 1),
-            to_classes(sample(label, Grid.of(label), grid, 0), stage.targets))
+            class_table(stage.targets)[sample(label, Grid.of(label), grid, 0)])
 
 
 def test_whole_regions_are_one_sample_each(case):

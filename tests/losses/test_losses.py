@@ -245,3 +245,60 @@ def test_an_unknown_name_is_refused():
 def test_settings_without_effect_are_refused(settings, refused):
     with pytest.raises(InputError, match=refused):
         build(**settings)
+
+
+UNCERTAIN = {130: (1, 2), 133: (0, 2)}
+
+
+def uncertain_example(size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, dict]:
+    """As `example`, some voxels known only as one of two classes; and what each voxel may be, (N, C, *S) bool."""
+    logits, target = example(size)
+    rng = np.random.default_rng(1)
+    for code in UNCERTAIN:
+        target[rng.random(target.shape) < 0.2] = code
+    may_be = np.stack([(target == k) | np.isin(target, [c for c, of in UNCERTAIN.items() if k in of])
+                       for k in range(3)], 1)
+    return logits, target, torch.tensor(may_be)
+
+
+def marginal_dice(x, may_be, regions):
+    """Batch Dice of regions over the voxels of which it is known whether they are inside."""
+    p, dice = torch.softmax(x, 1), []
+    for region in regions:
+        outside = [k for k in range(3) if k not in region]
+        t = (~may_be[:, outside]).all(1) & may_be[:, list(region)].any(1)
+        counts = t | ~may_be[:, list(region)].any(1)
+        q = p[:, list(region)].sum(1)
+        dice.append((2 * (q * t).sum() + 1) / ((q * counts).sum() + t.sum() + 1))
+    return torch.stack(dice)
+
+
+def marginal_cross_entropy(x, may_be):
+    return -torch.log((torch.softmax(x, 1) * may_be).sum(1)).mean()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name, reference", [
+    ("dice_ce", lambda x, m: 1 - marginal_dice(x, m, REGIONS).mean() + marginal_cross_entropy(x, m)),
+    ("hybrid_dice", lambda x, m: -torch.log(marginal_dice(x, m, REGIONS)).mean() + marginal_cross_entropy(x, m)),
+])
+def test_voxels_of_several_classes_count_for_what_is_known_of_them(size, name, reference):
+    logits, target, may_be = uncertain_example(size)
+    loss = losses.build(Loss(name=name, regions=REGIONS), UNCERTAIN)
+    assert_same(loss, lambda x, t: reference(x, may_be), logits, target)
+
+
+def test_focal_and_binary_losses_of_voxels_of_several_classes():
+    logits, target, may_be = uncertain_example(SIZES[0])
+
+    def focal(x, t):
+        p = (torch.softmax(x, 1) * may_be).sum(1)
+        return (-(1 - p) ** 2 * torch.log(p)).mean() + 1 - marginal_dice(x, may_be, ((1,), (2,))).mean()
+
+    def binary(x, t):
+        cost = F.binary_cross_entropy_with_logits(x[:, 1:] - x[:, :1], may_be[:, 1:].float(), reduction="none")
+        unsure = may_be[:, 1:] & (may_be.sum(1, keepdim=True) > 1)
+        return (cost * ~unsure).mean()
+
+    assert_same(losses.build(Loss(name="focal_dice"), UNCERTAIN), focal, logits, target)
+    assert_same(losses.build(Loss(name="bce"), UNCERTAIN), binary, logits, target)

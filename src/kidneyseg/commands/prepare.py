@@ -1,7 +1,9 @@
 """Volumes -> MindRecord: the training samples of every stage of a recipe, and the folds.
 
-Writes WORK/recipe.yaml, WORK/splits.json and WORK/prepared/<case>/. Cases that are done are skipped, so a run that was
-interrupted, or whose data has grown, is completed by the same command. A splits.json written by hand stays as it is.
+Writes WORK/recipe.yaml, WORK/datasets.yaml, WORK/splits.json and WORK/prepared/<case>/. Cases that are done are skipped,
+so a run that was interrupted, or whose data has grown, is completed by the same command. A splits.json written by hand
+stays as it is. Several data sets share a work folder: their cases are called DATASET.CASE, every data set is drawn from
+equally often in training, and no patient is on both sides of a fold.
 """
 
 from __future__ import annotations
@@ -11,8 +13,17 @@ from pathlib import Path
 
 from kidneyseg.atomic import require_folder
 from kidneyseg.commands.common import add_recipe, count_from_0, recipe_from
-from kidneyseg.data.cohort import Case, find_cases, require_labels
-from kidneyseg.data.folds import is_dealt, load_splits, make_splits, save_splits, split_names, tumour_volumes
+from kidneyseg.data.cohort import Case, require_labels
+from kidneyseg.data.datasets import dataset_cases, read_datasets, save_datasets
+from kidneyseg.data.folds import (
+    is_dealt,
+    load_splits,
+    make_splits,
+    require_whole_patients,
+    save_splits,
+    split_names,
+    tumour_volumes,
+)
 from kidneyseg.data.prepare import Summary, check_names, prepare
 from kidneyseg.errors import InputError
 from kidneyseg.pool import default_workers
@@ -24,10 +35,27 @@ FOLDS, SEED = 5, 2022
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """examples:
   kidneyseg prepare -c mplab --data kits19/data --work work
-  kidneyseg prepare -c mplab_small --data my_cases --work work --folds 4 --workers 2"""
+  kidneyseg prepare -c mplab_small --data my_cases --work work --folds 4 --workers 2
+  kidneyseg prepare -c mplab_small --data btcv my_cases --work work
+  kidneyseg prepare -c mplab_small --data datasets.yaml --work work
+
+datasets.yaml is a list; only name and folder (relative to the file) are needed:
+  - name: kits23
+    folder: kits23/dataset
+    patient: case_[0-9]+      # finds the patient in a case's name; default: every case is one
+  - name: btcv
+    folder: btcv
+    merge: {2: 1}             # its left kidney, 2, is kidney, too
+    covers: {1: [1, 2, 3]}    # what is drawn as 1 may be kidney, tumour or cyst: the losses take it so
+    weight: 0.5               # drawn half as often; 0: never trained or validated on, only scored by eval
+  - name: simulated
+    folder: simkits
+    source: kits23            # the same patients as kits23
+    patient: case_[0-9]+"""
     add_recipe(parser)
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR",
-                        help="CTs with masks: a KiTS folder, nnU-Net raw, or pairs of files")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATA",
+                        help="CTs with masks: a KiTS folder, nnU-Net raw, or pairs of files; several such folders; or a "
+                             "YAML file that lists data sets")
     parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--folds", type=int, metavar="N",
                         help="number of cross-validation folds (default: those of WORK/splits.json, or 5)")
@@ -40,20 +68,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     recipe = recipe_from(args)
-    cases = require_labels(find_cases(args.data), args.data)
+    datasets = read_datasets(args.data)
+    cases = require_labels(dataset_cases(datasets), " ".join(map(str, args.data)))
     check_names(cases)
+    patients = {case.name: case.patient for case in cases}
     require_folder(args.work)
     path = args.work / "splits.json"
     before = load_splits(path) if path.exists() else {}
     keep = bool(before) and _stays(before, cases, args)
+    if keep:
+        require_whole_patients(before, patients, path)
     number = _first_given(args.folds, len(before["folds"]) if before else None, FOLDS)
     seed = _first_given(args.seed, before.get("seed"), SEED)
     if not keep:  # a wrong number of folds is said now, not after hours of work
-        make_splits({case.name: 0.0 for case in cases}, number, seed)
+        make_splits({case.name: 0.0 for case in cases}, number, seed, patients=patients)
+    save_datasets(datasets, args.work)
     summary = prepare(recipe, cases, args.work, workers=args.workers)
     if not keep:
         volumes = tumour_volumes(cases, recipe.merge, workers=args.workers)
-        save_splits(make_splits(volumes, number, seed), path)
+        origins = {case.name: case.dataset.name for case in cases}
+        save_splits(make_splits(volumes, number, seed, patients=patients, datasets=origins), path)
     save_recipe(recipe, args.work / "recipe.yaml")
     print(_told(summary, args.work))
     if before and not keep:

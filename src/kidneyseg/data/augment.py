@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from kidneyseg.data.contrast_phase import NAMES, Phase, change_phase, draw_phase
 from kidneyseg.data.movement import Elastic, Movement, Moves
 from kidneyseg.recipe import Augment, Intensity
 from kidneyseg.recipe.training import Range
 from kidneyseg.volume.intensity import moments
 
 GREY = np.arange(256)
+PHASE = 2  # tells this random stream from the noise, which the same seed begins
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Draw:
         blur: sigma in voxels, in plane.
         noise: standard deviation, in standard deviations of the normalised image.
         noise_seed: of the noise's own generator.
+        phase: the contrast phase that the sample is changed into.
+        saturation: HU above which all is cut off to it.
     """
 
     moves: Moves = Moves()
@@ -49,6 +53,8 @@ class Draw:
     blur: float = 0.0
     noise: float = 0.0
     noise_seed: int = 0
+    phase: Phase | None = None
+    saturation: float = np.inf
 
 
 class Augmentation:
@@ -86,14 +92,25 @@ class Augmentation:
         if rng.random() >= spec.elastic.probability:
             elastic = None
         lesion = Tone(factor(spec.lesion.gamma), factor(spec.lesion.contrast), around(spec.lesion.brightness))
-        return Draw(moves=Moves(**moves, elastic=elastic), tone=tone, lesion=lesion,
-                    equalise=rng.random() < spec.equalise, blur=blur, noise=noise, noise_seed=seed)
+        equalise = rng.random() < spec.equalise
+        saturated, limit = rng.random() < spec.saturation.probability, rng.uniform(*spec.saturation.hu)
+        return Draw(moves=Moves(**moves, elastic=elastic), tone=tone, lesion=lesion, equalise=equalise, blur=blur,
+                    noise=noise, noise_seed=seed, phase=self._phase(rng), saturation=limit if saturated else np.inf)
+
+    def _phase(self, rng: np.random.Generator) -> Phase | None:
+        place = rng.random()
+        for name in NAMES:
+            place -= getattr(self.spec.phases, name)
+            if place < 0:
+                return draw_phase(name, rng)
+        return None
 
     def apply(self, image: np.ndarray, label: np.ndarray, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
         """The changed sample.
 
-        Geometry comes first, see :class:`Movement`; then histogram equalisation of the whole image at once, the two
-        changes of tone, which with normalisation are one table of 256 values each, blur and noise.
+        The contrast phase comes first, while image and label are whole, then geometry, see :class:`Movement`; then
+        saturation, histogram equalisation of the whole image at once, the two changes of tone, which with normalisation
+        are one table of 256 values each, blur and noise.
 
         Args:
             image: uint8, (z, y, x) of a volume or a stack of slices, or (y, x).
@@ -103,8 +120,12 @@ class Augmentation:
         Returns:
             image: float32, normalised; label: uint8. New arrays of the same shapes.
         """
+        if draw.phase:
+            image = self._phased(image, label, draw)
         move = Movement(draw.moves, image.shape[-2:])
         image, label = move(image, cv2.INTER_LINEAR), move(label, cv2.INTER_NEAREST)
+        if np.isfinite(draw.saturation):
+            image = np.minimum(image, self._grey(draw.saturation))
         if draw.equalise:
             image = cv2.equalizeHist(_flat(image)).reshape(image.shape)
         mean, std = moments(image, self.intensity)
@@ -119,6 +140,17 @@ class Augmentation:
             low, high = Tone()(GREY[[0, -1]], mean, std)
             np.clip(changed, np.float32(low), np.float32(high), out=changed)
         return changed, label
+
+    def _phased(self, image: np.ndarray, label: np.ndarray, draw: Draw) -> np.ndarray:
+        low, high = self.intensity.clip
+        kidney = np.broadcast_to(label > 0, image.shape)
+        hu = image.astype(np.float32) * ((high - low) / 255) + low
+        return self._grey(change_phase(hu, kidney, draw.phase, np.random.default_rng([draw.noise_seed, PHASE])))
+
+    def _grey(self, hu: np.ndarray | float) -> np.ndarray:
+        """HU as the 8-bit values of the stage's range."""
+        low, high = self.intensity.clip
+        return np.rint((np.clip(hu, low, high) - low) * (255 / (high - low))).astype(np.uint8)
 
     def _toned(self, image: np.ndarray, label: np.ndarray, draw: Draw, mean: float, std: float) -> np.ndarray:
         changed = _look_up(draw.tone(GREY, mean, std).astype(np.float32), image)

@@ -6,7 +6,7 @@ Each is a pure function of seed, epoch and step and, where hard examples are min
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,11 +14,13 @@ import cv2
 import numpy as np
 
 from kidneyseg.data.augment import Augmentation
+from kidneyseg.data.class_codes import class_table, classes_of
+from kidneyseg.data.datasets import DataSet, work_datasets
 from kidneyseg.data.geometry import stack_slices
 from kidneyseg.data.mining import LossTable
 from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, record_file, stage_settings
 from kidneyseg.data.records import read_records, require_records
-from kidneyseg.data.sampler import epoch_order
+from kidneyseg.data.sampler import balance, epoch_order
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Stage
 from kidneyseg.volume.intensity import moments, normalise
@@ -31,8 +33,9 @@ class Batches:
     """The prepared samples of ``cases`` for one stage.
 
     In training, step k of an epoch takes the k-th global batch of ``ranks * batch_size`` samples, and this rank its
-    part of it; samples are shuffled, chosen as ``stage.train.sampler`` says and augmented. Otherwise every sample
-    comes once, in order and unchanged, on every rank.
+    part of it; samples are shuffled, chosen as ``stage.train.sampler`` says and augmented. Several data sets are drawn
+    from as their weights say, whatever their numbers of samples. Otherwise every sample comes once, in order and
+    unchanged, on every rank. Cases of data sets of weight 0 are left out.
 
     Args:
         work: the folder that ``kidneyseg prepare`` filled.
@@ -41,6 +44,7 @@ class Batches:
 
     Attributes:
         losses: what hard examples are mined by; None where none are.
+        uncertain: codes in the targets of voxels that may be of several classes, and these classes.
 
     Raises:
         InputError: a case is not prepared, was prepared with other settings, or no case has any sample.
@@ -52,26 +56,32 @@ class Batches:
     ):
         self.stage, self.train, self.seed, self.batch_size = stage, train, seed, batch_size
         self.rank, self.ranks = (rank, ranks) if train else (0, 1)
+        self.uncertain: dict[int, tuple[int, ...]] = {}
         self.paths: list[Path] = []
         self.rows: list[tuple[str, int]] = []  # (case, index in its file) in the order in which the files are read
         self.foreground = np.zeros(0, bool)
         self.weights = np.zeros(0)  # how many times as often each is drawn
         self.stacks = np.zeros((0, stage.channels), int)  # per row, the rows whose images the network sees as channels
+        datasets = work_datasets(work)
+        origins: list[str] = []  # each row's data set
         for case in cases:
-            self._add(Path(work), case)
+            self._add(Path(work), case, datasets, origins)
         if not self.rows:
             raise InputError(
                 Path(work) / "prepared", expected=f"samples of stage {stage.name!r} in cases {list(cases)}",
                 found="none", remedy="Choose a fold whose cases have kidneys, or check the labels",
             )
         require_records(self.paths)
+        self.weights *= balance(origins, self.foreground, {name: one.weight for name, one in datasets.items()})
         self.augmentation = Augmentation(stage.train.augment, stage.intensity)
         self.losses = LossTable(len(self.rows)) if train and stage.train.sampler.mine else None
         self.order = np.zeros(0, int)  # row numbers by position in the epoch that began last
 
-    def _add(self, work: Path, case: str) -> None:
+    def _add(self, work: Path, case: str, datasets: Mapping[str, DataSet], origins: list[str]) -> None:
         folder = case_folder(work, case)
         made = PreparedCase.read(folder)
+        if made.dataset in datasets and datasets[made.dataset].weight == 0:
+            return
         if made.settings["stages"].get(self.stage.name) != stage_settings(self.stage):
             raise InputError(
                 folder, expected=f"records made with the recipe's settings of stage {self.stage.name!r}",
@@ -87,6 +97,9 @@ class Batches:
             factors = self.stage.train.sampler.labels
             weight = np.prod([factor for label, factor in factors.items() if label in made.labels])
             self.weights = np.append(self.weights, np.full(len(flags), weight))
+            origins += [made.dataset] * len(flags)
+            codes = set(class_table(self.stage.targets, made.uncertain).tolist()) - set(range(self.stage.classes))
+            self.uncertain |= {code: classes_of(code) for code in codes}
 
     def _stacks(self, prepared: PreparedStage) -> np.ndarray:
         """(rows, channels): for each row of one case's file, those that make its stack; every slice is stored once."""

@@ -12,11 +12,16 @@ flat pairs                ``NAME.nii.gz`` and ``NAME_seg.nii.gz`` (or ``_mask``,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kidneyseg.errors import InputError
 from kidneyseg.volume.names import MASK_ENDINGS, stem
+
+if TYPE_CHECKING:
+    from kidneyseg.data.datasets import DataSet
 
 LAYOUTS = (
     "case_00000/{imaging,segmentation}.nii.gz (KiTS), imagesTr/NAME_0000.nii.gz + labelsTr/NAME.nii.gz (nnU-Net), "
@@ -26,11 +31,21 @@ LAYOUTS = (
 
 @dataclass(frozen=True)
 class Case:
-    """One patient: ``label`` is None when there is no mask."""
+    """One scan: ``label`` is None when there is no mask; ``dataset`` and ``patient`` where a data set says more."""
 
     name: str
     image: Path
     label: Path | None
+    dataset: DataSet | None = None
+    patient: str = ""
+
+    def reading(self, merge: Mapping[int, int]) -> Mapping[int, int]:
+        """What to merge in its mask: the data set's labels, then those of a recipe's ``merge``."""
+        return self.dataset.reading(merge) if self.dataset else merge
+
+    def uncertain(self, merge: Mapping[int, int]) -> Mapping[int, tuple[int, ...]]:
+        """Labels of its mask, as read, that stand for one of several."""
+        return self.dataset.uncertain(merge) if self.dataset else {}
 
 
 def find_cases(folder: str | Path) -> list[Case]:

@@ -18,41 +18,68 @@ from kidneyseg.volume.nifti import read_mask
 TUMOUR = 2
 
 
-def make_splits(volumes: Mapping[str, float], folds: int = 5, seed: int = 2022) -> dict:
-    """k folds in which tumours of all sizes are evenly spread; the same arguments give the same folds.
+def make_splits(
+    volumes: Mapping[str, float], folds: int = 5, seed: int = 2022, *, patients: Mapping[str, str] | None = None,
+    datasets: Mapping[str, str] | None = None,
+) -> dict:
+    """k folds in which tumours of all sizes and all data sets are evenly spread; the same arguments, the same folds.
 
-    Cases are sorted by volume, and each block of ``folds`` neighbours is dealt at random, one to every fold.
+    Patients who are in the same data sets are sorted by volume, and each block of ``folds`` neighbours is dealt at
+    random, one to every fold. All cases of a patient go with him.
 
     Args:
-        volumes: tumour volume of every case, any unit.
+        volumes: tumour volume of every case, any unit; that of a patient is the largest of his.
+        patients: patient of every case; default: every case is one.
+        datasets: data set of every case; default: they are of one.
 
     Returns:
         {"seed": int, "folds": [{"train": [names], "val": [names]}, ...]}, names sorted; every case is in exactly one
-        "val", and fold sizes differ by at most one.
+        "val". Where every case is a patient of one data set, fold sizes differ by at most one.
 
     Raises:
-        InputError: fewer than 2 folds, or fewer cases than folds.
+        InputError: fewer than 2 folds, or fewer patients than folds.
     """
-    if folds < 2 or len(volumes) < folds:
+    cases_of: dict[str, list[str]] = {}
+    for name in sorted(volumes):
+        cases_of.setdefault(patients[name] if patients else name, []).append(name)
+    if folds < 2 or len(cases_of) < folds:
         raise InputError(
             "folds",
-            expected=f"2 to {len(volumes)} folds, the number of cases",
+            expected=f"2 to {len(cases_of)} folds, the number of {'patients' if patients else 'cases'}",
             found=str(folds),
             remedy="Give fewer folds or more cases" if folds >= 2 else "Give at least 2",
         )
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for patient, names in cases_of.items():
+        groups.setdefault(tuple(sorted({datasets[name] for name in names})) if datasets else (), []).append(patient)
     rng = np.random.default_rng(seed)
-    names = sorted(volumes, key=lambda name: (volumes[name], name))
     held_out: list[list[str]] = [[] for _ in range(folds)]
-    for start in range(0, len(names), folds):
-        for fold, name in zip(rng.permutation(folds), names[start : start + folds]):
-            held_out[fold].append(name)
-    return {"seed": seed, "folds": [{"train": sorted(set(names) - set(val)), "val": sorted(val)} for val in held_out]}
+    for _, group in sorted(groups.items()):
+        ordered = sorted(group, key=lambda patient: (max(volumes[name] for name in cases_of[patient]), patient))
+        for start in range(0, len(ordered), folds):
+            for fold, patient in zip(rng.permutation(folds), ordered[start : start + folds]):
+                held_out[fold] += cases_of[patient]
+    return {"seed": seed,
+            "folds": [{"train": sorted(set(volumes) - set(val)), "val": sorted(val)} for val in held_out]}
+
+
+def require_whole_patients(splits: Mapping, patients: Mapping[str, str], path: str | Path) -> None:
+    """Raise InputError if a fold of ``splits``, read from ``path``, trains and validates on cases of one patient."""
+    for number, fold in enumerate(splits["folds"]):
+        trained = {patients[name]: name for name in fold["train"] if name in patients}
+        for name in fold["val"]:
+            if patients.get(name) in trained:
+                raise InputError(
+                    path, expected="folds that keep each patient's cases together",
+                    found=f"fold {number} trains on {trained[patients[name]]} and validates on {name}, one patient",
+                    remedy="Move one of them, or delete the file to have the folds dealt",
+                )
 
 
 def tumour_volumes(
     cases: Sequence[Case], merge: Mapping[int, int] | None = None, *, workers: int = 1
 ) -> dict[str, float]:
-    """Tumour volume (label 2) in ml in every case's mask; all cases have one.
+    """Tumour volume (label 2) in ml in every case's mask; all cases have one, read as its data set says.
 
     Args:
         merge: as of :func:`kidneyseg.volume.nifti.read_mask`.
@@ -151,5 +178,5 @@ def _fault(splits: object) -> str | None:
 
 
 def _tumour_volume(case: Case, merge: Mapping[int, int] | None) -> float:
-    mask = read_mask(case.label, merge)
+    mask = read_mask(case.label, case.reading(merge or {}))
     return float(np.count_nonzero(mask.array == TUMOUR) * mask.voxel_ml)

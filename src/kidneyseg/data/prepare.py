@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from kidneyseg.data.cohort import Case
 from kidneyseg.data.memory import preparing_bytes
-from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, recipe_settings, record_file
+from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, label_reading, recipe_settings, record_file
 from kidneyseg.data.samples import stage_samples
 from kidneyseg.errors import InputError
 from kidneyseg.pool import require_workers, run_within
@@ -100,16 +100,18 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> None:
         scan, label = read_image(case.image), read_mask(case.label)
         label.require_on(scan)
         labels = np.unique(label.array[label.array > 0]).tolist()
-        _check_labels(label.path, labels, recipe)
-        classes = merge_labels(label.array, recipe.merge)
+        _check_labels(label.path, labels, recipe, case.reading(recipe.merge))
+        classes = merge_labels(label.array, case.reading(recipe.merge))
         stages = {}
         for stage in recipe.stages:
-            grids, samples = stage_samples(scan, classes, recipe, stage)
+            grids, samples = stage_samples(scan, classes, recipe, stage, case.uncertain(recipe.merge))
             foreground = write_records(record_file(partial_folder, case.name, stage.name), case.name, samples)
             stages[stage.name] = PreparedStage(foreground, [grid.to_dict() for grid in grids])
         PreparedCase(
             case=case.name, **sources, shape=list(scan.array.shape), spacing=list(scan.spacing),
             labels=labels, settings=recipe_settings(recipe), stages=stages,
+            dataset=case.dataset.name if case.dataset else "", patient=case.patient,
+            reading=label_reading(case, recipe),
         ).write(partial_folder)
         _publish(partial_folder, target)
     finally:
@@ -150,12 +152,12 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
 
 
-def _check_labels(path: Path, labels: Sequence[int], recipe: Recipe) -> None:
-    unknown = sorted(set(labels) - {*recipe.labels.values(), *recipe.merge})
+def _check_labels(path: Path, labels: Sequence[int], recipe: Recipe, reading: Mapping[int, int]) -> None:
+    unknown = sorted(set(labels) - {*recipe.labels.values(), *reading})
     if unknown:
         named = ", ".join(f"{name} {value}" for name, value in recipe.labels.items())
         raise InputError(path, expected=f"the recipe's labels ({named})", found=f"also {unknown}",
-                         remedy="Name them in the recipe's `labels` and its stages' `targets`, or in its `merge`")
+                         remedy="Name them in the recipe's `labels` and its stages' `targets`, or in its or the data set's `merge`")
 
 
 def _source(path: Path) -> dict:
@@ -173,8 +175,9 @@ def _state(case: Case, recipe: Recipe, work: str | Path) -> str:
         return "new"
     try:
         made = PreparedCase.read(folder)
-        same = (made.settings, made.image, made.label) == (
-            recipe_settings(recipe), _source(case.image), _source(case.label))
+        same = (made.settings, made.reading, made.patient, made.image, made.label) == (
+            recipe_settings(recipe), label_reading(case, recipe), case.patient, _source(case.image),
+            _source(case.label))
     except (InputError, OSError):
         return "stale"
     return "done" if same else "stale"

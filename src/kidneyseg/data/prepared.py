@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from kidneyseg.data.cohort import Case, find_cases, require_labels
+from kidneyseg.data.cohort import Case, require_labels
+from kidneyseg.data.datasets import dataset_cases, read_datasets, work_datasets
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Recipe, Stage
 from kidneyseg.volume.grid import Grid
@@ -43,6 +44,8 @@ class PreparedCase:
         labels: those in the mask's file, before the recipe's ``merge``, without the background.
         settings: :func:`recipe_settings` of the recipe it was prepared with.
         stages: by the stage's name.
+        dataset, patient: which data set of ``work``/datasets.yaml it is of, and whom of it; "" where there are none.
+        reading: how the labels of its mask's file were read, as :func:`label_reading` says it.
     """
 
     case: str
@@ -53,6 +56,14 @@ class PreparedCase:
     labels: list[int]
     settings: dict
     stages: dict[str, PreparedStage]
+    dataset: str = ""
+    patient: str = ""
+    reading: dict = field(default_factory=lambda: {"merge": [], "uncertain": []})
+
+    @property
+    def uncertain(self) -> dict[int, tuple[int, ...]]:
+        """Labels that stand for one of several."""
+        return {label: tuple(labels) for label, labels in self.reading["uncertain"]}
 
     def write(self, folder: Path) -> None:
         (folder / "case.json").write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
@@ -82,6 +93,14 @@ def record_file(folder: Path, case: str, stage: str) -> Path:
     return folder / f"{case}.{stage}.mindrecord"
 
 
+def label_reading(case: Case, recipe: Recipe) -> dict:
+    """How the labels of a case's mask are read beyond the recipe's own ``merge``, as JSON types."""
+    dataset = case.dataset
+    merge = [] if dataset is None else sorted(dataset.merge.items())
+    uncertain = sorted(case.uncertain(recipe.merge).items())
+    return {"merge": [list(pair) for pair in merge], "uncertain": [[one, list(labels)] for one, labels in uncertain]}
+
+
 def stage_settings(stage: Stage) -> dict:
     """Those of a stage's settings that its records depend on, as JSON types."""
     return {
@@ -109,13 +128,13 @@ def locate_cases(work: Path, names: Sequence[str], data: Path | None = None) -> 
         InputError: a case is not in ``data``, was not prepared, or its files have moved.
     """
     if data is not None:
-        found = {case.name: case for case in find_cases(data)}
+        found = {case.name: case for case in dataset_cases(read_datasets([data]))}
         absent = [name for name in names if name not in found]
         if absent:
             raise InputError(data, expected=f"the {len(names)} cases asked for", found=f"no {', '.join(absent[:5])}",
                              remedy="Give the folder that `kidneyseg prepare` read")
         return require_labels([found[name] for name in names], data)
-    cases = []
+    cases, datasets = [], work_datasets(work)
     for name in names:
         prepared = PreparedCase.read(case_folder(work, name))
         image, label = Path(prepared.image["path"]), Path(prepared.label["path"])
@@ -123,5 +142,5 @@ def locate_cases(work: Path, names: Sequence[str], data: Path | None = None) -> 
             if not path.is_file():
                 raise InputError(path, expected=f"a file of case {name}, where it was when it was prepared",
                                  found="no such file", remedy="Say with --data where the cohort is now")
-        cases.append(Case(name, image, label))
+        cases.append(Case(name, image, label, datasets.get(prepared.dataset), prepared.patient))
     return cases

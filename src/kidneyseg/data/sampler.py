@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 
@@ -31,6 +33,24 @@ def epoch_order(
     if mined:
         parts.append(_draw(np.arange(n), mined, rng, hardness if weights is None else hardness * weights))
     return parts[0] if len(parts) == 1 else rng.permutation(np.concatenate(parts))
+
+
+def balance(origins: Sequence[str], foreground: np.ndarray, weights: Mapping[str, float]) -> np.ndarray:
+    """(n,) factors that make data sets count by their ``weights`` (default 1) and not by how many samples they have.
+
+    Samples with a target and those without are balanced apart. The mean over each of the two kinds is 1.
+
+    Args:
+        origins: data set of each sample.
+        foreground: (n,) bool, whether each sample holds a target.
+    """
+    origins, factors = np.asarray(origins), np.ones(len(origins))
+    for kind in (foreground, ~foreground):
+        names, counts = np.unique(origins[kind], return_counts=True)
+        whole = sum(weights.get(name, 1.0) for name in names.tolist())
+        for name, count in zip(names.tolist(), counts.tolist()):
+            factors[kind & (origins == name)] = weights.get(name, 1.0) * np.count_nonzero(kind) / (count * whole)
+    return factors
 
 
 def _hardness(losses: np.ndarray) -> np.ndarray | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from kidneyseg.data.class_codes import class_table
 from kidneyseg.data.geometry import StageMask, mask_grid, seen_image, stage_parts
 from kidneyseg.recipe import Recipe, Slabs, Stage, Volumes
 from kidneyseg.recipe.geometry import Sampling
@@ -23,7 +24,8 @@ class Sample:
     Attributes:
         image: uint8, (z, y, x) of a 3-D stage's window or (y, x) of one slice; 0 is air. The neighbours that a stage
             of stacks sees with a slice are samples of their own: all slices of a grid are, in order.
-        label: uint8 class indices of the stage's targets, same shape.
+        label: uint8 class indices of the stage's targets, or codes as :mod:`kidneyseg.data.class_codes` has them, same
+            shape.
         roi: number of the grid it was cut from, in the list that :func:`stage_samples` returns.
         start: its first voxel on that grid, (z, y, x).
     """
@@ -39,38 +41,37 @@ class Sample:
         return bool(self.label.any())
 
 
-def to_classes(label: np.ndarray, targets: Sequence[Sequence[int]]) -> np.ndarray:
-    """Class indices (uint8, same shape) of a label mask: ``k + 1`` where the label is in ``targets[k]``, else 0."""
-    table = np.zeros(256, np.uint8)
-    for index, labels in enumerate(targets, start=1):
-        table[list(labels)] = index
-    return table[label]
-
-
 def true_mask(scan: Scan, label: np.ndarray, recipe: Recipe, stage: Stage) -> StageMask:
     """What ``stage`` should find in ``scan``: class indices of ``label`` on the grid of the stage's own mask."""
     grid = mask_grid(scan, recipe, stage)
-    return StageMask(to_classes(sample(label, Grid.of(label), grid, order=0), stage.targets), grid)
+    return StageMask(class_table(stage.targets)[sample(label, Grid.of(label), grid, order=0)], grid)
 
 
-def stage_samples(scan: Scan, label: np.ndarray, recipe: Recipe, stage: Stage) -> tuple[list[Grid], Iterator[Sample]]:
+def stage_samples(
+    scan: Scan, label: np.ndarray, recipe: Recipe, stage: Stage, uncertain: Mapping[int, Sequence[int]] | None = None,
+) -> tuple[list[Grid], Iterator[Sample]]:
     """The grids that ``stage`` looks at in one scan, and the samples cut from them, one at a time.
 
     A 3-D stage cuts each grid into overlapping windows, padded with air where it is smaller than one. Of a 2-D stage
-    every slice is a sample. Regions and masks of an earlier stage are those of a perfect one.
+    every slice is a sample. Regions and masks of an earlier stage are those of a perfect one. A single slice has nothing
+    to teach a 3-D stage.
 
     Args:
         scan: the CT in canonical orientation.
         label: its mask, (z, y, x) uint8, labels as the recipe names them.
+        uncertain: labels of it that stand for one of several.
     """
+    if stage.dims == 3 and scan.array.shape[0] == 1:
+        return [], iter(())
     of = stage.region.of
     earlier = None if of is None else true_mask(scan, label, recipe, recipe.stage(of))
     grids = [part.seen for part in stage_parts(scan, recipe, stage, earlier)]
+    table = class_table(stage.targets, uncertain)
 
     def cut() -> Iterator[Sample]:
         for roi, grid in enumerate(grids):
             image = seen_image(scan, stage, grid, earlier)
-            classes = to_classes(sample(label, Grid.of(label), grid, order=0), stage.targets)
+            classes = table[sample(label, Grid.of(label), grid, order=0)]
             yield from _slices(image, classes, roi) if stage.dims == 2 else _windows(image, classes, roi, stage)
 
     return grids, cut()

@@ -8,17 +8,21 @@ from kidneyseg.losses.cross_entropy import CrossEntropy, Focal
 from kidneyseg.losses.deep_supervision import DeepSupervision
 from kidneyseg.losses.dice import DiceLoss, SoftDice
 from kidneyseg.losses.hybrid_dice import LogDice, MappedDice
+from kidneyseg.losses.uncertain import Uncertain
 from kidneyseg.recipe import Loss
 
 __all__ = ["LOSSES", "BinaryCrossEntropy", "Compound", "CrossEntropy", "DeepSupervision", "DiceLoss", "Focal",
            "LogDice", "MappedDice", "SoftDice", "build"]
 
 LOSSES = {
-    "dice_ce": lambda spec: Compound(DiceLoss(spec.regions, spec.batch, spec.weights), CrossEntropy()),
-    "hybrid_dice": lambda spec: Compound(MappedDice(spec.regions, spec.batch, LogDice(spec.gamma)), CrossEntropy()),
-    "dice": lambda spec: DiceLoss(spec.regions, spec.batch, spec.weights),
-    "focal_dice": lambda spec: Compound(Focal(spec.focus), DiceLoss(spec.regions, spec.batch, spec.weights)),
-    "bce": lambda spec: BinaryCrossEntropy(),
+    "dice_ce": lambda spec, uncertain: Compound(
+        DiceLoss(spec.regions, spec.batch, spec.weights, uncertain), CrossEntropy(uncertain)),
+    "hybrid_dice": lambda spec, uncertain: Compound(
+        MappedDice(spec.regions, spec.batch, LogDice(spec.gamma), uncertain), CrossEntropy(uncertain)),
+    "dice": lambda spec, uncertain: DiceLoss(spec.regions, spec.batch, spec.weights, uncertain),
+    "focal_dice": lambda spec, uncertain: Compound(
+        Focal(spec.focus, uncertain), DiceLoss(spec.regions, spec.batch, spec.weights, uncertain)),
+    "bce": lambda spec, uncertain: BinaryCrossEntropy(uncertain),
 }
 # Which of a recipe's settings a loss makes use of; every loss takes `side`.
 SETTINGS = {
@@ -30,8 +34,11 @@ SETTINGS = {
 }
 
 
-def build(spec: Loss) -> DeepSupervision:
+def build(spec: Loss, uncertain: Uncertain | None = None) -> DeepSupervision:
     """Returns the loss of a recipe; it takes one tensor of logits or the tuple that deep supervision makes.
+
+    Args:
+        uncertain: codes in the targets of voxels that may be of several classes, and these classes.
 
     Raises InputError for an unknown name, and for settings that the loss cannot follow.
     """
@@ -39,7 +46,7 @@ def build(spec: Loss) -> DeepSupervision:
         raise InputError("loss.name", expected=f"one of {', '.join(LOSSES)}", found=repr(spec.name),
                          remedy=nearest(spec.name, list(LOSSES)) or "Name a loss that exists")
     _require_use(spec)
-    return DeepSupervision(LOSSES[spec.name](spec), spec.side)
+    return DeepSupervision(LOSSES[spec.name](spec, uncertain or {}), spec.side)
 
 
 def _require_use(spec: Loss) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import nn, ops
 
+from kidneyseg.losses.uncertain import Uncertain
+
 LEAST = 1e-6  # of 1 - p: below it the slope of a power less than 1 would grow without bound
+SMALLEST = 1e-30  # sum of probabilities below which a voxel of several classes has no slope: its logarithm would be -inf
 
 
 def one_hot(target: ms.Tensor, classes: int) -> ms.Tensor:
@@ -14,8 +17,10 @@ def one_hot(target: ms.Tensor, classes: int) -> ms.Tensor:
         ms.float32)
 
 
-def surprise(logits: ms.Tensor, target: ms.Tensor) -> ms.Tensor:
+def surprise(logits: ms.Tensor, target: ms.Tensor, uncertain: Uncertain) -> ms.Tensor:
     """-ln softmax(logits)[target] of every voxel: (N, C, *S) float, (N, *S) int -> (N, *S) float32, at least 0.
+
+    A voxel that may be of several classes costs -ln of the sum of their probabilities.
 
     Written out, because `ops.cross_entropy` and its relatives take up to four times as long on the CPU.
     """
@@ -23,7 +28,13 @@ def surprise(logits: ms.Tensor, target: ms.Tensor) -> ms.Tensor:
     wanted = one_hot(target, logits.shape[1])
     # Softmax does not see a shift common to all classes; without it exp would overflow.
     logits = logits - ops.stop_gradient(ops.amax(logits, 1, keepdims=True))
-    return ops.log(ops.exp(logits).sum(1)) - (logits * wanted).sum(1)
+    weights, score = ops.exp(logits), (logits * wanted).sum(1)
+    for code, classes in uncertain.items():
+        of_classes = weights[:, classes[0]]
+        for index in classes[1:]:
+            of_classes = of_classes + weights[:, index]
+        score = ops.where(target == code, ops.log(ops.maximum(of_classes, SMALLEST)), score)
+    return ops.log(weights.sum(1)) - score
 
 
 class CrossEntropy(nn.Cell):
@@ -32,8 +43,12 @@ class CrossEntropy(nn.Cell):
     (logits (N, C, *S) float, target (N, *S) int) -> float32 scalar.
     """
 
+    def __init__(self, uncertain: Uncertain | None = None) -> None:
+        super().__init__()
+        self.uncertain = dict(uncertain or {})
+
     def construct(self, logits: ms.Tensor, target: ms.Tensor) -> ms.Tensor:
-        return surprise(logits, target).mean()
+        return surprise(logits, target, self.uncertain).mean()
 
 
 class Focal(nn.Cell):
@@ -45,12 +60,13 @@ class Focal(nn.Cell):
     (logits (N, C, *S) float, target (N, *S) int) -> float32 scalar.
     """
 
-    def __init__(self, focus: float = 2.0) -> None:
+    def __init__(self, focus: float = 2.0, uncertain: Uncertain | None = None) -> None:
         super().__init__()
         self.focus = focus
+        self.uncertain = dict(uncertain or {})
 
     def construct(self, logits: ms.Tensor, target: ms.Tensor) -> ms.Tensor:
-        cost = surprise(logits, target)
+        cost = surprise(logits, target, self.uncertain)
         if self.focus == 0:
             return cost.mean()
         return (ops.pow(ops.maximum(1 - ops.exp(-cost), LEAST), self.focus) * cost).mean()

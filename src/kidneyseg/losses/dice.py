@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import mindspore as ms
 from mindspore import nn, ops
 
+from kidneyseg.losses.uncertain import Uncertain, inside, known
 from kidneyseg.ranks import SumOverRanks
 
 SMOOTHING = 1.0  # voxels; an empty region predicted as empty has Dice 1
@@ -19,15 +20,18 @@ class SoftDice(nn.Cell):
             probability is the sum of its classes'. None: every class but the background.
         batch: sum over the batch, and over all ranks of a distributed run, before dividing: steadier where many
             samples lack a region. Otherwise each sample has its own Dice.
+        uncertain: voxels of which it is not known whether they are in a region do not count in its Dice.
 
     (logits (N, C, *S) float, target (N, *S) int) -> Dice in (0, 1], float32, of shape (regions,), or (regions, N)
     without `batch`. Raises ValueError if a region names a class that the logits lack.
     """
 
-    def __init__(self, regions: tuple[tuple[int, ...], ...] | None = None, batch: bool = True) -> None:
+    def __init__(self, regions: tuple[tuple[int, ...], ...] | None = None, batch: bool = True,
+                 uncertain: Uncertain | None = None) -> None:
         super().__init__()
         self.regions = regions
         self.batch = batch
+        self.uncertain = dict(uncertain or {})
         self.sum_over_ranks = SumOverRanks()
 
     def construct(self, logits: ms.Tensor, target: ms.Tensor) -> ms.Tensor:
@@ -40,11 +44,12 @@ class SoftDice(nn.Cell):
             if max(region) >= classes:
                 raise ValueError(f"a loss region names class {max(region)}, but there are only classes 0-{classes - 1}")
             p = probabilities[region[0]]
-            t = target == region[0]
             for index in region[1:]:
                 p = p + probabilities[index]
-                t = ops.logical_or(t, target == index)
-            t = t.astype(ms.float32)
+            t = inside(target, region, self.uncertain).astype(ms.float32)
+            counts = known(target, region, self.uncertain)
+            if counts is not None:
+                p = p * counts
             overlaps.append((p * t).sum(axes))
             sizes.append((p + t).sum(axes))
         overlap, size = ops.stack(overlaps), ops.stack(sizes)
@@ -54,7 +59,7 @@ class SoftDice(nn.Cell):
 
 
 class DiceLoss(nn.Cell):
-    """1 - mean Dice of the regions. For `regions` and `batch` see `SoftDice`.
+    """1 - mean Dice of the regions. For `regions`, `batch` and `uncertain` see `SoftDice`.
 
     Args:
         weights: one per class, the background's first, not all 0: the mean is then that of every class by itself,
@@ -64,13 +69,13 @@ class DiceLoss(nn.Cell):
     """
 
     def __init__(self, regions: tuple[tuple[int, ...], ...] | None = None, batch: bool = True,
-                 weights: Sequence[float] | None = None) -> None:
+                 weights: Sequence[float] | None = None, uncertain: Uncertain | None = None) -> None:
         super().__init__()
         self.shares = None
         if weights is not None:
             regions = tuple((index,) for index in range(len(weights)))
             self.shares = ms.Tensor([weight / sum(weights) for weight in weights], ms.float32)
-        self.dice = SoftDice(regions, batch)
+        self.dice = SoftDice(regions, batch, uncertain)
 
     def construct(self, logits: ms.Tensor, target: ms.Tensor) -> ms.Tensor:
         dice = self.dice(logits, target)

@@ -11,6 +11,7 @@ import mindspore as ms
 from mindspore import nn, ops
 
 from kidneyseg.losses.dice import SoftDice
+from kidneyseg.losses.uncertain import Uncertain
 
 LEAST = 1e-6  # below it the slope of a root would grow without bound; also keeps rounding from making it negative
 
@@ -28,7 +29,7 @@ class LogDice(nn.Cell):
 
 
 class MappedDice(nn.Cell):
-    """Mean over the regions of mapped Dice; Hybrid-Dice adds cross-entropy. For `regions` and `batch` see `SoftDice`.
+    """Mean over the regions of mapped Dice; Hybrid-Dice adds cross-entropy. For the other arguments see `SoftDice`.
 
     Args:
         mapping: cell from Dice in (0, 1] to a cost of the same shape.
@@ -36,9 +37,10 @@ class MappedDice(nn.Cell):
     (logits (N, C, *S) float, target (N, *S) int) -> float32 scalar.
     """
 
-    def __init__(self, regions: tuple[tuple[int, ...], ...] | None, batch: bool, mapping: nn.Cell) -> None:
+    def __init__(self, regions: tuple[tuple[int, ...], ...] | None, batch: bool, mapping: nn.Cell,
+                 uncertain: Uncertain | None = None) -> None:
         super().__init__()
-        self.dice = SoftDice(regions, batch)
+        self.dice = SoftDice(regions, batch, uncertain)
         self.mapping = mapping
 
     def construct(self, logits: ms.Tensor, target: ms.Tensor) -> ms.Tensor:

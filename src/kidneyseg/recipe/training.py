@@ -90,6 +90,31 @@ class Lesion(Model):
         return self
 
 
+class Phases(Model):
+    """Probability of each contrast phase that a sample is changed into; what is left keeps its own.
+
+    They are made from HU and the mask, see :mod:`kidneyseg.data.contrast_phase`. Every target counts as kidney.
+    """
+
+    unenhanced: float = Field(0.0, ge=0, le=1)
+    weak: float = Field(0.0, ge=0, le=1)
+    corticomedullary: float = Field(0.0, ge=0, le=1)
+    nephrographic: float = Field(0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _at_most_one(self) -> Phases:
+        if sum(self.model_dump().values()) > 1 + 1e-9:
+            raise ValueError("the phases' probabilities must not add up to more than 1")
+        return self
+
+
+class Saturation(Model):
+    """HU above a limit become that limit, drawn from ``hu`` (low, high), as in data that was clipped to a window."""
+
+    probability: float = Field(0.0, ge=0, le=1)
+    hu: Pair = (200, 304)
+
+
 class Augment(Model):
     """Random changes of training samples; 0 turns one off. Geometry is shared by image and mask.
 
@@ -97,9 +122,11 @@ class Augment(Model):
     rotate (degrees in plane), shift (fraction of the in-plane size), brightness (added to the normalised image): the
         most of either sign; drawn uniformly.
     noise (standard deviation, of the normalised image), blur (sigma in voxels, in plane): the most; drawn uniformly.
+    phases: other contrast phases; saturation: HU cut off above, to what other data sets are clipped to.
     equalise: probability of histogram equalisation; clip: what has changed stays in the range of the clipped HU; mixup:
         alpha of the Beta distribution that blends a batch with itself.
-    probability: chance that a sample gets each change that has no probability of its own (flip, elastic, equalise).
+    probability: chance that a sample gets each change that has no probability of its own (flip, elastic, phases, saturation,
+        equalise).
     """
 
     flip: float = Field(0.5, ge=0, le=1)
@@ -111,6 +138,8 @@ class Augment(Model):
     brightness: float = Field(0.1, ge=0)
     contrast: Range = 0.1
     gamma: Range = 0.1
+    phases: Phases = Phases()
+    saturation: Saturation = Saturation()
     lesion: Lesion = Lesion()
     equalise: float = Field(0.0, ge=0, le=1)
     noise: float = Field(0.05, ge=0)

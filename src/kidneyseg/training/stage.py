@@ -84,15 +84,17 @@ def build_loop(recipe: Recipe, stage: Stage, work: Path, folder: Path, cases: di
     ms.set_seed(spec.seed)
     precision = nets.choose_precision(spec.precision, device)
     network = devices.fit(nets.build(stage.network, stage.classes, stage.channels, pretrained), precision, device)
-    loss = losses.build(stage.loss)
+    options = {"seed": spec.seed, "batch_size": spec.batch_size}
+    train = Batches(work, stage, cases["train"], train=True, rank=ranks.rank, ranks=ranks.size, **options)
+    val = Batches(work, stage, cases["val"], train=False, **options)
+    uncertain = train.uncertain | val.uncertain
+    loss = losses.build(stage.loss, uncertain)
     step = TrainStep(network, loss, optimizer.build(spec, network), clip_norm=spec.clip_norm,
                      precision=precision, ranks=ranks, mixup=spec.augment.mixup > 0)
-    options = {"seed": spec.seed, "batch_size": spec.batch_size}
     return Loop(
         stage=stage.name, folder=folder, spec=spec, network=network, step=step,
-        validator=Validator(network, loss, region_names(recipe, stage)),
-        train=Batches(work, stage, cases["train"], train=True, rank=ranks.rank, ranks=ranks.size, **options),
-        val=Batches(work, stage, cases["val"], train=False, **options), ranks=ranks,
+        validator=Validator(network, loss, region_names(recipe, stage), uncertain),
+        train=train, val=val, ranks=ranks,
         progress=Progress(ranks=ranks.size),
     )
 

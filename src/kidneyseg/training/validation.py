@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import mindspore as ms
@@ -58,11 +58,16 @@ class Validator:
 
     Samples of one case are pooled before its Dice is taken; where patches overlap, their voxels count as often as they
     are seen. It follows the quality of the masks well enough to choose a checkpoint; `kidneyseg eval` measures it.
-    A region that a case neither has nor gets scores 1.
+    A region that a case neither has nor gets scores 1. Voxels of which it is not known whether they are in a region do
+    not count in its Dice.
+
+    Args:
+        uncertain: codes in the targets of voxels that may be of several classes, and these classes.
     """
 
-    def __init__(self, network: nn.Cell, loss: nn.Cell, regions: dict[str, tuple[int, ...]]) -> None:
-        self.network, self.regions = network, regions
+    def __init__(self, network: nn.Cell, loss: nn.Cell, regions: dict[str, tuple[int, ...]],
+                 uncertain: Mapping[int, tuple[int, ...]] | None = None) -> None:
+        self.network, self.regions, self.uncertain = network, regions, uncertain or {}
 
         @ms.jit
         def run(image: ms.Tensor, target: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
@@ -93,5 +98,12 @@ class Validator:
         return Validated(dict(zip(self.regions, dice.tolist())), float(np.mean(losses)), picture)
 
     def _overlap(self, target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        pairs = [(np.isin(target, classes), np.isin(predicted, classes)) for classes in self.regions.values()]
-        return np.array([(np.count_nonzero(t & p), np.count_nonzero(t) + np.count_nonzero(p)) for t, p in pairs])
+        counts = []
+        for classes in self.regions.values():
+            inside = [code for code, of in self.uncertain.items() if set(of) <= set(classes)]
+            unknown = [code for code, of in self.uncertain.items() if set(of) & set(classes) and code not in inside]
+            t, p = np.isin(target, [*classes, *inside]), np.isin(predicted, classes)
+            if unknown:
+                p &= ~np.isin(target, unknown)
+            counts.append((np.count_nonzero(t & p), np.count_nonzero(t) + np.count_nonzero(p)))
+        return np.array(counts)
