@@ -32,6 +32,13 @@ def kidneys():
     return label
 
 
+def one_slice():
+    """A block of 36 ml in two slices, as cohorts of single slices have them."""
+    label = np.zeros(SHAPE, np.uint8)
+    label[30:32, 20:50, 20:70] = 1
+    return label
+
+
 def kits_mask(value):
     """Kidneys with a half exophytic lesion on the left one."""
     label = kidneys()
@@ -141,7 +148,7 @@ def test_cases_that_are_there_are_kept(tmp_path, masks):
     assert not any((tmp_path / "there").iterdir())
 
 
-@pytest.mark.parametrize("label", [np.zeros(SHAPE, np.uint8), kidneys() * 4])
+@pytest.mark.parametrize("label", [np.zeros(SHAPE, np.uint8), kidneys() * 4, one_slice()])
 def test_a_scan_without_kidneys_is_refused(tmp_path, masks, label, capsys):
     write(tmp_path / "real/case_7/imaging.nii.gz", abdomen())
     write(tmp_path / "real/case_7/segmentation.nii.gz", label)

@@ -62,7 +62,7 @@ def lesion_case(case: LesionCase) -> None:
     if mask.array.max() > CYST or not find_kidneys(mask):
         raise InputError(
             mask.path,
-            expected="a mask of 1 kidney, 2 tumour, 3 cyst with at least 20 ml of one kidney",
+            expected="a mask of 1 kidney, 2 tumour, 3 cyst with at least 20 ml of one kidney in 3 slices",
             found=f"{(mask.array == KIDNEY).sum() * mask.voxel_ml:.0f} ml of label 1, labels up to {mask.array.max()}",
             remedy="Leave this case out, or map its labels to these",
         )

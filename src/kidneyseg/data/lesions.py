@@ -63,7 +63,8 @@ class Kidney:
 
     def middle(self, height: float) -> np.ndarray:
         """The point on the kidney's long axis at ``height``, but not nearer to a pole than a quarter of its length."""
-        z = np.quantile(self.points[:, 0], [0, 1]) @ [1 - np.clip(height, 0.25, 0.75), np.clip(height, 0.25, 0.75)]
+        low, high = self.points[:, 0].min(), self.points[:, 0].max()
+        z = low + np.clip(height, 0.25, 0.75) * (high - low)
         away = np.abs(self.points[:, 0] - z)
         return np.array([z, *self.points[away <= max(10, away.min())].mean(axis=0)[1:]])
 
@@ -170,6 +171,7 @@ def _kidneys(mask: Scan) -> list[tuple[np.ndarray, Kidney]]:
     voxels = np.bincount(parts[array == KIDNEY])
     largest = np.argsort(-voxels, kind="stable")[:2]
     labels = [array * (parts == part) for part in largest if voxels[part] * mask.voxel_ml >= LEAST_KIDNEY_ML]
+    labels = [label for label in labels if min(np.ptp(np.argwhere(label == KIDNEY), axis=0)) > 1]  # not a single slice
     points = [(np.argwhere(label == KIDNEY) + first) * mask.spacing for label in labels]
     middle = midline(points, mask)
     return [
