@@ -23,6 +23,7 @@ from kidneyseg.cpu.processor import multiplies_bfloat16, processor
 from kidneyseg.errors import InputError
 from kidneyseg.inference.backends import BACKENDS
 from kidneyseg.inference.model import read_checkpoints_recipe, read_model_recipe
+from kidneyseg.privacy import without_user
 from kidneyseg.recipe import Recipe
 from kidneyseg.volume.nifti import read_mask
 
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         require_writable(args.json)
     numbers = args.measure(args)
     if args.json:
-        write_text(args.json, json.dumps(numbers, indent=1) + "\n")
+        write_text(args.json, json.dumps(without_user(numbers), indent=1) + "\n")
     return 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kidneyseg.commands.common import count_from_0
 from kidneyseg.metrics.fold import FoldScores
+from kidneyseg.privacy import without_user
 from kidneyseg.recipe import Recipe, load_recipe
 from kidneyseg.training.provenance import read_sessions
 
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             page, title=f"{recipe.name}, fold {args.fold}", scores=scores,
             figures=_charts(folder, recipe, scores, Path(pictures)) + _cases(args, recipe, scores, Path(pictures)),
             facts=facts,
-            command=f"kidneyseg report --work {args.work} --fold {args.fold}",
+            command=without_user(f"kidneyseg report --work {args.work} --fold {args.fold}"),
         )
     print(f"written: {page}")
     return 0

@@ -26,6 +26,7 @@ from kidneyseg.digest import sha256
 from kidneyseg.errors import InputError
 from kidneyseg.metrics.evaluate import score_masks
 from kidneyseg.metrics.fold import FoldScores, score_fold
+from kidneyseg.privacy import without_user
 from kidneyseg.recipe import load_recipe
 from kidneyseg.report.comparison import SCORES, Row
 from kidneyseg.report.tables import read_scores, write_scores
@@ -89,7 +90,7 @@ class Contest:
     def facts(self) -> dict:
         """What one must know to repeat it, JSON-ready."""
         return {
-            "data": str(self.data), "folds": list(self.folds), "minutes": self.minutes,
+            "data": without_user(self.data), "folds": list(self.folds), "minutes": self.minutes,
             "merge": [list(pair) for pair in sorted(self.merge.items())], "device": self.device,
             "cases": {str(fold): fold_cases(self.work, fold) for fold in self.folds},
             "versions": {"kidneyseg": kidneyseg.__version__, "mindspore": version("mindspore"),
@@ -107,7 +108,7 @@ class Outcome:
 
     @classmethod
     def failure(cls, name: str, reason: str) -> Outcome:
-        return cls(Row(name, failed=reason))
+        return cls(Row(name, failed=without_user(reason)))
 
 
 class Entrant(ABC):
@@ -118,13 +119,13 @@ class Entrant(ABC):
     """
 
     def __init__(self, contest: Contest, name: str, asked: dict) -> None:
-        self.contest, self.name = contest, name
+        self.contest, self.name, asked = contest, name, without_user(asked)
         self.place = contest.work / name
         self.notes_file = self.place / "contest.json"
         if self.notes_file.exists():
             self.notes = read_json(self.notes_file, Notes, expected="how far `kidneyseg compare` has come",
                                    remedy=f"Give another --work, or delete {self.place}")
-            if self.understand(self.notes["asked"]) != asked:
+            if without_user(self.understand(self.notes["asked"])) != asked:
                 raise InputError(self.place, expected="the recipe and --minutes that were begun with",
                                  found="others", remedy="Give another --work, or delete this folder")
         else:
@@ -186,16 +187,16 @@ class Entrant(ABC):
         predicted = read_json(summary, Predicted, expected="what `kidneyseg predict --json` wrote",
                               remedy="Run the same command again")
         found = {entry["image"]: entry for entry in predicted["cases"]}
-        entries = [found[str(case.image)] for case in cases]
-        write_scores(score_fold([self._score_case(case, entry) for case, entry in zip(cases, entries)]),
-                     folder / "scores")
+        entries = [found[without_user(case.image)] for case in cases]
+        masks = [folder / "predictions" / Path(entry["mask"]).name for entry in entries]
+        write_scores(score_fold([self._score_case(case, mask) for case, mask in zip(cases, masks)]), folder / "scores")
         self.notes_of(fold).update(model=digests, prediction_mib=peak, merge=self._merge(),
                                    seconds=[sum(entry["seconds"].values()) for entry in entries])
         self.save()
 
-    def _score_case(self, case: Case, entry: PredictedCase) -> dict[str, str | float]:
+    def _score_case(self, case: Case, mask: Path) -> dict[str, str | float]:
         merge = self.contest.merge
-        return score_masks(case.name, read_mask(entry["mask"], merge), read_mask(case.label, merge))
+        return score_masks(case.name, read_mask(mask, merge), read_mask(case.label, merge))
 
     def _scored(self, fold: int) -> bool:
         notes = self.notes_of(fold)

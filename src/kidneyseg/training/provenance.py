@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 import kidneyseg
 from kidneyseg.atomic import write_text
 from kidneyseg.config_files import read_json
+from kidneyseg.privacy import without_user
 from kidneyseg.recipe import Recipe, load_recipe, save_recipe
 
 RECORD = "run.json"
@@ -51,10 +52,11 @@ def known_sessions(folder: Path) -> dict[str, list[Session]]:
 def record(folder: Path, stage: str, facts: dict) -> None:
     """Add a session of training ``stage`` to ``folder/run.json``: ``facts``, versions, command, time, git revision.
 
-    ``run.json`` maps each stage to the list of its sessions; a resumed stage has several.
+    ``run.json`` maps each stage to the list of its sessions; a resumed stage has several. Paths are as
+    `without_user` leaves them.
     """
     runs = known_sessions(folder)
-    runs.setdefault(stage, []).append({
+    runs.setdefault(stage, []).append(without_user({
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": sys.argv,
         **facts,
@@ -62,7 +64,7 @@ def record(folder: Path, stage: str, facts: dict) -> None:
                      **{name: version(name) for name in PACKAGES}},
         "machine": {"platform": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         "git": git_revision(),
-    })
+    }))
     write_text(folder / RECORD, json.dumps(runs, indent=2) + "\n")
 
 
