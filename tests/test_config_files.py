@@ -41,7 +41,8 @@ def test_json_is_not_converted():
     ("a: 0x_", "int"), ("a: " + "1" * 5000, "int"), ("a: 0x" + "f" * 400, "int"), ("a: .nan", "float"),
     ("a: -.inf", "float"), ("a: 1.0e+999", "float"), ("a: !!float b", "float"), ("a: !!bool 3", "bool"),
     ("a: !!timestamp b", "timestamp"), ("a: !!python/name:os.system", "python"),
-    ("a: 1\nb: 2\na: 3", "'a' stands twice"), (BOMB, "aliases"), (MERGED, "aliases"), ("&a [*a]", "aliases"), ("a: [", "line 1"), ("? [1]\n: 2", "unhashable"),
+    ("a: 1\nb: 2\na: 3", "'a' stands twice"),
+    (BOMB, "aliases"), (MERGED, "aliases"), ("&a [*a]", "aliases"), ("a: [", "line 1"), ("? [1]\n: 2", "unhashable"),
     ("[" * 1000, "deeply"), ("a: \x00", "not allowed"),
 ])
 def test_yaml_that_is_refused(text, word):
