@@ -30,8 +30,8 @@ An interrupted run is completed by the same command: cases that are there are ke
         type=Path,
         nargs="?",
         metavar="LABELS",
-        help="folder of KiTS masks, case_00000/segmentation.nii.gz; with --phase a cohort of scans with masks; not with "
-             "--phantom",
+        help="folder of KiTS masks, case_00000/segmentation.nii.gz; with --phase a cohort of scans with masks; not "
+             "with --phantom",
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for case_00000/{imaging,segmentation}.nii.gz")
     parser.add_argument("--phantom", type=int, metavar="N", help="make N phantoms from nothing instead")
