@@ -2,8 +2,8 @@
 
 Writes WORK/recipe.yaml, WORK/datasets.yaml, WORK/splits.json and WORK/prepared/<case>/. Cases that are done are
 skipped, so a run that was interrupted, or whose data has grown, is completed by the same command. A splits.json written
-by hand stays as it is. Several data sets share a work folder: their cases are called DATASET.CASE, every data set is drawn from
-equally often in training, and no patient is on both sides of a fold.
+by hand stays as it is. Several data sets share a work folder: their cases are called DATASET.CASE, every data set is
+drawn from equally often in training, and no patient is on both sides of a fold.
 """
 
 from __future__ import annotations
