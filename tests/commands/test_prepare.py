@@ -108,7 +108,8 @@ def test_several_data_sets_share_a_work_folder(data, tmp_path, capsys):
     folds = json.loads((work / "splits.json").read_text())["folds"]
     for fold in folds:  # the two data sets have the same patients
         for names in fold.values():
-            assert {name[4:] for name in names if name[:3] == "one"} == {name[4:] for name in names if name[:3] == "two"}
+            one, two = ({name[4:] for name in names if name.startswith(dataset)} for dataset in ("one.", "two."))
+            assert one == two
     assert run(listed, work) == 0 and "8 already there" in capsys.readouterr().out
     folds[0]["val"][0], folds[0]["train"][0] = folds[0]["train"][0], folds[0]["val"][0]
     (work / "splits.json").write_text(json.dumps({"folds": folds}))
