@@ -109,7 +109,7 @@ def test_oblique_scan_goes_to_its_nearest_axes(tmp_path):
     ],
 )
 def test_hu_survive_every_storage_type(tmp_path, dtype, slope, inter, expected):
-    stored = np.arange(210).reshape(SHAPE).astype(dtype)
+    stored = (np.arange(210).reshape(SHAPE) * 9 - (0 if inter else 1000)).astype(dtype)
     image = nib.Nifti1Image(stored, np.diag([-1, -1, 1, 1]))
     raw = bytearray(image.to_bytes())
     raw[112:120] = np.array([slope, inter], "<f4").tobytes()  # scl_slope, scl_inter: nibabel would rescale the data

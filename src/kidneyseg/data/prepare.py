@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -84,8 +85,11 @@ def prepare(
     )
 
 
-def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> None:
+def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> list[str]:
     """Write the records of one case; its folder is replaced when all of them are there.
+
+    Returns:
+        Warnings of what is doubtful about its files.
 
     Raises:
         InputError: scan or label cannot be read, do not belong together, or the label holds values without a name.
@@ -114,6 +118,7 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> None:
             reading=label_reading(case, recipe),
         ).write(partial_folder)
         _publish(partial_folder, target)
+        return [str(doubt) for doubt in (*scan.doubts, *label.doubts)]
     finally:
         shutil.rmtree(partial_folder, ignore_errors=True)
 
@@ -126,10 +131,13 @@ def _prepare_all(recipe: Recipe, cases: Sequence[Case], work: str | Path, worker
     costs = [preparing_bytes(case, recipe, unknown=memory) for case in cases]
     work_on = partial(prepare_case, recipe=recipe, work=work)
     with tqdm(total=len(cases), desc="prepare", unit="case", disable=None) as bar:
-        for index, error in run_within(work_on, cases, costs, budget=memory, workers=min(workers, len(cases))):
+        for index, outcome in run_within(work_on, cases, costs, budget=memory, workers=min(workers, len(cases))):
             bar.update()
-            if isinstance(error, Exception):
-                failures[cases[index].name] = error
+            if isinstance(outcome, Exception):
+                failures[cases[index].name] = outcome
+                continue
+            for doubt in outcome:
+                tqdm.write(f"warning: {doubt}", file=sys.stderr)
     if failures:
         listed = "; ".join(f"{name}: {_said(failures[name])}" for name in sorted(failures))
         raise InputError(

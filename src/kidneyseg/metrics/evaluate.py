@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from kidneyseg.metrics.case import score_case
 from kidneyseg.metrics.fold import FoldScores, score_fold
 from kidneyseg.metrics.pairing import Pair, find_masks, pair_masks
 from kidneyseg.pool import run_cases
-from kidneyseg.volume.nifti import Scan, read_mask
+from kidneyseg.volume.nifti import Scan, read_mask, warn_of_doubts
 
 
 def score_folder(prediction_dir: str | Path, truth_dir: str | Path, *, workers: int = 1) -> FoldScores:
@@ -32,13 +33,18 @@ def score_folder(prediction_dir: str | Path, truth_dir: str | Path, *, workers: 
 
 
 def score_masks(case: str, prediction: Scan, truth: Scan) -> dict[str, str | float]:
-    """``case`` and the scores of :func:`score_case`. Raises InputError when the masks do not lie on each other."""
+    """``case`` and the scores of :func:`score_case`; warns of what is doubtful about the files.
+
+    Raises:
+        InputError: the masks do not lie on each other.
+    """
     prediction.require_on(truth)
-    return {"case": case, **score_case(prediction.array, truth.array, truth.spacing)}
+    warn_of_doubts(prediction, truth)
+    return {"case": case, **score_case(prediction.array, truth.array, truth.spacing, truth.voxel_ml)}
 
 
 def _score_pair(pair: Pair) -> dict[str, str | float]:
     truth = read_mask(pair.truth)
     if pair.prediction is None:
-        return {"case": pair.case, **score_case(np.zeros_like(truth.array), truth.array, truth.spacing)}
+        return score_masks(pair.case, replace(truth, array=np.zeros_like(truth.array), doubts=()), truth)
     return score_masks(pair.case, read_mask(pair.prediction), truth)

@@ -1,0 +1,87 @@
+"""Compressed files read to their end, so that every checksum in them is looked at.
+
+gzip members end in a CRC-32 and their size, zlib streams in an Adler-32, bzip2 blocks and streams in CRC-32s. Libraries
+that stop once they have the voxels they want never come to them.
+"""
+
+from __future__ import annotations
+
+import bz2
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import BinaryIO
+
+GZIP_START = b"\x1f\x8b"
+MOST_TIMES = 1032  # a deflate stream holds at most so many times its own size
+BLOCK_BYTES = 1 << 16
+DECOMPRESSORS: dict[str, Callable] = {
+    "gzip": partial(zlib.decompressobj, 31), "zlib": partial(zlib.decompressobj, 47), "bzip2": bz2.BZ2Decompressor,
+}
+
+
+def blocks_of(file: BinaryIO, encoding: str) -> Iterator[bytes]:
+    """What ``file`` holds from where it stands, in small blocks; several members one after the other count as one.
+
+    Args:
+        encoding: a key of ``DECOMPRESSORS``, or "raw".
+
+    Raises:
+        zlib.error, OSError: a checksum or size that does not agree, or something else after the last member than zeros.
+        EOFError: it ends within a member.
+    """
+    read = iter(partial(file.read, BLOCK_BYTES), b"")
+    return read if encoding == "raw" else _inflated(read, DECOMPRESSORS[encoding])
+
+
+def _inflated(blocks: Iterator[bytes], decompressor: Callable) -> Iterator[bytes]:
+    member = decompressor()
+    for block in blocks:
+        while block:
+            if member.eof:
+                block = block.lstrip(b"\0")
+                member = decompressor() if block else member
+            if block:
+                yield member.decompress(block)
+                block = member.unused_data
+    if not member.eof:
+        raise EOFError("it ends before its compressed data do")
+
+
+class Content:
+    """Bytes handed out in order from blocks.
+
+    Args:
+        blocks: as of :func:`blocks_of`, whose errors every method may raise.
+    """
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self.blocks, self.left = blocks, memoryview(b"")
+
+    def fill(self, target: memoryview) -> int:
+        """Write the next bytes to ``target``; returns how many: fewer than it holds at the end."""
+        done = 0
+        while done < len(target) and self._more():
+            part = self.left[: len(target) - done]
+            target[done : done + len(part)] = part
+            self.left = self.left[len(part) :]
+            done += len(part)
+        return done
+
+    def skip(self, count: int) -> None:
+        """Leave out the next ``count`` bytes."""
+        while count > 0 and self._more():
+            part = min(count, len(self.left))
+            self.left, count = self.left[part:], count - part
+
+    def rest(self) -> int:
+        """How many bytes are left; after this none are, and all checksums have been looked at."""
+        return len(self.left) + sum(map(len, self.blocks))
+
+    def _more(self) -> bool:
+        while not self.left:
+            block = next(self.blocks, None)
+            if block is None:
+                return False
+            self.left = memoryview(block)
+        return True
