@@ -94,7 +94,7 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> list[str]:
     Raises:
         InputError: scan or label cannot be read, do not belong together, or the label holds values without a name.
     """
-    from kidneyseg.data.records import write_records  # imports MindSpore, which only workers need
+    from kidneyseg.data.records import record_digests, write_records  # imports MindSpore, which only workers need
 
     target = case_folder(work, case.name)
     partial_folder = target.with_name(f".{case.name}.{os.getpid()}")
@@ -109,8 +109,9 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> list[str]:
         stages = {}
         for stage in recipe.stages:
             grids, samples = stage_samples(scan, classes, recipe, stage, case.uncertain(recipe.merge))
-            foreground = write_records(record_file(partial_folder, case.name, stage.name), case.name, samples)
-            stages[stage.name] = PreparedStage(foreground, [grid.to_dict() for grid in grids])
+            records = record_file(partial_folder, case.name, stage.name)
+            foreground = write_records(records, case.name, samples)
+            stages[stage.name] = PreparedStage(foreground, [grid.to_dict() for grid in grids], record_digests(records))
         PreparedCase(
             case=case.name, **sources, shape=list(scan.array.shape), spacing=list(scan.spacing),
             labels=labels, settings=recipe_settings(recipe), stages=stages,
