@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from kidneyseg.volume.box import bounding_box
 
 
 def score_case(
-    prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float], voxel_ml: float | None = None
+    prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float],
+    uncertain: Mapping[int, Sequence[int]] | None = None,
+    voxel_ml: float | None = None,
 ) -> dict[str, float]:
     """Score a label mask against the truth.
 
@@ -36,6 +39,8 @@ def score_case(
     Args:
         prediction, truth: (z, y, x) labels, the same shape.
         spacing: voxel size in mm, (z, y, x).
+        uncertain: labels of ``truth`` that stand for one of several, as a data set's masks may have them. All keys of
+            a region of which the truth is then not known are NaN, but for the predicted volume.
         voxel_ml: volume of a voxel in ml; by default that of a box of ``spacing``, too much under a sheared affine.
 
     Raises:
@@ -48,7 +53,8 @@ def score_case(
     voxel_ml = float(np.prod(spacing)) / 1000 if voxel_ml is None else voxel_ml
     of_regions = [_score_region(region, region.of(prediction), region.of(truth), spacing, voxel_ml)
                   for region in REGIONS]
-    scores = {key: value for of_region in of_regions for key, value in of_region.items()}
+    scores = {key: value if region.is_known(uncertain or {}) or key.endswith("_prediction") else math.nan
+              for region, of_region in zip(REGIONS, of_regions) for key, value in of_region.items()}
     kidney, tumour = scores[f"dice_{KIDNEY_AND_MASSES.name}"], scores[f"dice_{TUMOUR.name}"]
     return {"kidney": kidney, "tumour": tumour, "composite": (kidney + tumour) / 2, **scores}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,19 +33,17 @@ def score_folder(prediction_dir: str | Path, truth_dir: str | Path, *, workers: 
     return score_fold(scores, missing=missing, without_truth=without_truth)
 
 
-def score_masks(case: str, prediction: Scan, truth: Scan) -> dict[str, str | float]:
-    """``case`` and the scores of :func:`score_case`; warns of what is doubtful about the files.
-
-    Raises:
-        InputError: the masks do not lie on each other.
-    """
+def score_masks(
+    case: str, prediction: Scan, truth: Scan, uncertain: Mapping[int, Sequence[int]] | None = None,
+) -> dict[str, str | float]:
+    """``case`` and the scores of :func:`score_case`. Raises InputError when the masks do not lie on each other."""
     prediction.require_on(truth)
-    warn_of_doubts(prediction, truth)
-    return {"case": case, **score_case(prediction.array, truth.array, truth.spacing, truth.voxel_ml)}
+    return {"case": case, **score_case(prediction.array, truth.array, truth.spacing, uncertain, truth.voxel_ml)}
 
 
 def _score_pair(pair: Pair) -> dict[str, str | float]:
     truth = read_mask(pair.truth)
-    if pair.prediction is None:
-        return score_masks(pair.case, replace(truth, array=np.zeros_like(truth.array), doubts=()), truth)
-    return score_masks(pair.case, read_mask(pair.prediction), truth)
+    absent = replace(truth, array=np.zeros_like(truth.array), doubts=())
+    prediction = read_mask(pair.prediction) if pair.prediction else absent
+    warn_of_doubts(truth, prediction)
+    return score_masks(pair.case, prediction, truth)

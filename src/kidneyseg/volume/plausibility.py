@@ -12,6 +12,7 @@ from pathlib import Path
 import cc3d
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import HeaderDataError
 
 from kidneyseg.errors import InputError
 from kidneyseg.volume.box import bounding_box
@@ -66,18 +67,13 @@ def affine_doubts(path: Path, header: nib.Nifti1Header) -> list[InputError]:
 
     A sheared sform (gantry tilt) is left out: no qform can say the same.
     """
-    sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
-    if sform is None or qform is None or _is_sheared(sform):
+    sform = header.get_sform(coded=True)[0]
+    if sform is None or header["qform_code"] == 0 or _is_sheared(sform):
         return []
-    shape = header.get_data_shape()[:3]
-    corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array(shape) - 1)
-    apart = np.linalg.norm(np.c_[corners, np.ones(8)] @ (sform - qform).T, axis=1).max()
-    steps = np.linalg.norm((sform - qform)[:3, :3], axis=0) / np.linalg.norm(sform[:3, :3], axis=0)
-    if apart <= np.linalg.norm(sform[:3, :3], axis=0).min() / 2 and steps.max() < 0.05:
-        return []
-    return [InputError(path, expected="an sform and a qform that agree",
-                       found=f"corners up to {apart:.1f} mm apart; the sform is used",
-                       remedy="Set the wrong one to the other, or convert the scan again from its DICOM files")]
+    found = _disagreement(header, sform)
+    return [] if found is None else [
+        InputError(path, expected="an sform and a qform that agree", found=f"{found}; the sform is used",
+                   remedy="Set the wrong one to the other, or convert the scan again from its DICOM files")]
 
 
 def require_hounsfield(path: Path, low: float, high: float) -> None:
@@ -129,6 +125,18 @@ def _spacing(path: Path, spacing: Sequence[float], limits: tuple[float, float]) 
     return [InputError(path, expected=f"spacing of {low:g}-{high:g} mm",
                        found=f"{' x '.join(f'{s:g}' for s in spacing)} mm (z, y, x)",
                        remedy="Correct the affine; a factor of 1000 means metres or micrometres")]
+
+
+def _disagreement(header: nib.Nifti1Header, sform: np.ndarray) -> str | None:
+    try:
+        apart = sform - header.get_qform()
+    except (ValueError, HeaderDataError):
+        return "a qform that is none"
+    corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array(header.get_data_shape()[:3]) - 1)
+    most = np.linalg.norm(np.c_[corners, np.ones(8)] @ apart.T, axis=1).max()
+    sizes = np.linalg.norm(sform[:3, :3], axis=0)
+    agree = most <= sizes.min() / 2 and (np.linalg.norm(apart[:3, :3], axis=0) / sizes).max() < 0.05
+    return None if agree else f"corners up to {most:.1f} mm apart"
 
 
 def _is_sheared(affine: np.ndarray) -> bool:
