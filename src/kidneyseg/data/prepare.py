@@ -136,9 +136,9 @@ def _prepare_all(recipe: Recipe, cases: Sequence[Case], work: str | Path, worker
             bar.update()
             if isinstance(outcome, Exception):
                 failures[cases[index].name] = outcome
-                continue
-            for doubt in outcome:
-                tqdm.write(f"warning: {doubt}", file=sys.stderr)
+            else:
+                for doubt in outcome:
+                    tqdm.write(f"warning: {doubt}", file=sys.stderr)
     if failures:
         listed = "; ".join(f"{name}: {_said(failures[name])}" for name in sorted(failures))
         raise InputError(

@@ -4,8 +4,8 @@
 optimiser's parameters (prefix ``optimizer.``), the loss scale (``scaler.``) and, where hard examples are mined, the
 samples' losses (``sampler.``). Both carry a `Progress`. Nothing else of the order of the data needs to be kept.
 
-Both also carry a SHA-256 of all that: MindSpore's own CRC is not looked at when the end of the file, where it stands, is
-damaged. Checkpoints of versions before it have none.
+Both also carry a SHA-256 of all that: MindSpore's own CRC is not looked at when the end of the file, where it stands,
+is damaged. Checkpoints of versions before it have none.
 """
 
 from __future__ import annotations

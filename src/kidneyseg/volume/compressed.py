@@ -1,46 +1,43 @@
 """Compressed files read to their end, so that every checksum in them is looked at.
 
-gzip members end in a CRC-32 and their size, zlib streams in an Adler-32, bzip2 blocks and streams in CRC-32s. Libraries
-that stop once they have the voxels they want never come to them.
+gzip members end in a CRC-32 and their size, zlib streams in an Adler-32. Libraries that stop once they have the voxels
+they want never come to them.
 """
 
 from __future__ import annotations
 
-import bz2
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import BinaryIO
 
 GZIP_START = b"\x1f\x8b"
 MOST_TIMES = 1032  # a deflate stream holds at most so many times its own size
 BLOCK_BYTES = 1 << 16
-DECOMPRESSORS: dict[str, Callable] = {
-    "gzip": partial(zlib.decompressobj, 31), "zlib": partial(zlib.decompressobj, 47), "bzip2": bz2.BZ2Decompressor,
-}
+WINDOW_BITS = {"gzip": 31, "zlib": 15}  # by which zlib tells one from the other
 
 
 def blocks_of(file: BinaryIO, encoding: str) -> Iterator[bytes]:
     """What ``file`` holds from where it stands, in small blocks; several members one after the other count as one.
 
     Args:
-        encoding: a key of ``DECOMPRESSORS``, or "raw".
+        encoding: "gzip", "zlib" or "raw".
 
     Raises:
-        zlib.error, OSError: a checksum or size that does not agree, or something else after the last member than zeros.
+        zlib.error: a checksum or size that does not agree, or something else after the last member than zeros.
         EOFError: it ends within a member.
     """
     read = iter(partial(file.read, BLOCK_BYTES), b"")
-    return read if encoding == "raw" else _inflated(read, DECOMPRESSORS[encoding])
+    return read if encoding == "raw" else _inflated(read, WINDOW_BITS[encoding])
 
 
-def _inflated(blocks: Iterator[bytes], decompressor: Callable) -> Iterator[bytes]:
-    member = decompressor()
+def _inflated(blocks: Iterator[bytes], window_bits: int) -> Iterator[bytes]:
+    member = zlib.decompressobj(window_bits)
     for block in blocks:
         while block:
             if member.eof:
                 block = block.lstrip(b"\0")
-                member = decompressor() if block else member
+                member = zlib.decompressobj(window_bits) if block else member
             if block:
                 yield member.decompress(block)
                 block = member.unused_data

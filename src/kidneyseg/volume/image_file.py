@@ -1,10 +1,10 @@
-"""The header and voxels of one image file, each judged before the next is read: a damaged one is never half believed."""
+"""The header and voxels of one image file. What the header says is judged before memory is taken for the voxels."""
 
 from __future__ import annotations
 
 import zlib
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 import nibabel as nib
 import numpy as np
@@ -19,6 +19,7 @@ from kidneyseg.volume.itk_files import read_itk
 from kidneyseg.volume.names import ITK_SUFFIXES, NIFTI_SUFFIXES
 
 HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}  # by the length that their first bytes say
+FILES_LOOKED_AT = 50  # of a folder, for DICOM
 DICOM_AT = 128  # of the four letters DICM
 CONVERT_DICOM = "Convert the series to NIfTI first, for example with `dcm2niix -z y -o OUT FOLDER`"
 
@@ -29,6 +30,15 @@ def is_dicom(path: Path) -> bool:
     """Whether a file begins as DICOM Part 10 says."""
     with open(path, "rb") as file:
         return file.read(DICOM_AT + 4)[DICOM_AT:] == b"DICM"
+
+
+def require_no_dicom(folder: Path) -> None:
+    """Raise InputError when one of the first files in ``folder``, or below it, is DICOM."""
+    files = islice((path for path in folder.rglob("*") if path.is_file()), FILES_LOOKED_AT)
+    dicom = next(filter(is_dicom, files), None)
+    if dicom is not None:
+        raise InputError(folder, expected="volumes in one file each", found=f"DICOM files such as {dicom.name}",
+                         remedy=CONVERT_DICOM)
 
 
 def read_file(path: Path) -> tuple[nib.Nifti1Header, np.ndarray, float]:

@@ -1,4 +1,4 @@
-"""MetaImage and NRRD. SimpleITK reads them, but looks at hardly any checksum: compressed voxels are checked here first."""
+"""MetaImage and NRRD, read by SimpleITK. It looks at hardly any checksum: compressed voxels are checked here first."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import nibabel as nib
 import numpy as np
 
 from kidneyseg.errors import InputError
-from kidneyseg.volume.compressed import DECOMPRESSORS, Content, blocks_of
+from kidneyseg.volume.compressed import WINDOW_BITS, Content, blocks_of
 from kidneyseg.volume.plausibility import require_bytes, require_no_more, require_size, require_spacing
 
 ENCODINGS = {"gz": "gzip", "bz2": "bzip2"}  # NRRD's other names
+UNREADABLE = ("bzip2",)  # by SimpleITK
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Voxels:
     Attributes:
         file: None where they are in several.
         offset: of the (compressed) voxels in ``file``, as far as the header's text tells it.
-        encoding: a key of ``DECOMPRESSORS``, or another that has no checksum.
+        encoding: "gzip", "zlib", or another that has no checksum.
         skipped: bytes before the first voxel, once decompressed.
     """
 
@@ -72,7 +73,10 @@ def read_itk(path: Path) -> tuple[nib.Nifti1Header, np.ndarray]:
 def _require_whole(path: Path, shape: tuple[int, ...], itemsize: int) -> None:
     """Check size and checksums of the voxels in a pass of their own: ITK takes what is damaged for good."""
     voxels = _metaimage(path) if path.suffix.lower() in (".mha", ".mhd") else _nrrd(path)
-    if voxels.encoding not in DECOMPRESSORS:
+    if voxels.encoding in UNREADABLE:
+        raise InputError(path, expected="voxels that are raw or compressed with gzip", found=voxels.encoding,
+                         remedy="Save it with another encoding, or convert it to NIfTI")
+    if voxels.encoding not in WINDOW_BITS:
         if voxels.file is not None and voxels.encoding == "raw":
             require_bytes(path, shape, np.prod(shape, dtype=float) * itemsize, voxels.file.stat().st_size)
         return
