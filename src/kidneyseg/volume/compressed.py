@@ -73,7 +73,8 @@ class Content:
 
     def rest(self) -> int:
         """How many bytes are left; after this none are, and all checksums have been looked at."""
-        return len(self.left) + sum(map(len, self.blocks))
+        left, self.left = len(self.left), memoryview(b"")
+        return left + sum(map(len, self.blocks))
 
     def _more(self) -> bool:
         while not self.left:
