@@ -67,7 +67,7 @@ class MonaiEngine:
             found = labels[_resize(probabilities, part.region.shape).argmax(0)].numpy()
             box = mask[part.region.cover([slice(0, n) for n in part.region.shape], grid)]
             np.copyto(box, found, where=found > 0)
-        return StageMask(clean(mask, stage.components, float(np.prod(grid.spacing(scan.spacing))) / 1000), grid)
+        return StageMask(clean(mask, stage.components, grid.voxel_ml(scan.voxel_ml)), grid)
 
     def write(self, out: Path, mask: np.ndarray, scan: Scan) -> None:
         labels = MetaTensor(torch.from_numpy(mask)[None], self.image.affine, self.image.meta)

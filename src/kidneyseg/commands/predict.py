@@ -13,7 +13,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -181,7 +181,7 @@ def _segment(case: Case, read: Callable[[], Scan], model: Model | Ensemble,
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = model.segment(scan, progress=progress)
-    return scan, result, [str(warning.message) for warning in caught]
+    return scan, result, [*map(str, scan.doubts), *(str(warning.message) for warning in caught)]
 
 
 def _write(args: argparse.Namespace, model: Model | Ensemble, case: Case,
@@ -203,9 +203,7 @@ def _write(args: argparse.Namespace, model: Model | Ensemble, case: Case,
 
 
 def _write_disagreement(path: Path, result: EnsembleResult, scan: Scan) -> Path:
-    header = scan.header.copy()
-    header["descrip"] = b"percent of models with another label"
-    write_mask(path, result.disagreement, replace(scan, header=header))
+    write_mask(path, result.disagreement, scan, "percent of models with another label")
     return path
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kidneyseg.errors import InputError
+from kidneyseg.volume.image_file import require_no_dicom
 from kidneyseg.volume.names import MASK_ENDINGS, stem
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def find_cases(folder: str | Path) -> list[Case]:
     kits = _kits(folder) or _kits(folder / "data") or _kits(folder / "dataset")
     cases = kits or _nnunet(folder) or _two_folders(folder) or _flat(folder)
     if not cases:
+        require_no_dicom(folder)
         raise InputError(
             folder,
             expected=f"cases laid out as {LAYOUTS}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -91,13 +92,16 @@ def prepare(
     )
 
 
-def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> None:
+def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> list[str]:
     """Write the records of one case; its folder is replaced when all of them are there.
+
+    Returns:
+        Warnings of what is doubtful about its files.
 
     Raises:
         InputError: scan or label cannot be read, do not belong together, or the label holds values without a name.
     """
-    from kidneyseg.data.records import write_records  # imports MindSpore, which only workers need
+    from kidneyseg.data.records import record_digests, write_records  # imports MindSpore, which only workers need
 
     target = case_folder(work, case.name)
     partial_folder = target.with_name(f".{case.name}.{os.getpid()}")
@@ -112,8 +116,9 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> None:
         stages = {}
         for stage in recipe.stages:
             grids, samples = stage_samples(scan, classes, recipe, stage, case.uncertain(recipe.merge))
-            foreground = write_records(record_file(partial_folder, case.name, stage.name), case.name, samples)
-            stages[stage.name] = PreparedStage(foreground, [grid.to_dict() for grid in grids])
+            records = record_file(partial_folder, case.name, stage.name)
+            foreground = write_records(records, case.name, samples)
+            stages[stage.name] = PreparedStage(foreground, [grid.to_dict() for grid in grids], record_digests(records))
         PreparedCase(
             case=case.name, **sources, shape=list(scan.array.shape), spacing=list(scan.spacing),
             labels=labels, settings=recipe_settings(recipe), stages=stages,
@@ -121,6 +126,7 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> None:
             reading=label_reading(case, recipe),
         ).write(partial_folder)
         _publish(partial_folder, target)
+        return [str(doubt) for doubt in (*scan.doubts, *label.doubts)]
     finally:
         shutil.rmtree(partial_folder, ignore_errors=True)
 
@@ -133,10 +139,13 @@ def _prepare_all(recipe: Recipe, cases: Sequence[Case], work: str | Path, worker
     costs = [preparing_bytes(case, recipe, unknown=memory) for case in cases]
     work_on = partial(prepare_case, recipe=recipe, work=work)
     with tqdm(total=len(cases), desc="prepare", unit="case", disable=None) as bar:
-        for index, error in run_within(work_on, cases, costs, budget=memory, workers=min(workers, len(cases))):
+        for index, outcome in run_within(work_on, cases, costs, budget=memory, workers=min(workers, len(cases))):
             bar.update()
-            if isinstance(error, Exception):
-                failures[cases[index].name] = error
+            if isinstance(outcome, Exception):
+                failures[cases[index].name] = outcome
+            else:
+                for doubt in outcome:
+                    tqdm.write(f"warning: {doubt}", file=sys.stderr)
     if failures:
         listed = "; ".join(f"{name}: {_said(failures[name])}" for name in sorted(failures))
         raise InputError(

@@ -50,10 +50,12 @@ class PreparedStage:
     Attributes:
         foreground: whether each row holds a target.
         grids: of the ROIs that the rows' ``roi`` counts, as :meth:`Grid.to_dict`; :meth:`roi_grids` reads them.
+        digests: SHA-256 of the record files, by their names; those of versions before have none.
     """
 
     foreground: list[bool]
     grids: list[GridFacts]
+    digests: dict[str, str] = field(default_factory=dict)
 
     def roi_grids(self) -> list[Grid]:
         return [Grid.from_dict(grid) for grid in self.grids]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -12,10 +12,9 @@ from kidneyseg.ahead import ahead
 from kidneyseg.data.cohort import Case
 from kidneyseg.inference.ensemble import Ensemble
 from kidneyseg.inference.model import Model
-from kidneyseg.metrics.case import score_case
 from kidneyseg.metrics.evaluate import score_masks
 from kidneyseg.metrics.fold import FoldScores, score_fold
-from kidneyseg.volume.nifti import Scan, read_image, read_mask, write_mask
+from kidneyseg.volume.nifti import Scan, read_image, read_mask, warn_of_doubts, write_mask
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,7 @@ def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *,
             bar.set_postfix_str(case.name)
             scan, truth = both()
             truth.require_on(scan)
+            warn_of_doubts(scan, truth)
             uncertain = case.uncertain(merge)
             if scan.array.shape[0] > 1 or not volumes_only:
                 path = out / f"{case.name}.nii.gz"
@@ -65,6 +65,6 @@ def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *,
                 honest.append(score_masks(case.name, read_mask(path), truth, uncertain))
             if oracle:
                 best = model.segment(scan, oracle=truth.array).mask
-                ideal.append({"case": case.name, **score_case(best, truth.array, truth.spacing, uncertain)})
+                ideal.append(score_masks(case.name, replace(truth, array=best), truth, uncertain))
             bar.update()
     return FoldResult(score_fold(honest) if honest else None, score_fold(ideal) if ideal else None, seconds)

@@ -66,6 +66,10 @@ class Grid:
         """Voxel size in mm, (z, y, x), when the scan has ``scan_spacing`` mm."""
         return tuple(t * s for t, s in zip(self.step, scan_spacing))
 
+    def voxel_ml(self, scan_voxel_ml: float) -> float:
+        """Volume of one voxel in ml when one of the scan has ``scan_voxel_ml``."""
+        return float(np.prod(self.step)) * scan_voxel_ml
+
     def cover(self, box: Sequence[slice], other: Grid) -> tuple[slice, slice, slice]:
         """The smallest box of ``other``, clipped to it, holding all of ``box`` of this grid up to its outer faces."""
         covered = []
