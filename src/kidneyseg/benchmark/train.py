@@ -76,13 +76,13 @@ def summary(answer: Answer, flat: Sequence[str]) -> str:
     """What was done and what it took, for the terminal."""
     plan, steps, tenth = answer.plan, len(answer.losses), max(1, len(answer.losses) // 10)
     lines = [
-        f"left out: {len(flat)} single slices" if flat else "",
-        f"plan: voxels of {_sizes(plan['spacing'], '.2f')} mm, patches of {_sizes(plan['patch'], 'd')} of a median case "
-        f"of {_sizes(plan['shape'], 'd')}, {len(plan['strides'])} levels, {answer.parameters / 1e6:.2f} M parameters",
+        f"left out, single slices: {len(flat)}" if flat else "",
+        f"plan: voxels of {_sizes(plan['spacing'], '.2f')} mm, patches of {_sizes(plan['patch'], 'd')} of a median "
+        f"case of {_sizes(plan['shape'], 'd')}, {len(plan['strides'])} levels, {answer.parameters} parameters",
         f"computed: {answer.setting}, {answer.threads} threads ("
         + "; ".join(f"{name} {seconds:.2f} s" for name, seconds in answer.step_seconds.items()) + " a step)",
-        f"training: {answer.part_seconds['train'] / 60:.1f} minutes, {steps} steps, {answer.part_mib['train']:.0f} MiB, "
-        f"loss {np.mean(answer.losses[:tenth]):.3f} to {np.mean(answer.losses[-tenth:]):.3f}",
+        f"training: {answer.part_seconds['train'] / 60:.1f} minutes, {answer.part_mib['train']:.0f} MiB, "
+        f"{steps} steps, loss {np.mean(answer.losses[:tenth]):.3f} to {np.mean(answer.losses[-tenth:]):.3f}",
         f"prediction: {np.mean(list(answer.seconds.values())):.1f} s per case, {answer.part_mib['predict']:.0f} MiB",
     ]
     return "\n".join(filter(None, lines))

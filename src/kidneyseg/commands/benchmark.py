@@ -30,8 +30,8 @@ from kidneyseg.volume.nifti import read_mask
 
 PEERS = [*predict.LAYOUTS, "none"]
 SMALLEST_PATCH = 16**3  # voxels
-TRAIN = """Voxel spacing, patch and network follow nnU-Net's rules for the training cases, with --patch-voxels in place of
-its limit of memory. Where a patch would hold less than a quarter of the median scan, the voxels grow as in nnU-Net's
+TRAIN = """Voxel spacing, patch and network follow nnU-Net's rules for the training cases, with --patch-voxels in place
+of its limit of memory. Where a patch would hold less than a quarter of the median scan, the voxels grow as in nnU-Net's
 low-resolution plan. Reading, resampling and the trial of memory layouts and precisions do not count in --minutes.
 Single slices are left out. Labels that cover others (datasets.yaml) count as they stand. Writes OUT/fold<K>/model.pt,
 predictions/, scores.{json,csv,md} and run.json."""

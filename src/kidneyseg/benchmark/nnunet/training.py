@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import nn
@@ -38,16 +39,19 @@ class Step:
 
 
 def train(step: Step, patches: Patches, seconds: float, clock: Callable[[], float] = time.perf_counter) -> list[float]:
-    """The loss of every step. No step begins that would not end within ``seconds``, but for the first.
+    """The loss of every step; the next batch is drawn meanwhile. No step begins that would not end within ``seconds``,
+    but for the first.
 
     Raises:
         InputError: the loss is not finite.
     """
     losses: list[float] = []
     began, passed = clock(), 0.0
-    with tqdm(total=round(seconds), desc="nnU-Net", unit="s", disable=None) as bar:
+    with ThreadPoolExecutor(1) as loader, tqdm(total=round(seconds), desc="nnU-Net", unit="s", disable=None) as bar:
+        coming = loader.submit(patches.batch)
         while not losses or passed * (1 + 1 / len(losses)) <= seconds:
-            losses.append(step(patches.batch(), passed / seconds))
+            batch, coming = coming.result(), loader.submit(patches.batch)
+            losses.append(step(batch, passed / seconds))
             if not math.isfinite(losses[-1]):
                 raise InputError("benchmark train", expected="a finite loss", remedy="Look at the scans' intensities",
                                  found=f"{losses[-1]} after {len(losses)} steps")
