@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage as ndi
 
-from kidneyseg.benchmark.nnunet.plan import anisotropic
+from kidneyseg.benchmark.nnunet.plan import anisotropic, resampled_shape
 
 STORED_VOXELS = 10_000  # per case and class, of which patches are drawn
 SAMPLED_VOXELS = 100_000  # of the foreground per case, of which intensities are measured
@@ -63,8 +63,7 @@ def make_case(image: np.ndarray, classes: np.ndarray, rng: np.random.Generator) 
 def resampled(image: np.ndarray, spacing: Sequence[float], target: Sequence[float], order: int = 3) -> np.ndarray:
     """``image`` (z, y, x) float32 at ``target`` mm by splines of ``order``; along an axis of much longer voxels the
     nearest."""
-    shape = [max(1, round(n * now / then)) for n, now, then in zip(image.shape, spacing, target)]
-    factors = np.array(shape) / image.shape
+    factors = np.divide(resampled_shape(image.shape, spacing, target), image.shape)
     if not (anisotropic(spacing) or anisotropic(target)):
         return _zoomed(image, factors, order)
     long = np.arange(3) == np.argmax(spacing if anisotropic(spacing) else target)
@@ -73,11 +72,9 @@ def resampled(image: np.ndarray, spacing: Sequence[float], target: Sequence[floa
 
 def resampled_classes(classes: np.ndarray, spacing: Sequence[float], target: Sequence[float]) -> np.ndarray:
     """Each class apart, linearly; a voxel belongs to the one that has half of it or more."""
-    shares = {number: resampled((classes == number).astype(np.float32), spacing, target, 1)
-              for number in range(1, classes.max() + 1)}
-    out = np.zeros([max(1, round(n * now / then)) for n, now, then in zip(classes.shape, spacing, target)], np.uint8)
-    for number, share in shares.items():
-        out[share >= 0.5] = number
+    out = np.zeros(resampled_shape(classes.shape, spacing, target), np.uint8)
+    for number in range(1, classes.max() + 1):
+        out[resampled((classes == number).astype(np.float32), spacing, target, order=1) >= 0.5] = number
     return out
 
 

@@ -35,15 +35,16 @@ class Patches:
 
     def _cut(self, foreground: bool) -> dict[str, torch.Tensor]:
         case = self.cases[self.rng.integers(len(self.cases))]
-        inside = [(half, max(half, n - p + half))  # centres of patches that lie in the scan
-                  for n, p, half in zip(case.image.shape, self.patch, (p // 2 for p in self.patch))]
+        patch, reach = np.array(self.patch), np.rint(REACH * np.array(self.patch)).astype(int)
+        first = patch // 2  # and last: centres of patches that lie in the scan
+        last = np.maximum(first, case.image.shape - patch + first)
         if foreground and case.voxels:
-            centre = np.clip(self.rng.choice(case.voxels[self.rng.integers(len(case.voxels))]), *zip(*inside))
+            centre = self.rng.choice(case.voxels[self.rng.integers(len(case.voxels))]).clip(first, last)
         else:
-            centre = [self.rng.integers(low, high, endpoint=True) for low, high in inside]
-        reach = [round(REACH * p) for p in self.patch]
+            centre = self.rng.integers(first, last, endpoint=True)
+        start = centre - reach // 2
         whole = Grid.of(case.image)
-        box = whole.crop([slice(int(c) - r // 2, int(c) - r // 2 + r) for c, r in zip(centre, reach)])
+        box = whole.crop([slice(int(low), int(high)) for low, high in zip(start, start + reach)])
         return {"image": torch.from_numpy(sample(case.image, whole, box, 0))[None],
                 "classes": torch.from_numpy(sample(case.classes, whole, box, 0))[None].float()}
 
@@ -51,8 +52,7 @@ class Patches:
 def augmentation(patch: Triple) -> mt.Compose:
     """From what `Patches` cuts out to a patch. Patches that are flat are turned in their plane alone, but all round."""
     both, image = ["image", "classes"], ["image"]
-    angle = np.pi / 6
-    turns = ({"range_x": np.pi} if anisotropic(patch) else {f"range_{axis}": angle for axis in "xyz"})
+    turns = {"range_x": np.pi} if anisotropic(patch) else {f"range_{axis}": np.pi / 6 for axis in "xyz"}
     return mt.Compose([
         mt.RandRotated(both, prob=0.2, mode=("bilinear", "nearest"), padding_mode="zeros", **turns),
         mt.RandZoomd(both, prob=0.2, min_zoom=0.7, max_zoom=1.4, mode=("trilinear", "nearest-exact"),

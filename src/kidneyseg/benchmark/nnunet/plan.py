@@ -50,7 +50,7 @@ def make_plan(spacings: Sequence[Sequence[float]], shapes: Sequence[Sequence[int
         InputError: the scans are too small for a network of three levels.
     """
     full = np.array(_target_spacing(np.array(spacings, float), np.array(shapes)))
-    shape = np.median([_shape_at(one, mm, full) for one, mm in zip(shapes, spacings)], axis=0)
+    shape = np.median([resampled_shape(one, mm, full) for one, mm in zip(shapes, spacings)], axis=0)
     plan = fine = _plan_at(full, shape, patch_voxels)
     spacing, coarse_shape = full, shape
     while np.prod(plan.patch) < COVERED * np.prod(coarse_shape):
@@ -86,6 +86,11 @@ def topology(spacing: Sequence[float], patch: Sequence[int]) -> tuple[list[Tripl
         strides.append(_triple(stride))
 
 
+def resampled_shape(shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]) -> list[int]:
+    """Voxels of a scan of ``shape`` at ``spacing`` mm when it is brought to ``target`` mm."""
+    return [max(1, round(n * now / then)) for n, now, then in zip(shape, spacing, target)]
+
+
 def anisotropic(lengths: Sequence[float]) -> bool:
     """Whether one of three lengths (spacings, or edges of a patch) is much longer than the shortest."""
     return max(lengths) > ANISOTROPIC * min(lengths)
@@ -100,10 +105,6 @@ def _target_spacing(spacings: np.ndarray, shapes: np.ndarray) -> np.ndarray:
     if target[worst] > ANISOTROPIC * longest and shape[worst] * ANISOTROPIC < shape[others].min():
         target[worst] = max(np.percentile(spacings[:, worst], 10), longest)
     return target
-
-
-def _shape_at(shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]) -> np.ndarray:
-    return np.rint(np.array(shape) * spacing / np.array(target))
 
 
 def _plan_at(spacing: np.ndarray, shape: np.ndarray, patch_voxels: int) -> Plan:

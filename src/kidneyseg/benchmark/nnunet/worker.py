@@ -68,8 +68,8 @@ def main(job: Job) -> Answer:
             write_mask(Path(job.folder) / "predictions" / f"{case.name}.nii.gz", mask, scan)
             of_case[case.name] = time.perf_counter() - began
     return Answer(asdict(plan), asdict(intensity), labels, str(setting), took, torch.get_num_threads(),
-                  sum(parameter.numel() for parameter in network.parameters()), losses, of_case, watch.seconds,
-                  watch.peak_mib)
+                  sum(parameter.numel() for parameter in network.parameters()), [round(loss, 4) for loss in losses],
+                  of_case, watch.seconds, watch.peak_mib)
 
 
 def _study(job: Job) -> tuple[Plan, Intensity, list[int]]:
