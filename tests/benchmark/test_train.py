@@ -16,7 +16,7 @@ from kidneyseg.data.prepared import PreparedCase, case_folder
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import save_recipe
 from kidneyseg.report.tables import read_scores
-from kidneyseg.volume.nifti import read_image, read_mask
+from kidneyseg.volume.nifti import read_image, read_mask, write_mask
 
 SPACING = (3.0, 1.5, 1.5)
 SHAPES = {"a": (20, 48, 60), "b": (20, 48, 60), "c": (22, 48, 56), "flat": (1, 48, 60)}
@@ -79,7 +79,7 @@ def test_what_the_process_finds_wrong_reaches_the_user_whole(work, tmp_path):
     assert not (tmp_path / "model.pt").exists()
 
 
-def test_only_data_sets_that_train_are_trained_on(work):
+def test_data_sets_say_what_is_trained_on_and_how_labels_are_read(work):
     datasets = "- {name: x, folder: data}\n- {name: y, folder: data, weight: 0, merge: {3: 2}}\n"
     (work / "datasets.yaml").write_text(datasets)
     for name, dataset in (("a", "x"), ("b", "y"), ("c", "y")):
@@ -89,6 +89,9 @@ def test_only_data_sets_that_train_are_trained_on(work):
     assert [case.name for case in cases["train"]] == ["a"] and flat == ["flat"]
     job = train.make_job(work, cases, Path("out"), 1.0, 2, 4096, False)
     assert job.train[0].merge == ((3, 1),) and job.val[0].merge == ((3, 2),)
+    truth = read_mask(cases["val"][0].label)
+    write_mask(work / "found/c.nii.gz", np.where(truth.array == 3, 2, truth.array), truth)
+    assert train.score(work, cases["val"], work / "found").mean["tumour"] == 1
 
 
 @pytest.mark.parametrize("options, said", [

@@ -45,6 +45,13 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     ("simulate {tmp}/out --phantom 2 --kits19", ["--kits19", "one or the other"]),
     ("simulate {tmp}/out --phantom 0", ["--phantom", "at least 1", "number of phantoms"]),
     ("simulate {tmp}/out --phantom 1 --workers 0", ["--workers", "at least 1"]),
+    ("simulate {data} {tmp}/out --copies 2", ["--copies", "masks alone", "one or the other"]),
+    ("simulate {data} {tmp}/out --onto {data} --copies 0", ["--copies", "at least 1", "Give 1 or more"]),
+    ("simulate {data} {tmp}/out --onto {data} --spacing 3 2 2", ["--spacing", "--onto", "one or the other"]),
+    ("simulate {data} {tmp}/out --onto {empty}", ["empty", "an empty folder", "Rename the files"]),
+    ("simulate {data} {tmp}/out --onto {no_mask}", ["no_mask", "case_00001", "add the masks"]),
+    ("simulate {tmp}/out --onto {data}", ["--phantom N", "one folder", "Give the folder of masks"]),
+    ("simulate {tmp}/out --phantom 2 --onto {data}", ["--onto", "--phantom", "one or the other"]),
     ("simulate {foreign} --phantom 1", ["foreign", "files of other origin"]),
 
     ("prepare -c {tmp}/none.yaml --data {data} --work {tmp}/out", ["none.yaml", "No such file", "configs/mplab.yaml"]),

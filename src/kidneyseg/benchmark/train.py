@@ -66,10 +66,12 @@ def run(job: Job) -> Answer:
     return Answer(**answer)
 
 
-def score(job: Job) -> FoldScores:
-    """Scores of the masks that ``job`` has written, labels merged in the truth as in training."""
-    return score_fold([score_masks(case.name, read_mask(Path(job.folder) / "predictions" / f"{case.name}.nii.gz"),
-                                   read_mask(case.label, dict(case.merge))) for case in job.val])
+def score(work: Path, cases: Sequence[Case], predictions: Path) -> FoldScores:
+    """Scores of the masks in ``predictions``; the truth is read as the recipe of ``work`` and the data sets say."""
+    merge = load_recipe(work / "recipe.yaml").merge
+    return score_fold([score_masks(case.name, read_mask(predictions / f"{case.name}.nii.gz"),
+                                   read_mask(case.label, case.reading(merge)), case.uncertain(merge))
+                       for case in cases])
 
 
 def summary(answer: Answer, flat: Sequence[str]) -> str:

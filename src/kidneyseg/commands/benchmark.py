@@ -204,7 +204,7 @@ def _train(args: argparse.Namespace) -> dict:
     facts = {"job": asdict(job), **asdict(answer), "single_slices": flat,
              "peer": {name: version(name) for name in ("torch", "monai")}}
     provenance.record(folder, "nnunet", facts)
-    scores = train.score(job)
+    scores = train.score(args.work, cases["val"], folder / "predictions")
     print(f"\n{format_table(scores)}", end="")
     print("written: " + ", ".join(map(str, [folder / "model.pt", *write_scores(scores, folder / "scores")])))
     return facts

@@ -23,12 +23,12 @@ class FoldResult:
     """Scores of a fold's validation cases.
 
     Attributes:
-        scores: of the masks as they are predicted, ROIs from the earlier stage's mask.
+        scores: of the masks as they are predicted, ROIs from the earlier stage's mask; None if there are no such cases.
         oracle: the same with ROIs from the true mask, None if not asked for.
         seconds: wall time per case of the honest prediction, by case.
     """
 
-    scores: FoldScores
+    scores: FoldScores | None
     oracle: FoldScores | None
     seconds: dict[str, float]
 
@@ -37,7 +37,8 @@ def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *,
     """Segment ``cases``, write ``out/<case>.nii.gz`` and score those files against the cases' masks.
 
     Args:
-        cases: scans with masks that training has not seen; labels are merged as the recipe says.
+        cases: scans with masks that training has not seen; labels are read as data set and recipe say. A single slice
+            cannot be searched by a 3-D stage and is scored on true regions alone.
         oracle: also score the stages with ROIs alone, on ROIs cut from the true mask.
 
     Raises:
@@ -46,20 +47,24 @@ def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *,
     honest, ideal, seconds = [], [], {}
 
     def read(case: Case) -> tuple[Scan, Scan]:
-        return read_image(case.image), read_mask(case.label, model.recipe.merge)
+        return read_image(case.image), read_mask(case.label, case.reading(merge))
+
+    merge, volumes_only = model.recipe.merge, any(stage.dims == 3 for stage in model.recipe.stages)
 
     with tqdm(total=len(cases), desc="evaluate", unit="case", disable=None) as bar:
         for case, both in ahead(read, cases):
             bar.set_postfix_str(case.name)
             scan, truth = both()
             truth.require_on(scan)
-            path = out / f"{case.name}.nii.gz"
-            result = model.segment(scan)
-            seconds[case.name] = sum(result.seconds.values())
-            write_mask(path, result.mask, scan)
-            honest.append(score_masks(case.name, read_mask(path), truth))
+            uncertain = case.uncertain(merge)
+            if scan.array.shape[0] > 1 or not volumes_only:
+                path = out / f"{case.name}.nii.gz"
+                result = model.segment(scan)
+                seconds[case.name] = sum(result.seconds.values())
+                write_mask(path, result.mask, scan)
+                honest.append(score_masks(case.name, read_mask(path), truth, uncertain))
             if oracle:
                 best = model.segment(scan, oracle=truth.array).mask
-                ideal.append({"case": case.name, **score_case(best, truth.array, truth.spacing)})
+                ideal.append({"case": case.name, **score_case(best, truth.array, truth.spacing, uncertain)})
             bar.update()
-    return FoldResult(score_fold(honest), score_fold(ideal) if oracle else None, seconds)
+    return FoldResult(score_fold(honest) if honest else None, score_fold(ideal) if ideal else None, seconds)
