@@ -1,6 +1,5 @@
-"""What is set for MindSpore reaches nobody else: not children, not PyTorch, not OpenVINO."""
+"""What is set for MindSpore reaches nobody else: not children, not OpenVINO (PyTorch: cpu/test_torch_setup.py)."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,6 @@ import pytest
 
 from kidneyseg import CAP
 
-PEER = "import os, sys\nprint('cap', os.environ.get('ONEDNN_MAX_CPU_ISA'))\nsys.exit()"
 GIVEN = """
 import os
 import kidneyseg
@@ -48,18 +46,6 @@ def said(*argv, cap=None, **variables):
     (None, "[None, None, None, '3'] None True"), ("AVX512_CORE", "['AVX512_CORE', None, None, '3'] AVX512_CORE True")])
 def test_a_child_gets_what_the_user_has_set(cap, expected):
     assert said("-c", GIVEN, cap=cap) == expected
-
-
-@pytest.mark.parametrize("cap", [None, "AVX2"])
-@pytest.mark.parametrize("worker", [
-    ["kidneyseg.cpu.benchmark_worker", "convolution 16->16", "forward", "pytorch-plain", "float32", "small"],
-    ["kidneyseg.benchmark.worker",
-     json.dumps(dict.fromkeys(("title", "model", "image", "out", "weights"), "") | {"engine": "monai", "repeats": 1})],
-])
-def test_the_peer_is_not_capped(tmp_path, worker, cap):
-    (tmp_path / "torch.py").write_text(PEER)
-    path = f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', Path(__file__).parents[1] / 'src')}"
-    assert said("-m", *worker, cap=cap, PYTHONPATH=path) == f"cap {cap}"
 
 
 @pytest.mark.skipif("avx512f" not in Path("/proc/cpuinfo").read_text().split(), reason="this CPU has no AVX-512")

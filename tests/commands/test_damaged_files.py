@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +38,8 @@ DAMAGES = {
     "a YAML NaN": lambda text: of_other_number(text, ".nan"),
     "5000 digits": lambda text: of_other_number(text, "1" * 5000),
     "too large": lambda text: of_other_number(text, "1.0e+999"),
-    "twice": lambda text: text.encode().replace(b"{", b'{"twice": 1, "twice": 2, ', 1) if "{" in text else b"a: 1\na: 2",
+    "twice": lambda text: (text.encode().replace(b"{", b'{"twice": 1, "twice": 2, ', 1) if "{" in text
+                            else b"a: 1\na: 2"),
 }
 TRAIN = "train -c {recipe} --stage fine --device CPU --work {work} --resume"
 SPLITS, CASE, RECIPE, RUN = "splits.json", f"prepared/{CASES[2]}/case.json", "fold0/recipe.yaml", "fold0/run.json"

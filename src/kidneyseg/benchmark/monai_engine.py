@@ -19,7 +19,7 @@ from monai.transforms import LoadImage, Orientation, Resize, SaveImage
 from kidneyseg.benchmark.parts import Parts
 from kidneyseg.benchmark.torch_weights import load_twin
 from kidneyseg.benchmark.whole_case import network_part
-from kidneyseg.cpu.threads import thread_count
+from kidneyseg.cpu.torch_setup import set_up_torch
 from kidneyseg.data.geometry import Part, StageMask, mask_grid
 from kidneyseg.inference.stages import class_labels
 from kidneyseg.recipe import Recipe, Stage
@@ -31,7 +31,7 @@ CANONICAL = "SPL"  # the ends towards which z, y and x grow
 
 
 class MonaiEngine:
-    """PyTorch on as many threads as the kernels take.
+    """PyTorch on as many threads as the kernels take, with all instructions of the CPU.
 
     Args:
         weights: folder of `torch_weights.write_weights`.
@@ -40,7 +40,7 @@ class MonaiEngine:
     """
 
     def __init__(self, recipe: Recipe, weights: Path, channels_last: bool, bfloat16: bool = False) -> None:
-        torch.set_num_threads(thread_count())
+        set_up_torch()
         self.recipe, self.channels_last, self.bfloat16 = recipe, channels_last, bfloat16
         self.networks = {stage.name: load_twin(stage, weights).eval().to(memory_format=self._layout(stage))
                          for stage in recipe.stages}

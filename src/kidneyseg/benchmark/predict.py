@@ -103,12 +103,13 @@ def make_graphs(recipe: Recipe, model: Path) -> None:
             cached_onnx(stage, model)
 
 
-def require_peer() -> None:
+def require_peer(command: str = "benchmark predict",
+                 otherwise: str = ", or give --peer none to time this project alone") -> None:
     """Raise InputError unless PyTorch and MONAI are installed."""
     missing = [name for name in ("torch", "monai") if not find_spec(name)]
     if missing:
-        raise InputError("benchmark predict", expected="the packages torch and monai", found=f"no {missing[0]}",
-                         remedy="pip install -e .[peer], or give --peer none to time this project alone")
+        raise InputError(command, expected="the packages torch and monai", found=f"no {missing[0]}",
+                         remedy=f"pip install -e .[peer]{otherwise}")
 
 
 def measure(jobs: Sequence[Job], recipe: Recipe) -> list[Row]:

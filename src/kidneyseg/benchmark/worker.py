@@ -8,13 +8,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 from kidneyseg.benchmark.parts import Parts
 from kidneyseg.benchmark.predict import LAYOUTS, Job
 from kidneyseg.benchmark.whole_case import Engine, segment_file
-from kidneyseg.environment import uncapped
 from kidneyseg.errors import InputError
 from kidneyseg.inference.model import read_model_recipe
 
@@ -51,7 +49,6 @@ def _engine(job: Job) -> Engine:
 if __name__ == "__main__":
     job = Job(**json.loads(sys.argv[1]))
     try:
-        with uncapped() if job.engine in LAYOUTS else nullcontext():
-            print(json.dumps(main(job)), flush=True)
+        print(json.dumps(main(job)), flush=True)
     except InputError as error:
         sys.exit(str(error))

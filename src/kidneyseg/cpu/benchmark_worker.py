@@ -16,8 +16,6 @@ import numpy as np
 
 from kidneyseg.child import own_peak
 from kidneyseg.cpu.benchmark_cases import CASES, Case, in_mindspore, in_torch
-from kidneyseg.cpu.threads import thread_count
-from kidneyseg.environment import uncapped
 
 
 def mindspore_step(case: Case, values: np.ndarray, train: bool, fast: bool, dtype: str) -> Callable[[], object]:
@@ -63,7 +61,9 @@ def torch_step(case: Case, values: np.ndarray, train: bool, channels_last: bool,
     """Returns the eager step."""
     import torch
 
-    torch.set_num_threads(thread_count())
+    from kidneyseg.cpu.torch_setup import set_up_torch
+
+    set_up_torch()
     network, x = in_torch(case).train(train), torch.from_numpy(values)
     if channels_last:
         layout = torch.channels_last if values.ndim == 4 else torch.channels_last_3d
@@ -109,5 +109,4 @@ def answer(seconds: float, cpu_seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    with uncapped() if sys.argv[3].startswith("pytorch") else contextlib.nullcontext():
-        main(*sys.argv[1:5], small=sys.argv[5:] == ["small"])
+    main(*sys.argv[1:5], small=sys.argv[5:] == ["small"])
