@@ -19,6 +19,7 @@ from kidneyseg.errors import InputError
 from kidneyseg.export.package import RECIPE, is_package, opened
 from kidneyseg.metrics.evaluate import score_folder
 from kidneyseg.metrics.fold import FoldScores, score_fold
+from kidneyseg.metrics.pairing import Pairing
 from kidneyseg.recipe import Recipe, load_recipe
 from kidneyseg.report.tables import format_table, write_json, write_scores
 
@@ -66,14 +67,29 @@ def run(args: argparse.Namespace) -> int:
                          remedy="See `kidneyseg eval --help`")
     if args.json:
         print(f"written: {write_json(scores, args.json)}")
+    if scores.failed:
+        raise InputError(
+            f"{len(scores.failed)} cases", expected="scans and masks that can be scored",
+            found="; ".join(f"{name}: {error}" for name, error in scores.failed.items()),
+            remedy="Correct them and run the same command again; the other cases are scored",
+        )
     return 0
 
 
 def _score_masks(args: argparse.Namespace) -> FoldScores:
-    scores = score_folder(args.pred, args.truth, workers=args.workers)
+    scores = score_folder(args.pred, args.truth, workers=args.workers, paired=_print_guesses)
     print(format_table(scores), end="")
     _write(scores, args.out)
     return scores
+
+
+def _print_guesses(pairing: Pairing) -> None:
+    """Name the pairs where the names are not the same."""
+    if pairing.rule:
+        print(f"No names agree; paired {pairing.rule}:")
+        for pair in pairing.pairs:
+            if pair.prediction:
+                print(f"  {pair.case}: {pair.prediction.name}")
 
 
 def _score_folds(args: argparse.Namespace) -> FoldScores:
@@ -90,7 +106,9 @@ def _score_folds(args: argparse.Namespace) -> FoldScores:
     of_folds = {fold: _score_fold(args, fold, cases[fold]) for fold in folds}
     if len(folds) == 1:
         return of_folds[folds[0]]
-    over_folds = score_fold([{"case": f"fold {fold}", **scores.mean} for fold, scores in of_folds.items()])
+    failed = {name: error for scores in of_folds.values() for name, error in scores.failed.items()}
+    over_folds = score_fold([{"case": f"fold {fold}", **scores.mean} for fold, scores in of_folds.items()],
+                            failed=failed)
     print(f"\nMeans of {len(folds)} folds\n{format_table(over_folds)}", end="")
     _write(over_folds, args.work / "scores")
     return over_folds

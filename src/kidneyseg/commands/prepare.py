@@ -12,8 +12,8 @@ import argparse
 from pathlib import Path
 
 from kidneyseg.atomic import require_folder
-from kidneyseg.commands.common import add_recipe, count_from_0, recipe_from
-from kidneyseg.data.cohort import Case, require_labels
+from kidneyseg.commands.common import add_recipe, count_from_0, labelled_cases, recipe_from
+from kidneyseg.data.cohort import Case
 from kidneyseg.data.datasets import dataset_cases, read_datasets, save_datasets
 from kidneyseg.data.folds import (
     is_dealt,
@@ -69,7 +69,7 @@ datasets.yaml is a list; only name and folder (relative to the file) are needed:
 def run(args: argparse.Namespace) -> int:
     recipe = recipe_from(args)
     datasets = read_datasets(args.data)
-    cases = require_labels(dataset_cases(datasets), " ".join(map(str, args.data)))
+    cases = labelled_cases(dataset_cases(datasets), " ".join(map(str, args.data)))
     check_names(cases)
     patients = {case.name: case.patient for case in cases}
     require_folder(args.work)

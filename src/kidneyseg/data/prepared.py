@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from kidneyseg.atomic import write_text
 from kidneyseg.data.cohort import Case, require_labels
 from kidneyseg.data.datasets import dataset_cases, read_datasets, work_datasets
 from kidneyseg.errors import InputError
+from kidneyseg.plain_path import plain_name
 from kidneyseg.recipe import Recipe, Stage
 from kidneyseg.volume.grid import Grid
 
@@ -38,7 +40,7 @@ class PreparedCase:
 
     Attributes:
         case: its name.
-        image, label: where it came from: ``{"path", "bytes", "modified"}``; ``modified`` in ns since 1970.
+        image, label: where it came from: ``{"path", "bytes", "modified", "sha256"}``; ``modified`` in ns since 1970.
         shape: voxels of the scan in canonical orientation, (z, y, x).
         spacing: mm, (z, y, x).
         labels: those in the mask's file, before the recipe's ``merge``, without the background.
@@ -66,7 +68,7 @@ class PreparedCase:
         return {label: tuple(labels) for label, labels in self.reading["uncertain"]}
 
     def write(self, folder: Path) -> None:
-        (folder / "case.json").write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        write_text(folder / "case.json", json.dumps(asdict(self), indent=1))
 
     @classmethod
     def read(cls, folder: Path) -> PreparedCase:
@@ -90,7 +92,7 @@ def case_folder(work: Path, case: str) -> Path:
 
 def record_file(folder: Path, case: str, stage: str) -> Path:
     """The MindRecord file of one case and stage inside its folder; it is not there when the stage has no samples."""
-    return folder / f"{case}.{stage}.mindrecord"
+    return folder / f"{plain_name(case)}.{plain_name(stage)}.mindrecord"
 
 
 def label_reading(case: Case, recipe: Recipe) -> dict:

@@ -20,6 +20,7 @@ from mindspore.mindrecord import FileWriter
 from kidneyseg.atomic import use_default_mode
 from kidneyseg.data.samples import Sample
 from kidneyseg.errors import InputError
+from kidneyseg.failures import cause
 
 SCHEMA = {
     "image": {"type": "bytes"},
@@ -94,7 +95,7 @@ def read_records(
                 yield _row(row, shape)
     except RuntimeError as error:
         raise InputError(
-            paths[0].parent.parent, expected="readable MindRecord files", found=str(error).strip().splitlines()[0],
+            paths[0].parent.parent, expected="readable MindRecord files", found=cause(error),
             remedy="Delete the broken case's folder and run kidneyseg prepare again",
         ) from error
 

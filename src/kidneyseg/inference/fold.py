@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,14 @@ from tqdm import tqdm
 
 from kidneyseg.ahead import ahead
 from kidneyseg.data.cohort import Case
+from kidneyseg.errors import InputError
+from kidneyseg.failures import explain
 from kidneyseg.inference.ensemble import Ensemble
 from kidneyseg.inference.model import Model
 from kidneyseg.metrics.case import score_case
 from kidneyseg.metrics.evaluate import score_masks
 from kidneyseg.metrics.fold import FoldScores, score_fold
+from kidneyseg.pool import require_all
 from kidneyseg.volume.nifti import Scan, read_image, read_mask, write_mask
 
 
@@ -23,7 +26,7 @@ class FoldResult:
     """Scores of a fold's validation cases.
 
     Attributes:
-        scores: of the masks as they are predicted, ROIs from the earlier stage's mask.
+        scores: of the masks as they are predicted, ROIs from the earlier stage's mask; they name what failed.
         oracle: the same with ROIs from the true mask, None if not asked for.
         seconds: wall time per case of the honest prediction, by case.
     """
@@ -40,26 +43,39 @@ def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *,
         cases: scans with masks that training has not seen; labels are merged as the recipe says.
         oracle: also score the stages with ROIs alone, on ROIs cut from the true mask.
 
+    A case that fails, whatever the error, is named and does not stop the others.
+
     Raises:
-        InputError: a scan or mask cannot be read, or the mask does not lie on its scan.
+        InputError: all cases failed.
     """
     honest, ideal, seconds = [], [], {}
+    failed: dict[str, InputError] = {}
 
     def read(case: Case) -> tuple[Scan, Scan]:
         return read_image(case.image), read_mask(case.label, model.recipe.merge)
 
+    def evaluate(case: Case, both: Callable[[], tuple[Scan, Scan]]) -> None:
+        scan, truth = both()
+        truth.require_on(scan)
+        path = out / f"{case.name}.nii.gz"
+        result = model.segment(scan)
+        write_mask(path, result.mask, scan)
+        score = score_masks(case.name, read_mask(path), truth)
+        if oracle:
+            best = model.segment(scan, oracle=truth.array).mask
+            ideal.append({"case": case.name, **score_case(best, truth.array, truth.spacing)})
+        honest.append(score)
+        seconds[case.name] = sum(result.seconds.values())
+
     with tqdm(total=len(cases), desc="evaluate", unit="case", disable=None) as bar:
         for case, both in ahead(read, cases):
             bar.set_postfix_str(case.name)
-            scan, truth = both()
-            truth.require_on(scan)
-            path = out / f"{case.name}.nii.gz"
-            result = model.segment(scan)
-            seconds[case.name] = sum(result.seconds.values())
-            write_mask(path, result.mask, scan)
-            honest.append(score_masks(case.name, read_mask(path), truth))
-            if oracle:
-                best = model.segment(scan, oracle=truth.array).mask
-                ideal.append({"case": case.name, **score_case(best, truth.array, truth.spacing)})
+            try:
+                evaluate(case, both)
+            except Exception as error:
+                failed[case.name] = explain(case.name, error)
             bar.update()
-    return FoldResult(score_fold(honest), score_fold(ideal) if oracle else None, seconds)
+    if not honest:
+        require_all(failed, len(cases))
+    said = {name: str(error) for name, error in failed.items()}
+    return FoldResult(score_fold(honest, failed=said), score_fold(ideal, failed=said) if oracle else None, seconds)

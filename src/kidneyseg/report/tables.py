@@ -73,6 +73,7 @@ def write_json(scores: FoldScores, path: str | Path) -> Path:
         "undefined": scores.undefined,
         "missing": scores.missing,
         "without_truth": scores.without_truth,
+        "failed": scores.failed,
     }
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
     return Path(path)
@@ -84,7 +85,8 @@ def read_scores(path: str | Path) -> FoldScores:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         cases = [{key: math.nan if value is None else value for key, value in case.items()}
                  for case in content["cases"]]
-        return score_fold(cases, missing=content["missing"], without_truth=content["without_truth"])
+        return score_fold(cases, missing=content["missing"], without_truth=content["without_truth"],
+                          failed=content.get("failed"))
     except OSError as error:
         found = error.strerror or str(error)
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -127,6 +129,8 @@ def notes(scores: FoldScores) -> list[str]:
         lines.append(f"no prediction, scored as empty: {', '.join(scores.missing)}")
     if scores.without_truth:
         lines.append(f"prediction without truth, not scored: {', '.join(scores.without_truth)}")
+    if scores.failed:
+        lines.append(f"failed, not scored: {', '.join(scores.failed)}")
     for column in COLUMNS:
         if column.key in scores.undefined:
             lines.append(f"{column.group} {column.heading} not defined (a mask is empty), left out of the mean: "
