@@ -77,13 +77,13 @@ def run_cases(
     return outcomes
 
 
-def require_all(failures: Mapping[str, InputError], total: int, what: str = "cases") -> None:
-    """Raise one InputError for all ``failures``, by name, of ``total``; the only one of a single case as it is."""
-    if len(failures) == 1 == total:
+def require_all(failures: Mapping[str, InputError | str], total: int) -> None:
+    """Raise one InputError for all ``failures``, by name, of ``total`` cases; that of a single case as it is."""
+    if total == 1 and failures:
         raise next(iter(failures.values()))
     if failures:
         raise InputError(
-            f"{len(failures)} of {total} {what}", expected=f"{what} without faults",
+            f"{len(failures)} of {total} cases", expected="cases without faults",
             found="; ".join(f"{name}: {failures[name]}" for name in sorted(failures)),
             remedy="Correct or remove them and run the same command again; the others are done",
         )

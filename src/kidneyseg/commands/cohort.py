@@ -142,12 +142,12 @@ def _fingerprint(args: argparse.Namespace) -> int:
     cases = find_cases(args.data)
     if any(case.label for case in cases):
         cases = labelled_cases(cases, args.data)
-    found, failures = fingerprint(cases, workers=args.workers)
+    found = fingerprint(cases, workers=args.workers)
     if args.json:
         print(json.dumps(found, indent=1))
     else:
         _print_fingerprint(found["summary"])
-    require_all(failures, len(cases))
+    require_all(found["failed"], len(cases))
     return 0
 
 

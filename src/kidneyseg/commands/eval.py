@@ -20,6 +20,7 @@ from kidneyseg.export.package import RECIPE, is_package, opened
 from kidneyseg.metrics.evaluate import score_folder
 from kidneyseg.metrics.fold import FoldScores, score_fold
 from kidneyseg.metrics.pairing import Pairing
+from kidneyseg.pool import require_all
 from kidneyseg.recipe import Recipe, load_recipe
 from kidneyseg.report.tables import format_table, write_json, write_scores
 
@@ -67,12 +68,7 @@ def run(args: argparse.Namespace) -> int:
                          remedy="See `kidneyseg eval --help`")
     if args.json:
         print(f"written: {write_json(scores, args.json)}")
-    if scores.failed:
-        raise InputError(
-            f"{len(scores.failed)} cases", expected="scans and masks that can be scored",
-            found="; ".join(f"{name}: {error}" for name, error in scores.failed.items()),
-            remedy="Correct them and run the same command again; the other cases are scored",
-        )
+    require_all(scores.failed, len(scores.cases) + len(scores.failed))
     return 0
 
 

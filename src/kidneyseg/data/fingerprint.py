@@ -45,13 +45,14 @@ class CaseStatistics:
         }
 
 
-def fingerprint(cases: Sequence[Case], *, workers: int = 1) -> tuple[dict, dict[str, InputError]]:
-    """Statistics of a cohort, ready for JSON, and why some of its cases are not in them.
+def fingerprint(cases: Sequence[Case], *, workers: int = 1) -> dict:
+    """Statistics of a cohort, ready for JSON; a case that cannot be read is named and left out.
 
     Returns:
         {"cases": [CaseStatistics.to_dict()], "summary": {"cases": count, "spacing_mm", "shape", "extent_mm": {"min",
         "median", "max"}, (z, y, x) each; "orientations": {axis codes: cases}, "hu": {"body", "kidney": as
-        :func:`describe`}, "labels": {label: {"cases", "ml": {"min", "median", "max"}, "components"}}}}.
+        :func:`describe`}, "labels": {label: {"cases", "ml": {"min", "median", "max"}, "components"}}},
+        "failed": {case: why}}.
 
     Raises:
         InputError: of no case both files can be read and belong together.
@@ -62,7 +63,8 @@ def fingerprint(cases: Sequence[Case], *, workers: int = 1) -> tuple[dict, dict[
     rows = [one for one in outcomes if not isinstance(one, InputError)]
     if not rows:
         require_all(failures, len(cases))
-    return {"cases": [row.to_dict() for row in rows], "summary": _summary(rows)}, failures
+    return {"cases": [row.to_dict() for row in rows], "summary": _summary(rows),
+            "failed": {name: str(error) for name, error in failures.items()}}
 
 
 def case_statistics(case: Case) -> CaseStatistics:
