@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage as ndi
 
 from kidneyseg.data.augment import Augmentation, Draw, Tone
+from kidneyseg.data.contrast_phase import Curve, Phase
 from kidneyseg.data.movement import Moves
 from kidneyseg.recipe import Augment, Intensity
 from kidneyseg.volume.intensity import normalise
@@ -157,3 +158,42 @@ def test_clip_keeps_to_the_range_of_the_clipped_hu():
     tame, _ = augmentation(Augment(clip=True)).apply(image, image, draw)
     np.testing.assert_array_equal(tame, np.clip(wild, np.float32(-2), np.float32(3.1)))
     assert wild.min() < -2 and wild.max() > 3.1
+
+
+def test_phases_and_saturation_are_drawn_as_often_as_asked():
+    spec = Augment(phases={"unenhanced": 0.3, "weak": 0.2}, saturation={"probability": 0.25, "hu": [150, 250]})
+    drawn = [augmentation(spec).draw(np.random.default_rng(seed)) for seed in range(2000)]
+    assert abs(np.mean([d.phase is not None for d in drawn]) - 0.5) < 0.04
+    limits = [d.saturation for d in drawn if np.isfinite(d.saturation)]
+    assert abs(len(limits) / 2000 - 0.25) < 0.03 and 150 <= min(limits) < 160 and 240 < max(limits) <= 250
+    off = augmentation(Augment()).draw(np.random.default_rng(0))
+    assert off.phase is None and off.saturation == np.inf
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 40), (40, 40)])
+def test_a_phase_takes_contrast_out_of_the_kidney_alone(shape):
+    clip = INTENSITY.clip
+    grey = lambda hu: round((hu - clip[0]) / (clip[1] - clip[0]) * 255)  # noqa: E731
+    image, label = np.full(shape, grey(-60), np.uint8), np.zeros(shape, np.uint8)
+    label[..., 10:30, 10:30] = 1
+    image[label > 0] = grey(180)
+    draw = Draw(phase=Phase(Curve(30, 0), Curve(30, 0), Curve(50, 0), noise=0))
+    changed = augmentation().apply(image, label, draw)[0] * INTENSITY.std + INTENSITY.mean
+    np.testing.assert_allclose(changed[..., 14:26, 14:26], grey(30), atol=1)
+    np.testing.assert_allclose(changed[..., :6, :], grey(-60), atol=1)
+
+
+def test_the_label_of_a_stack_says_where_the_kidney_is_in_all_its_slices():
+    image, label = np.full((3, 20, 20), 200, np.uint8), np.zeros((20, 20), np.uint8)
+    label[5:15, 5:15] = 1
+    draw = Draw(phase=Phase(Curve(30, 0), Curve(30, 0), Curve(300, 1), noise=0))
+    changed = augmentation().apply(image, label, draw)[0]
+    np.testing.assert_array_equal(changed[0], changed[2])
+    assert changed[0, 10, 10] < changed[0, 0, 0]
+
+
+def test_saturation_cuts_off_above_its_limit():
+    image = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    changed = augmentation().apply(image, np.zeros_like(image), Draw(saturation=INTENSITY.clip[1] / 2))[0]
+    limit = round((INTENSITY.clip[1] / 2 - INTENSITY.clip[0]) / (INTENSITY.clip[1] - INTENSITY.clip[0]) * 255)
+    np.testing.assert_allclose(changed, normalise(np.minimum(image, limit), 100, 50), rtol=1e-6)

@@ -10,25 +10,32 @@ them.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kidneyseg.atomic import require_writable
 from kidneyseg.commands.common import add_device, add_runtime, count_from_0, recipe_from
+from kidneyseg.data.cohort import Case
 from kidneyseg.errors import InputError
 from kidneyseg.export.package import RECIPE, is_package, opened
 from kidneyseg.metrics.evaluate import score_folder
-from kidneyseg.metrics.fold import FoldScores, score_fold
+from kidneyseg.metrics.fold import FoldScores, pooled_dice, score_fold
 from kidneyseg.metrics.pairing import Pairing
 from kidneyseg.pool import require_all
 from kidneyseg.recipe import Recipe, load_recipe
-from kidneyseg.report.tables import format_table, write_json, write_scores
+from kidneyseg.report.tables import format_table, mean_and_sd, write_json, write_scores
+
+if TYPE_CHECKING:
+    from kidneyseg.inference.fold import FoldResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """examples:
   kidneyseg eval --work work --fold 0
   kidneyseg eval -c mplab --work work --fold all --no-oracle
+  kidneyseg eval --work work --fold 0 --datasets btcv
   kidneyseg eval -m one/fold0 other/fold0 --work one --fold 0      an ensemble; no model may have seen the fold's cases
   kidneyseg eval --pred masks --truth kits19/data --out masks/scores"""
     trained = parser.add_argument_group("a trained recipe")
@@ -43,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                          help="model folder or exported package, or several to score as an ensemble (default: "
                               "WORK/fold<K>)")
     trained.add_argument("--data", type=Path, metavar="DIR", help="cohort, if it has moved since it was prepared")
+    trained.add_argument("--datasets", nargs="+", metavar="NAME",
+                         help="of several data sets only these (default: all)")
     trained.add_argument("--no-oracle", action="store_true", help="leave out the scores with ROIs from the true masks")
     add_device(parser)
     add_runtime(parser, default="mindspore")
@@ -58,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
     for file in filter(None, (args.json, args.out and f"{args.out}.json")):
         require_writable(file)
     if args.pred and args.truth and not args.work:
-        scores = _score_masks(args)
+        scores, total = _score_masks(args)
     elif args.work and not (args.pred or args.truth):
-        scores = _score_folds(args)
+        scores, total = _score_folds(args)
     else:
         given = [f"--{name}" for name in ("work", "pred", "truth") if getattr(args, name)]
         raise InputError("options of eval", expected="--work DIR, or --pred DIR with --truth DIR",
@@ -68,15 +77,16 @@ def run(args: argparse.Namespace) -> int:
                          remedy="See `kidneyseg eval --help`")
     if args.json:
         print(f"written: {write_json(scores, args.json)}")
-    require_all(scores.failed, len(scores.cases) + len(scores.failed))
+    require_all(scores.failed, total)
     return 0
 
 
-def _score_masks(args: argparse.Namespace) -> FoldScores:
+def _score_masks(args: argparse.Namespace) -> tuple[FoldScores, int]:
+    """The scores, and the number of cases."""
     scores = score_folder(args.pred, args.truth, workers=args.workers, paired=_print_guesses)
     print(format_table(scores), end="")
     _write(scores, args.out)
-    return scores
+    return scores, len(scores.cases) + len(scores.failed)
 
 
 def _print_guesses(pairing: Pairing) -> None:
@@ -88,7 +98,8 @@ def _print_guesses(pairing: Pairing) -> None:
                 print(f"  {pair.case}: {pair.prediction.name}")
 
 
-def _score_folds(args: argparse.Namespace) -> FoldScores:
+def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
+    """The scores of a fold, or the means of all, and the number of cases."""
     from kidneyseg.data.folds import fold_cases, load_splits
     from kidneyseg.data.prepared import locate_cases
 
@@ -98,20 +109,40 @@ def _score_folds(args: argparse.Namespace) -> FoldScores:
     if args.model and len(folds) > 1:
         raise InputError(f"--model {' '.join(map(str, args.model))}", expected="one fold", found="--fold all",
                          remedy="Name the fold that the model has not seen")
-    cases = {fold: locate_cases(args.work, fold_cases(args.work, fold)["val"], args.data) for fold in folds}
-    of_folds = {fold: _score_fold(args, fold, cases[fold]) for fold in folds}
+    cases = {fold: _of_datasets(locate_cases(args.work, fold_cases(args.work, fold)["val"], args.data), args)
+             for fold in folds}
+    results = {fold: _score_fold(args, fold, cases[fold]) for fold in folds}
+    total = sum(len(of_fold) for of_fold in cases.values())
+    of_folds = {fold: result.scores or result.oracle for fold, result in results.items()}
     if len(folds) == 1:
-        return of_folds[folds[0]]
+        return of_folds[folds[0]], total
+    for stem in ("scores", "oracle"):
+        found = [getattr(result, stem) for result in results.values() if getattr(result, stem)]
+        every = score_fold([case for scores in found for case in scores.cases]) if found else None
+        if every:
+            print(f"\nCases of {len(found)} folds, {'true regions' if stem == 'oracle' else 'whole cascade'}")
+            _report_datasets(every, args.work / ("scores_oracle" if stem == "oracle" else "scores"),
+                             _datasets(sum(cases.values(), [])))
     failed = {name: error for scores in of_folds.values() for name, error in scores.failed.items()}
     over_folds = score_fold([{"case": f"fold {fold}", **scores.mean} for fold, scores in of_folds.items()],
                             failed=failed)
     print(f"\nMeans of {len(folds)} folds\n{format_table(over_folds)}", end="")
     _write(over_folds, args.work / "scores")
-    return over_folds
+    return over_folds, total
 
 
-def _score_fold(args: argparse.Namespace, fold: int, cases: list) -> FoldScores:
-    """Predict, print, write; returns the honest scores."""
+def _of_datasets(cases: list[Case], args: argparse.Namespace) -> list[Case]:
+    """Those of ``cases`` that --datasets asks for, all by default."""
+    names = {case.dataset.name if case.dataset else "" for case in cases}
+    unknown = sorted(set(args.datasets or ()) - names)
+    if unknown:
+        raise InputError(f"--datasets {' '.join(unknown)}", expected=f"data sets of {args.work}: {', '.join(names)}",
+                         found="no case of it in the fold", remedy="Name one of them")
+    return [case for case in cases if not args.datasets or case.dataset.name in args.datasets]
+
+
+def _score_fold(args: argparse.Namespace, fold: int, cases: list[Case]) -> FoldResult:
+    """Predict, print, write."""
     from kidneyseg.inference.ensemble import load_models
     from kidneyseg.inference.fold import evaluate_cases
     from kidneyseg.training import provenance
@@ -127,15 +158,34 @@ def _score_fold(args: argparse.Namespace, fold: int, cases: list) -> FoldScores:
         "model": " + ".join(map(str, sources)), "runtime": args.runtime,
         "recipe": model.recipe.model_dump(mode="json"), "cases": [case.name for case in cases],
         "seconds": result.seconds})
-    mean = sum(result.seconds.values()) / len(result.seconds)
-    print(f"\nFold {fold}: whole cascade on raw CT, {mean:.1f} s per case\n{format_table(result.scores)}", end="")
-    for old in folder.glob("scores_oracle.*"):  # of other masks than the scores that are written now
+    for old in [*folder.glob("scores.*"), *folder.glob("scores_oracle.*")]:  # of other masks than those written now
         old.unlink()
-    _write(result.scores, folder / "scores")
+    datasets = _datasets(cases)
+    if result.scores:
+        mean = sum(result.seconds.values()) / len(result.seconds)
+        print(f"\nFold {fold}: whole cascade on raw CT, {mean:.1f} s per case\n{format_table(result.scores)}", end="")
+        _write(result.scores, folder / "scores")
+        _report_datasets(result.scores, folder / "scores", datasets)
     if result.oracle:
         print(f"\nFold {fold}: oracle, ROIs cut from the true masks\n{format_table(result.oracle)}", end="")
         _write(result.oracle, folder / "scores_oracle")
-    return result.scores
+        _report_datasets(result.oracle, folder / "scores_oracle", datasets)
+    return result
+
+
+def _datasets(cases: list[Case]) -> dict[str, str]:
+    return {case.name: case.dataset.name if case.dataset else "" for case in cases}
+
+
+def _report_datasets(scores: FoldScores, stem: Path, datasets: Mapping[str, str]) -> None:
+    """Where there are several data sets, print each one's means and write its scores to STEM.DATASET.*."""
+    names = sorted({datasets[case["case"]] for case in scores.cases})
+    for name in names if len(names) > 1 else ():
+        part = score_fold([case for case in scores.cases if datasets[case["case"]] == name])
+        pooled = pooled_dice(part)
+        print(f"{name}: {mean_and_sd(part)}; pooled: kidney {pooled['kidney']:.4f}, tumour {pooled['tumour']:.4f}; "
+              f"tumour found: {part.mean['volume_ml_tumour_prediction']:.2f} ml a case")
+        write_scores(part, f"{stem}.{name}")
 
 
 def _take_overrides(args: argparse.Namespace) -> None:

@@ -82,8 +82,8 @@ def run(args: argparse.Namespace) -> int:
     seed = _first_given(args.seed, before.get("seed"), SEED)
     if not keep:  # a wrong number of folds is said now, not after hours of work
         make_splits({case.name: 0.0 for case in cases}, number, seed, patients=patients)
-    save_datasets(datasets, args.work)
     summary = prepare(recipe, cases, args.work, workers=args.workers)
+    save_datasets(datasets, args.work)
     if not keep:
         volumes = tumour_volumes(cases, recipe.merge, workers=args.workers)
         origins = {case.name: case.dataset.name for case in cases}

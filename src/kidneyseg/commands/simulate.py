@@ -1,4 +1,4 @@
-"""Make CT scans with exact truth: around KiTS masks (SimKiTS), or phantoms from nothing."""
+"""Make CT with exact truth: scans around KiTS masks (SimKiTS), lesions on real scans, or phantoms from nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 from kidneyseg.atomic import require_folder
 from kidneyseg.commands.common import count_from_0
+from kidneyseg.data.cohort import find_cases, require_labels
 from kidneyseg.data.kits import SimulatedCase, claim_folder, find_labels, simulate_case
+from kidneyseg.data.lesion_cases import LesionCase, lesion_case
 from kidneyseg.data.phantom import write_cohort
 from kidneyseg.errors import InputError
 from kidneyseg.pool import default_workers, require_workers, run_cases
@@ -17,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = """examples:
   kidneyseg simulate --phantom 20 phantoms                     20 phantoms, labels 1 kidney and 2 tumour
   kidneyseg simulate kits23/dataset simkits --kits19 --spacing 3.22 1.62 1.62
+  kidneyseg simulate kits23/dataset withtumours --onto healthy --copies 5     5 cases of each scan in healthy
 
 An interrupted run is completed by the same command: cases that are there are kept."""
     parser.add_argument(
@@ -28,6 +31,14 @@ An interrupted run is completed by the same command: cases that are there are ke
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for case_00000/{imaging,segmentation}.nii.gz")
     parser.add_argument("--phantom", type=int, metavar="N", help="make N phantoms from nothing instead")
+    parser.add_argument(
+        "--onto",
+        type=Path,
+        metavar="COHORT",
+        help="put tumours and cysts of the masks on the kidneys of these real scans with kidney masks (label 1); "
+        "cases are called NAME_lesions00, NAME_lesions01, ...",
+    )
+    parser.add_argument("--copies", type=int, metavar="N", help="with --onto, cases made of each scan (default: 1)")
     parser.add_argument("--cysts", action="store_true", help="phantoms with cysts, label 3 (default: without)")
     parser.add_argument("--cases", nargs="+", metavar="CASE", help="masks to use (default: all)")
     parser.add_argument(
@@ -48,7 +59,10 @@ An interrupted run is completed by the same command: cases that are there are ke
 def run(args: argparse.Namespace) -> int:
     require_workers(args.workers)
     require_folder(args.out)
-    cases = _phantoms(args) if args.phantom is not None else _simkits(args)
+    if args.phantom is not None:
+        cases = _phantoms(args)
+    else:
+        cases = _lesions(args) if args.onto else _simkits(args)
     print(f"{cases} cases in {args.out}")
     return 0
 
@@ -59,18 +73,38 @@ def _phantoms(args: argparse.Namespace) -> int:
             "--phantom", expected="at least 1", found=str(args.phantom), remedy="Give the number of phantoms"
         )
     _refuse(args, "LABELS", args.labels)
-    for option in ("cases", "spacing", "kits19"):
+    for option in ("cases", "spacing", "kits19", "onto", "copies"):
         _refuse(args, f"--{option}", getattr(args, option))
     return len(write_cohort(args.out, args.phantom, args.seed, cysts=args.cysts, workers=args.workers))
 
 
 def _refuse(args: argparse.Namespace, option: str, value: object) -> None:
     if value:
-        other = "--phantom, which makes masks itself" if args.phantom is not None else "masks, which have cysts or not"
+        if args.phantom is not None:
+            other = "--phantom, which makes masks itself"
+        elif args.onto:
+            other = "--onto, which keeps the scans as they are"
+        else:
+            other = "masks alone"
         raise InputError(option, expected=f"no {option} with {other}", found=str(value), remedy="Give one or the other")
 
 
-def _simkits(args: argparse.Namespace) -> int:
+def _lesions(args: argparse.Namespace) -> int:
+    for option in ("cysts", "spacing", "kits19"):
+        _refuse(args, f"--{option}", getattr(args, option))
+    copies = 1 if args.copies is None else args.copies
+    if copies < 1:
+        raise InputError("--copies", expected="at least 1", found=str(copies), remedy="Give 1 or more")
+    masks = tuple(_find_masks(args).values())
+    sources = require_labels(find_cases(args.onto), args.onto)
+    claim_folder(args.out, {"lesions": 1, "seed": args.seed, "masks": len(masks)})
+    names = [(source, f"{source.name}_lesions{copy:02}") for source in sources for copy in range(copies)]
+    jobs = [LesionCase(name, source, masks, args.out / name, args.seed) for source, name in names]
+    run_cases(lesion_case, jobs, [job.name for job in jobs], workers=args.workers, title="simulate")
+    return len(jobs)
+
+
+def _find_masks(args: argparse.Namespace) -> dict[str, Path]:
     if args.labels is None:
         raise InputError(
             "simulate",
@@ -78,7 +112,12 @@ def _simkits(args: argparse.Namespace) -> int:
             found="one folder",
             remedy="Give the folder of masks and the output folder",
         )
-    _refuse(args, "--cysts", args.cysts)
+    return find_labels(args.labels, args.cases)
+
+
+def _simkits(args: argparse.Namespace) -> int:
+    for option in ("cysts", "copies"):
+        _refuse(args, f"--{option}", getattr(args, option))
     if args.spacing and min(args.spacing) <= 0:
         raise InputError(
             "--spacing",
@@ -86,7 +125,7 @@ def _simkits(args: argparse.Namespace) -> int:
             found=str(args.spacing),
             remedy="Give for example 3.22 1.62 1.62",
         )
-    labels = find_labels(args.labels, args.cases)
+    labels = _find_masks(args)
     spacing = tuple(args.spacing) if args.spacing else None
     claim_folder(args.out, {"simulate": 1, "seed": args.seed, "spacing": args.spacing, "kits19": args.kits19})
     jobs = [

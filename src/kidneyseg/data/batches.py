@@ -72,7 +72,8 @@ class Batches:
                 found="none", remedy="Choose a fold whose cases have kidneys, or check the labels",
             )
         require_records(self.paths)
-        self.weights *= balance(origins, self.foreground, {name: one.weight for name, one in datasets.items()})
+        self.weights *= balance(origins, None if stage.train.sampler.foreground is None else self.foreground,
+                                {name: one.weight for name, one in datasets.items()})
         self.augmentation = Augmentation(stage.train.augment, stage.intensity)
         self.losses = LossTable(len(self.rows)) if train and stage.train.sampler.mine else None
         self.order = np.zeros(0, int)  # row numbers by position in the epoch that began last

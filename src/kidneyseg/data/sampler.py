@@ -35,17 +35,16 @@ def epoch_order(
     return parts[0] if len(parts) == 1 else rng.permutation(np.concatenate(parts))
 
 
-def balance(origins: Sequence[str], foreground: np.ndarray, weights: Mapping[str, float]) -> np.ndarray:
+def balance(origins: Sequence[str], foreground: np.ndarray | None, weights: Mapping[str, float]) -> np.ndarray:
     """(n,) factors that make data sets count by their ``weights`` (default 1) and not by how many samples they have.
-
-    Samples with a target and those without are balanced apart. The mean over each of the two kinds is 1.
 
     Args:
         origins: data set of each sample.
-        foreground: (n,) bool, whether each sample holds a target.
+        foreground: (n,) bool, whether each sample holds a target: the two kinds are then balanced apart, as they are
+            drawn; None: all samples together. The mean of what is balanced together is 1.
     """
     origins, factors = np.asarray(origins), np.ones(len(origins))
-    for kind in (foreground, ~foreground):
+    for kind in [np.ones(len(origins), bool)] if foreground is None else [foreground, ~foreground]:
         names, counts = np.unique(origins[kind], return_counts=True)
         whole = sum(weights.get(name, 1.0) for name in names.tolist())
         for name, count in zip(names.tolist(), counts.tolist()):

@@ -26,12 +26,13 @@ class FoldResult:
     """Scores of a fold's validation cases.
 
     Attributes:
-        scores: of the masks as they are predicted, ROIs from the earlier stage's mask; they name what failed.
+        scores: of the masks as they are predicted, ROIs from the earlier stage's mask; None if there are no such cases.
+            They name what failed.
         oracle: the same with ROIs from the true mask, None if not asked for.
         seconds: wall time per case of the honest prediction, by case.
     """
 
-    scores: FoldScores
+    scores: FoldScores | None
     oracle: FoldScores | None
     seconds: dict[str, float]
 
@@ -40,7 +41,8 @@ def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *,
     """Segment ``cases``, write ``out/<case>.nii.gz`` and score those files against the cases' masks.
 
     Args:
-        cases: scans with masks that training has not seen; labels are merged as the recipe says.
+        cases: scans with masks that training has not seen; labels are read as data set and recipe say. A single slice
+            cannot be searched by a 3-D stage and is scored on true regions alone.
         oracle: also score the stages with ROIs alone, on ROIs cut from the true mask.
 
     A case that fails, whatever the error, is named and does not stop the others.
@@ -52,20 +54,26 @@ def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *,
     failed: dict[str, InputError] = {}
 
     def read(case: Case) -> tuple[Scan, Scan]:
-        return read_image(case.image), read_mask(case.label, model.recipe.merge)
+        return read_image(case.image), read_mask(case.label, case.reading(merge))
+
+    merge, volumes_only = model.recipe.merge, any(stage.dims == 3 for stage in model.recipe.stages)
 
     def evaluate(case: Case, both: Callable[[], tuple[Scan, Scan]]) -> None:
         scan, truth = both()
         truth.require_on(scan)
-        path = out / f"{case.name}.nii.gz"
-        result = model.segment(scan)
-        write_mask(path, result.mask, scan)
-        score = score_masks(case.name, read_mask(path), truth)
+        uncertain = case.uncertain(merge)
+        scores = []
+        if scan.array.shape[0] > 1 or not volumes_only:
+            path = out / f"{case.name}.nii.gz"
+            result = model.segment(scan)
+            write_mask(path, result.mask, scan)
+            scores.append(score_masks(case.name, read_mask(path), truth, uncertain))
         if oracle:
             best = model.segment(scan, oracle=truth.array).mask
-            ideal.append({"case": case.name, **score_case(best, truth.array, truth.spacing)})
-        honest.append(score)
-        seconds[case.name] = sum(result.seconds.values())
+            ideal.append({"case": case.name, **score_case(best, truth.array, truth.spacing, uncertain)})
+        if scores:  # a case that fails is in neither
+            honest.extend(scores)
+            seconds[case.name] = sum(result.seconds.values())
 
     with tqdm(total=len(cases), desc="evaluate", unit="case", disable=None) as bar:
         for case, both in ahead(read, cases):
@@ -75,7 +83,7 @@ def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *,
             except Exception as error:
                 failed[case.name] = explain(case.name, error)
             bar.update()
-    if not honest:
+    if not honest and not ideal:
         require_all(failed, len(cases))
     said = {name: str(error) for name, error in failed.items()}
-    return FoldResult(score_fold(honest, failed=said), score_fold(ideal, failed=said) if oracle else None, seconds)
+    return FoldResult(*(score_fold(scores, failed=said) if scores else None for scores in (honest, ideal)), seconds)

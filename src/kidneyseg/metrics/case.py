@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +13,10 @@ from kidneyseg.metrics.surface import robust_hausdorff, surface_dice, surface_di
 from kidneyseg.volume.box import bounding_box
 
 
-def score_case(prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]) -> dict[str, float]:
+def score_case(
+    prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float],
+    uncertain: Mapping[int, Sequence[int]] | None = None,
+) -> dict[str, float]:
     """Score a label mask against the truth.
 
     ================================  ==============================================================================
@@ -34,6 +38,8 @@ def score_case(prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[floa
     Args:
         prediction, truth: (z, y, x) labels, the same shape.
         spacing: voxel size in mm, (z, y, x).
+        uncertain: labels of ``truth`` that stand for one of several, as a data set's masks may have them. All keys of
+            a region of which the truth is then not known are NaN, but for the predicted volume.
 
     Raises:
         ValueError: the shapes differ or are not 3-D.
@@ -43,7 +49,8 @@ def score_case(prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[floa
     box = bounding_box((prediction != 0) | (truth != 0))  # a CT is mostly background
     prediction, truth = prediction[box], truth[box]
     of_regions = [_score_region(region, region.of(prediction), region.of(truth), spacing) for region in REGIONS]
-    scores = {key: value for of_region in of_regions for key, value in of_region.items()}
+    scores = {key: value if region.is_known(uncertain or {}) or key.endswith("_prediction") else math.nan
+              for region, of_region in zip(REGIONS, of_regions) for key, value in of_region.items()}
     kidney, tumour = scores[f"dice_{KIDNEY_AND_MASSES.name}"], scores[f"dice_{TUMOUR.name}"]
     return {"kidney": kidney, "tumour": tumour, "composite": (kidney + tumour) / 2, **scores}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +42,12 @@ def score_folder(prediction_dir: str | Path, truth_dir: str | Path, *, workers: 
                       failed={name: str(error) for name, error in failed.items()})
 
 
-def score_masks(case: str, prediction: Scan, truth: Scan) -> dict[str, str | float]:
+def score_masks(
+    case: str, prediction: Scan, truth: Scan, uncertain: Mapping[int, Sequence[int]] | None = None,
+) -> dict[str, str | float]:
     """``case`` and the scores of :func:`score_case`. Raises InputError when the masks do not lie on each other."""
     prediction.require_on(truth)
-    return {"case": case, **score_case(prediction.array, truth.array, truth.spacing)}
+    return {"case": case, **score_case(prediction.array, truth.array, truth.spacing, uncertain)}
 
 
 def _score_pair(pair: Pair) -> dict[str, str | float]:

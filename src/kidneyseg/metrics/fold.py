@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kidneyseg.metrics.regions import KIDNEY_AND_MASSES, TUMOUR
+
 Score = Mapping[str, "str | float"]
 
 
@@ -62,3 +64,20 @@ def score_fold(
         without_truth=tuple(without_truth),
         failed=dict(failed or {}),
     )
+
+
+def pooled_dice(scores: FoldScores) -> dict[str, float]:
+    """``kidney`` and ``tumour`` -> Dice of all cases' masks taken together, by volume; NaN where no case has one.
+
+    Large regions count for more, as in scores pooled over slices: Dice and both volumes of a case say its overlap.
+    """
+    return {name: _pooled(scores.cases, region) for name, region in (
+        ("kidney", KIDNEY_AND_MASSES.name), ("tumour", TUMOUR.name))}
+
+
+def _pooled(cases: Sequence[Score], region: str) -> float:
+    sizes = np.array([case[f"volume_ml_{region}_prediction"] + case[f"volume_ml_{region}_truth"] for case in cases])
+    dice = np.array([case[f"dice_{region}"] for case in cases])
+    counts = ~np.isnan(dice)
+    total = sizes[counts].sum()
+    return float((dice * sizes)[counts].sum() / total) if total > 0 else math.nan

@@ -6,6 +6,7 @@ both: KiTS19's kidney (label > 0) is ``kidney_and_masses``, its tumour (label > 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,11 @@ class Region:
     def of(self, mask: np.ndarray) -> np.ndarray:
         """The region in a label mask of any shape, as bool of that shape."""
         return np.isin(mask, self.labels)
+
+    def is_known(self, uncertain: Mapping[int, Sequence[int]]) -> bool:
+        """Whether a mask says it, in which each label of ``uncertain`` stands for one of several."""
+        return all(set(labels) <= set(self.labels) or not set(labels) & set(self.labels)
+                   for labels in uncertain.values())
 
 
 KIDNEY_AND_MASSES = Region("kidney_and_masses", (1, 2, 3), 1.0330772532390826)
