@@ -84,9 +84,13 @@ def require_all(failures: Mapping[str, InputError | str], total: int) -> None:
     if failures:
         raise InputError(
             f"{len(failures)} of {total} cases", expected="cases without faults",
-            found="; ".join(f"{name}: {failures[name]}" for name in sorted(failures)),
+            found="; ".join(_named(name, str(failures[name])) for name in sorted(failures)),
             remedy="Correct or remove them and run the same command again; the others are done",
         )
+
+
+def _named(name: str, said: str) -> str:
+    return (said if said.startswith(f"{name}: ") else f"{name}: {said}").removesuffix(".")
 
 
 def run_within(

@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     if failures and len(scans) == 1:
         raise failures[scans[0].name]
     if failures:
-        raise InputError(f"{len(failures)} of {len(scans)} scans", expected="readable CTs",
+        raise InputError(f"{len(failures)} of {len(scans)} scans", expected="scans without faults",
                          found=f"faults in {', '.join(failures)}",
                          remedy="See the lines above; the other scans are done")
     return 0
