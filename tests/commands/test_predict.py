@@ -148,7 +148,8 @@ def test_0000_is_nnunets_only_where_all_scans_end_in_it(tmp_path, files, names):
         assert find_scans([case.image for case in scans]) == scans
 
 
-def test_a_bad_scan_does_not_stop_the_others(doubled, model, tmp_path, capsys):
+def test_a_bad_scan_does_not_stop_the_others(doubled, model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
     good = [scan(tmp_path / f"{name}.nii.gz") for name in ("a", "c")]
     cut = tmp_path / "b.nii.gz"
     cut.write_bytes((tmp_path / "a.nii.gz").read_bytes()[:2000])
@@ -157,7 +158,10 @@ def test_a_bad_scan_does_not_stop_the_others(doubled, model, tmp_path, capsys):
     assert visible(tmp_path / "out") == ["a.nii.gz", "c.nii.gz"]
     error = capsys.readouterr().err
     assert "2 of 4 scans" in error and "faults in b, none" in error and str(cut) in error
-    assert [f["case"] for f in json.loads((tmp_path / "summary.json").read_text())["failed"]] == ["b", "none"]
+    summary = (tmp_path / "summary.json").read_text()
+    failed = json.loads(summary)["failed"]
+    assert [(f["case"], f["image"]) for f in failed] == [("b", "~/b.nii.gz"), ("none", "~/none.nii.gz")]
+    assert str(tmp_path) not in summary
 
 
 def test_one_scan_of_an_unexpected_error_does_not_stop_the_others(doubled, model, tmp_path, monkeypatch, capsys):
@@ -281,6 +285,17 @@ def test_finders_only_help_to_find(model, tmp_path, capsys):
     (tmp_path / "finder" / "coarse" / "best.ckpt").unlink()
     assert cli.main([*args, "--overwrite"]) == 2
     assert "finder/coarse/best.ckpt" in capsys.readouterr().err
+
+
+def test_what_is_doubtful_about_scan_and_result_is_said(doubled, model, tmp_path, capsys):
+    labels = make_labels(SHAPE, [((10, 26, 44), (6, 8, 8))], [((10, 26, 16), (3, 4, 4))])
+    path = save_scan(tmp_path / "ct.nii.gz", make_hu(labels), (12.0, 1.5, 1.5))
+    summary = tmp_path / "summary.json"
+    assert cli.main(["predict", "-m", model, "-i", str(path), "-o", str(tmp_path / "out"), "--json", str(summary)]) == 0
+    said = json.loads(summary.read_text())["cases"][0]["warnings"]
+    assert ["12 x 1.5 x 1.5 mm" in said[0], "tumour without a kidney beside it" in said[-1]] == [True, True]
+    error = capsys.readouterr().err
+    assert all(f"warning: {warning}" in error for warning in said)
 
 
 def test_disagreement_needs_several_models(model, tmp_path, capsys):

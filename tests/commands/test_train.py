@@ -118,4 +118,5 @@ def test_more_epochs_of_a_cosine_are_refused_with_what_is_possible(tmp_path, cal
     (tmp_path / "work/fold0/fine/last.ckpt").touch()
     said = call("--stage", "fine", "--resume", "stages.fine.train.epochs=3")
     assert "expected 2 epochs" in said and "found 3" in said and "--init" in said and "--overwrite" in said
-    assert "another value" in call("--stage", "fine", "--resume", "stages.fine.train.epochs=3", "stages.fine.train.seed=4")
+    changes = ["stages.fine.train.epochs=3", "stages.fine.train.seed=4"]
+    assert "another value" in call("--stage", "fine", "--resume", *changes)

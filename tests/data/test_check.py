@@ -39,6 +39,22 @@ def _truncated(folder, which):
     return case
 
 
+def _flipped_qform(folder):
+    case = _case(folder)
+    image = nib.load(case.image)
+    image.set_qform(AFFINE @ np.diag([1, -1, 1, 1]), 1)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), None, image.header), case.image)
+    return case
+
+
+def _one_bit(folder):
+    case = _case(folder)
+    data = bytearray(case.label.read_bytes())
+    data[-9] ^= 1
+    case.label.write_bytes(data)
+    return case
+
+
 def _with(array, value):
     array = array.astype(np.float32) if not np.isfinite(value) else array.copy()
     array[0, 0, 0] = value
@@ -61,6 +77,14 @@ FAULTS = {
         lambda f: _case(f, affine=np.diag([0.01, 0.8, 30, 1]), mask_affine=np.diag([0.01, 0.8, 30, 1])),
         ["30 x 0.8 x 0.01 mm"] * 2,
     ),
+    "window": (lambda f: _case(f, scan=np.clip(_scan(), 0, 255)), ["values from 0 to 255"]),
+    "air": (lambda f: _case(f, scan=np.full(SHAPE, -1024, np.int16)), ["air alone"]),
+    "thick": (
+        lambda f: _case(f, affine=np.diag([-0.8, -0.8, 15, 1]), mask_affine=np.diag([-0.8, -0.8, 15, 1])),
+        ["15 x 0.8 x 0.8 mm"] * 2,
+    ),
+    "flipped qform": (lambda f: _flipped_qform(f), ["mm apart"]),
+    "one bit": (lambda f: _one_bit(f), ["a broken one"]),
     "all at once": (
         lambda f: _case(f, scan=_with(_scan(), np.nan), mask=_with(np.zeros(SHAPE, np.uint8), 9)),
         ["1 voxels that are NaN", "9 (1 voxels)", "none"],

@@ -59,7 +59,8 @@ def test_letter_case_of_kits_names_does_not_matter(tmp_path):
 LEFT = [  # files, links to nothing, and what is left over
     (["case_0/imaging.nii", "case_1/segmentation.nii.gz", "case_2/notes.txt"], [],
      {"case_1": "a mask only", "case_2": "none"}),
-    (["case_0/imaging.nii"], ["case_1/imaging.nii.gz"], {"case_1/imaging.nii.gz": "a link to nothing", "case_1": "none"}),
+    (["case_0/imaging.nii"], ["case_1/imaging.nii.gz"],
+     {"case_1/imaging.nii.gz": "a link to nothing", "case_1": "none"}),
     (["case_0/imaging.nii", "case_0/imaging.nii.gz"], [], {"case_0/imaging.nii": "imaging.nii.gz as well"}),
     (["case_0/imaging.nii", "extra.nii.gz"], [], {"extra.nii.gz": "a file beside them"}),
     (["imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "labelsTr/b.nii.gz"], [], {"labelsTr/b.nii.gz": "none"}),

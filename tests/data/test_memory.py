@@ -35,7 +35,7 @@ def case(tmp_path_factory):
     affine = np.array([[0.8, 0, 0, 0], [0, 0, 0.8, 0], [0, 5.0, 0, 0], [0, 0, 0, 1]])
     label = np.zeros((128, 40, 128), np.uint8)
     label[40:80, 10:30, 40:80] = 1
-    nib.save(nib.Nifti1Image(label * np.int16(100), affine), folder / "ct.nii.gz")
+    nib.save(nib.Nifti1Image(np.int16(label) * 160 - 60, affine), folder / "ct.nii.gz")
     nib.save(nib.Nifti1Image(label, affine), folder / "mask.nii.gz")
     return Case("case", folder / "ct.nii.gz", folder / "mask.nii.gz")
 

@@ -204,6 +204,18 @@ def test_failing_cases_are_all_listed_and_the_others_done(data, tmp_path):
     assert sorted(os.listdir(tmp_path / "work" / "prepared")) == [".lock", "case_00001"]
 
 
+def test_what_is_doubtful_is_said(data, tmp_path, capsys):
+    for name in ("imaging", "segmentation"):
+        image = nib.load(data / "case_00000" / f"{name}.nii.gz")
+        thick = np.diag([-1.5, -1.5, 12, 1])
+        (tmp_path / "data" / "thick").mkdir(parents=True, exist_ok=True)
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), thick), tmp_path / "data" / "thick" / f"{name}.nii.gz")
+    assert prepare(recipe(), find_cases(tmp_path / "data"), tmp_path / "work", workers=1).prepared == ["thick"]
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert [("imaging" in line, "segmentation" in line) for line in warnings] == [(True, False), (False, True)]
+    assert all("spacing of 0.1-10 mm" in line for line in warnings)
+
+
 @pytest.mark.parametrize("fault, said", [("label 3", r"also \[3\]"), ("affine", "shape and affine of .*imaging")])
 def test_labels_that_do_not_belong_are_refused(tmp_path, fault, said):
     write_case(tmp_path / "data" / "case", 0)

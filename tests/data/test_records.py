@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from kidneyseg.data.records import read_records, write_records
+from kidneyseg.data.records import read_records, record_digests, require_unchanged, write_records
 from kidneyseg.data.samples import Sample
 from kidneyseg.errors import InputError
 
@@ -99,6 +99,21 @@ def test_missing_and_broken_files_are_named(tmp_path):
             list(read_records([path], (4, 6, 8)))
     path.write_bytes(whole)
     assert len(list(read_records([path], (4, 6, 8)))) == 3
+
+
+def test_one_changed_bit_is_found(tmp_path):
+    path = tmp_path / "case.coarse.mindrecord"
+    write_records(path, "case", samples(3))
+    digests = record_digests(path)
+    assert list(digests) == [path.name, f"{path.name}.db"]
+    require_unchanged(path, digests)
+    for file in (path, path.with_name(f"{path.name}.db")):
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+        require_unchanged(path, {})  # of a version that noted none
+        with pytest.raises(InputError, match="another SHA-256"):
+            require_unchanged(path, digests)
+        file.write_bytes(whole)
 
 
 def test_files_have_the_mode_that_the_umask_gives(tmp_path):

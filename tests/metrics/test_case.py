@@ -76,6 +76,14 @@ def test_volumes_in_ml():
     assert scores["volume_ml_tumour_prediction"] == 0
 
 
+def test_volumes_of_sheared_voxels_are_those_given():
+    prediction, truth = masks(0)
+    upright, sheared = score_case(prediction, truth, (3, 0.8, 0.9)), score_case(
+        prediction, truth, (3, 0.8, 0.9), voxel_ml=0.002)
+    for key, value in upright.items():
+        assert sheared[key] == pytest.approx(value / 0.00216 * 0.002 if key.startswith("volume_ml") else value)
+
+
 def test_empty_regions():
     empty, kidney = np.zeros((6, 6, 6), np.uint8), np.ones((6, 6, 6), np.uint8)
     for prediction, truth in ((empty, empty), (kidney, kidney), (empty, kidney), (kidney, empty)):

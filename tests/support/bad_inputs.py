@@ -86,6 +86,25 @@ class Inputs(dict):
         path.write_bytes(path.read_bytes()[:2000])
         return path
 
+    def one_bit(self, path):
+        path = self.scan(path)
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        return path
+
+    def eight_bits(self, path):
+        hu = np.interp(make_hu(LABELS), (-160, 240), (0, 255)).astype(np.uint8)
+        return save_scan(path / "ct.nii.gz", hu, SPACING)
+
+    def micrometres(self, path):
+        return save_scan(path / "ct.nii.gz", make_hu(LABELS), [1000 * mm for mm in SPACING])
+
+    def dicom(self, path):
+        path.mkdir()
+        (path / "IM0001").write_bytes(bytes(128) + b"DICM")
+        return path
+
     def not_nifti(self, path):
         path = self.scan(path)
         path.write_text("<html>404</html>")
@@ -257,6 +276,14 @@ class Inputs(dict):
     def cut_records(self, path):
         for file in self._work(path).glob("prepared/*/*.fine.mindrecord"):
             file.write_bytes(file.read_bytes()[:-1])
+        return path
+
+    def changed_records(self, path):
+        """One bit of the last row."""
+        for file in self._work(path).glob("prepared/*/*.fine.mindrecord"):
+            data = bytearray(file.read_bytes())
+            data[-1] ^= 1
+            file.write_bytes(data)
         return path
 
     def earlier_run(self, path):

@@ -109,7 +109,7 @@ def test_oblique_scan_goes_to_its_nearest_axes(tmp_path):
     ],
 )
 def test_hu_survive_every_storage_type(tmp_path, dtype, slope, inter, expected):
-    stored = np.arange(210).reshape(SHAPE).astype(dtype)
+    stored = (np.arange(210).reshape(SHAPE) * 9 - (0 if inter else 1000)).astype(dtype)
     image = nib.Nifti1Image(stored, np.diag([-1, -1, 1, 1]))
     raw = bytearray(image.to_bytes())
     raw[112:120] = np.array([slope, inter], "<f4").tobytes()  # scl_slope, scl_inter: nibabel would rescale the data
@@ -223,6 +223,52 @@ def test_labels_may_be_read_as_others(tmp_path):
     merged = read_mask(tmp_path / "m.nii.gz", {3: 1, 4: 2}).array
     assert merged.dtype == np.uint8
     np.testing.assert_array_equal(merged, np.array([0, 1, 2, 1, 2])[data].transpose(2, 1, 0))
+
+
+@pytest.mark.parametrize("dtype, labels", [(np.int16, (0, 1, 2)), (np.uint8, (0, 1, 2)), (np.uint8, (0, 1, 2, 3, 5))])
+def test_labels_that_scaling_moved_are_rounded(tmp_path, dtype, labels):
+    """Floats under an integer header: nibabel scales them to its range, and 1 comes back as 1.00002 or 0.996."""
+    expected = np.resize(labels, SHAPE)
+    image = nib.Nifti1Image(expected.astype(np.float64), np.diag([-1.0, -1, 1, 1]))
+    image.header.set_data_dtype(dtype)
+    nib.save(image, tmp_path / "m.nii.gz")
+    assert not np.array_equal(nib.load(tmp_path / "m.nii.gz").get_fdata(), expected)
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.nii.gz").array, expected.transpose(2, 1, 0))
+
+
+def test_labels_that_scaling_did_not_move_are_refused(tmp_path):
+    data = np.resize([0, 1, 1.1, 2], SHAPE)
+    image = nib.Nifti1Image(data, np.diag([-1.0, -1, 1, 1]))
+    image.header.set_data_dtype(np.int16)
+    nib.save(image, tmp_path / "a.nii.gz")
+    nib.save(nib.Nifti1Image(np.where(data == 1, np.float32(1.00002), np.float32(0)), np.diag([-1.0, -1, 1, 1])),
+             tmp_path / "b.nii.gz")
+    for name in ("a.nii.gz", "b.nii.gz"):
+        with pytest.raises(InputError, match="whole numbers from 0 to 255"):
+            read_mask(tmp_path / name)
+
+
+@pytest.mark.parametrize("degrees", [0, 20])
+def test_a_voxel_under_gantry_tilt_has_the_volume_of_its_determinant(tmp_path, degrees):
+    affine = np.diag([-0.8, -0.8, 3.0, 1])
+    affine[1, 2] = 3 * np.tan(np.radians(degrees))  # the table moves 3 mm, slices lean
+    nib.save(nib.Nifti1Image(np.zeros(SHAPE, np.uint8), affine), tmp_path / "m.nii.gz")
+    assert read_mask(tmp_path / "m.nii.gz").voxel_ml == pytest.approx(0.8 * 0.8 * 3 / 1000)
+
+
+def test_a_mask_keeps_nothing_that_may_name_the_patient(tmp_path):
+    name = b"DOE^JANE"
+    image = nib.Nifti1Image(_voxels(), _affine((0, 1, 2), (-1, -1, 1)))
+    for key in ("descrip", "aux_file", "intent_name", "db_name"):
+        image.header[key] = name
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", name))
+    nib.save(image, tmp_path / "scan.nii")
+    assert (tmp_path / "scan.nii").read_bytes().count(name) == 5
+    scan = read_image(tmp_path / "scan.nii")
+    write_mask(tmp_path / "mask.nii", scan.array > 0, scan)
+    assert name not in (tmp_path / "mask.nii").read_bytes()
+    write_mask(tmp_path / "mask.nii", scan.array > 0, scan, "of a tumour")
+    assert nib.load(tmp_path / "mask.nii").header["descrip"].item() == b"of a tumour"
 
 
 def test_failed_writing_leaves_nothing(tmp_path):

@@ -36,11 +36,12 @@ class MonaiEngine:
     Args:
         weights: folder of `torch_weights.write_weights`.
         channels_last: the networks' memory layout.
+        bfloat16: whether PyTorch computes in it what it holds to be safe (autocast).
     """
 
-    def __init__(self, recipe: Recipe, weights: Path, channels_last: bool) -> None:
+    def __init__(self, recipe: Recipe, weights: Path, channels_last: bool, bfloat16: bool = False) -> None:
         torch.set_num_threads(thread_count())
-        self.recipe, self.channels_last = recipe, channels_last
+        self.recipe, self.channels_last, self.bfloat16 = recipe, channels_last, bfloat16
         self.networks = {stage.name: load_twin(stage, weights).eval().to(memory_format=self._layout(stage))
                          for stage in recipe.stages}
         self.image: MetaTensor | None = None
@@ -66,7 +67,7 @@ class MonaiEngine:
             found = labels[_resize(probabilities, part.region.shape).argmax(0)].numpy()
             box = mask[part.region.cover([slice(0, n) for n in part.region.shape], grid)]
             np.copyto(box, found, where=found > 0)
-        return StageMask(clean(mask, stage.components, float(np.prod(grid.spacing(scan.spacing))) / 1000), grid)
+        return StageMask(clean(mask, stage.components, grid.voxel_ml(scan.voxel_ml)), grid)
 
     def write(self, out: Path, mask: np.ndarray, scan: Scan) -> None:
         labels = MetaTensor(torch.from_numpy(mask)[None], self.image.affine, self.image.meta)
@@ -86,7 +87,8 @@ class MonaiEngine:
         network, layout, size = self.networks[stage.name], self._layout(stage), stage.inference.batch_size
 
         def answer(batch: torch.Tensor) -> torch.Tensor:
-            return network(batch.contiguous(memory_format=layout)).softmax(1)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+                return network(batch.contiguous(memory_format=layout)).float().softmax(1)
 
         if stage.dims == 2:
             slices = image[0].swapaxes(0, 1)

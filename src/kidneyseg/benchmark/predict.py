@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from kidneyseg.child import environment
+from kidneyseg.environment import given_environment
 from kidneyseg.errors import InputError
 from kidneyseg.export.package import RECIPE
 from kidneyseg.inference.model import checkpoint_path
@@ -129,7 +129,7 @@ def measure(jobs: Sequence[Job], recipe: Recipe) -> list[Row]:
 
 def _run(job: Job) -> dict:
     command = [sys.executable, "-m", "kidneyseg.benchmark.worker", json.dumps(asdict(job))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=given_environment())
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
         raise InputError(f"benchmark predict, {job.title}", expected="a mask", found=said[-1],

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from kidneyseg.benchmark.parts import Parts
 from kidneyseg.benchmark.predict import LAYOUTS, Job
 from kidneyseg.benchmark.whole_case import Engine, segment_file
+from kidneyseg.environment import uncapped
 from kidneyseg.errors import InputError
 from kidneyseg.inference.model import read_model_recipe
 
@@ -39,14 +41,17 @@ def _engine(job: Job) -> Engine:
     if job.engine in LAYOUTS:
         from kidneyseg.benchmark.monai_engine import MonaiEngine
 
-        return MonaiEngine(read_model_recipe(job.model), Path(job.weights), channels_last=job.engine == LAYOUTS[1])
+        return MonaiEngine(read_model_recipe(job.model), Path(job.weights),
+                           channels_last=job.engine == LAYOUTS[1], bfloat16=job.precision == "bfloat16")
     from kidneyseg.benchmark.own_engine import OwnEngine
 
     return OwnEngine(Path(job.model), job.engine, job.precision)
 
 
 if __name__ == "__main__":
+    job = Job(**json.loads(sys.argv[1]))
     try:
-        print(json.dumps(main(Job(**json.loads(sys.argv[1])))), flush=True)
+        with uncapped() if job.engine in LAYOUTS else nullcontext():
+            print(json.dumps(main(job)), flush=True)
     except InputError as error:
         sys.exit(str(error))

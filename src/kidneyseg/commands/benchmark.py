@@ -1,7 +1,8 @@
 """Speed beside the peers, in one run: of the networks (the default), or of a whole prediction.
 
 Peers without a library (PyTorch: pip install "kidneyseg[benchmark]"; MONAI as well: "kidneyseg[peer]") are left out or
-named; bfloat16 is measured where the CPU has AMX. Stop other work first: all share the cores.
+named. PyTorch is measured in bfloat16, too, where the CPU has AVX-512 BF16 or AMX, our kernels where it has AMX. Every
+process gets the environment that you have set. Stop other work first: all share the cores.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from kidneyseg.benchmark.torch_weights import require_twins, write_weights
 from kidneyseg.commands.common import named_recipe
 from kidneyseg.cpu import benchmark
 from kidneyseg.cpu.benchmark_cases import NETWORKS, OPERATORS
+from kidneyseg.cpu.processor import multiplies_bfloat16, processor
 from kidneyseg.errors import InputError
 from kidneyseg.inference.backends import BACKENDS
 from kidneyseg.inference.model import read_checkpoints_recipe, read_model_recipe
+from kidneyseg.privacy import without_user
 from kidneyseg.recipe import Recipe
 from kidneyseg.volume.nifti import read_mask
 
@@ -72,7 +75,8 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
                         help="what computes the networks, each timed; the first is what the others are compared with "
                              "(default: openvino)")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32",
-                        help="of the runtimes, not of the peer (default: float32)")
+                        help="of the runtimes; peers run in float32 and, where the CPU has instructions for it, in "
+                             "bfloat16 (default: float32)")
     parser.add_argument("--peer", choices=PEERS, nargs="+", default=list(predict.LAYOUTS),
                         help="PyTorch and MONAI with which memory layout, or none (default: both layouts)")
     # SUPPRESS: what stands before `predict` counts, too.
@@ -89,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         require_writable(args.json)
     numbers = args.measure(args)
     if args.json:
-        write_text(args.json, json.dumps(numbers, indent=1) + "\n")
+        write_text(args.json, json.dumps(without_user(numbers), indent=1) + "\n")
     return 0
 
 
@@ -100,6 +104,7 @@ def _networks(args: argparse.Namespace) -> dict:
     if not args.no_operators:
         cases = cases + list(OPERATORS)
     rows = []
+    print(processor())
     for case in cases:
         for phase in phases:
             measured = benchmark.measure(case, phase, wanted, args.repeats, args.small)
@@ -138,16 +143,18 @@ def _predict(args: argparse.Namespace) -> dict:
         if peers:
             weights.mkdir()
             write_weights(recipe, model, weights)
-        entries = [*((name, name, model) for name in args.runtime),
-                   *((path.stem, "openvino", path) for path in others),
-                   *((name, name, model) for name in peers)]
+        entries = [*((name, name, model, args.precision) for name in args.runtime),
+                   *((path.stem, "openvino", path, args.precision) for path in others),
+                   *((name, name, model, "float32") for name in peers)]
+        if multiplies_bfloat16():
+            entries += [(f"{name} bf16", name, model, "bfloat16") for name in peers]
         jobs = [predict.Job(title, engine, str(path), str(args.input), str(Path(folder) / f"{number}.nii.gz"),
-                            args.repeats, args.precision, args.regions and str(args.regions), str(weights))
-                for number, (title, engine, path) in enumerate(entries)]
+                            args.repeats, precision, args.regions and str(args.regions), str(weights))
+                for number, (title, engine, path, precision) in enumerate(entries)]
         rows = predict.measure(jobs, recipe)
-    print(predict.table(rows))
-    return {"recipe": recipe.name, "models": [str(path) for path in args.model or []], "input": str(args.input),
-            "precision": args.precision, "rows": [asdict(row) for row in rows]}
+    print(f"{processor()}\n{predict.table(rows)}")
+    return {"processor": processor(), "recipe": recipe.name, "models": [str(path) for path in args.model or []],
+            "input": str(args.input), "precision": args.precision, "rows": [asdict(row) for row in rows]}
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:

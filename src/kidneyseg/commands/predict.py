@@ -14,7 +14,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,7 @@ from kidneyseg.data.cohort import Case, find_cases
 from kidneyseg.errors import InputError
 from kidneyseg.failures import explain
 from kidneyseg.inference.model import Model, read_model_recipe
+from kidneyseg.privacy import without_user
 from kidneyseg.volume.names import CHANNEL, KITS_IMAGE, KITS_MASKS, MASK_ENDINGS, stem
 from kidneyseg.volume.nifti import Scan, read_image, write_mask
 
@@ -113,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
         facts = {"model": " + ".join(map(str, args.model)), "finders": [str(path) for path in args.finders],
                  "recipe": " + ".join(recipe.name for recipe in recipes[:len(args.model)]),
                  "kidneyseg": kidneyseg.__version__}
-        write_text(args.json, json.dumps({**facts, **vars(summary)}, indent=2) + "\n")
+        write_text(args.json, json.dumps(without_user({**facts, **vars(summary)}), indent=2) + "\n")
     if failures and len(scans) == 1:
         raise failures[scans[0].name]
     if failures:
@@ -212,7 +213,7 @@ def _segment(case: Case, read: Callable[[], Scan], model: Model | Ensemble,
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = model.segment(scan, progress=progress)
-    return scan, result, [str(warning.message) for warning in caught]
+    return scan, result, [*map(str, scan.doubts), *(str(warning.message) for warning in caught)]
 
 
 def _write(args: argparse.Namespace, model: Model | Ensemble, notes: Notes, case: Case,
@@ -236,9 +237,7 @@ def _write(args: argparse.Namespace, model: Model | Ensemble, notes: Notes, case
 
 
 def _write_disagreement(path: Path, result: EnsembleResult, scan: Scan) -> Path:
-    header = scan.header.copy()
-    header["descrip"] = b"percent of models with another label"
-    write_mask(path, result.disagreement, replace(scan, header=header))
+    write_mask(path, result.disagreement, scan, "percent of models with another label")
     return path
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from kidneyseg.child import own_peak
 from kidneyseg.cpu.benchmark_cases import CASES, Case, in_mindspore, in_torch
 from kidneyseg.cpu.threads import thread_count
+from kidneyseg.environment import uncapped
 
 
 def mindspore_step(case: Case, values: np.ndarray, train: bool, fast: bool, dtype: str) -> Callable[[], object]:
@@ -108,4 +109,5 @@ def answer(seconds: float, cpu_seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5], small=sys.argv[5:] == ["small"])
+    with uncapped() if sys.argv[3].startswith("pytorch") else contextlib.nullcontext():
+        main(*sys.argv[1:5], small=sys.argv[5:] == ["small"])

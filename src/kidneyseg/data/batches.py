@@ -19,7 +19,7 @@ from kidneyseg.data.datasets import DataSet, work_datasets
 from kidneyseg.data.geometry import stack_slices
 from kidneyseg.data.mining import LossTable
 from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, record_file, stage_settings
-from kidneyseg.data.records import read_records, require_records
+from kidneyseg.data.records import read_records, require_unchanged
 from kidneyseg.data.sampler import balance, epoch_order
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Stage
@@ -71,7 +71,6 @@ class Batches:
                 Path(work) / "prepared", expected=f"samples of stage {stage.name!r} in cases {list(cases)}",
                 found="none", remedy="Choose a fold whose cases have kidneys, or check the labels",
             )
-        require_records(self.paths)
         self.weights *= balance(origins, None if stage.train.sampler.foreground is None else self.foreground,
                                 {name: one.weight for name, one in datasets.items()})
         self.augmentation = Augmentation(stage.train.augment, stage.intensity)
@@ -92,6 +91,7 @@ class Batches:
         flags = prepared.foreground
         if flags:
             self.paths.append(record_file(folder, case, self.stage.name))
+            require_unchanged(self.paths[-1], prepared.digests)
             self.stacks = np.append(self.stacks, len(self.rows) + self._stacks(prepared), axis=0)
             self.rows += [(case, index) for index in range(len(flags))]
             self.foreground = np.append(self.foreground, flags)

@@ -15,7 +15,6 @@ from kidneyseg.errors import InputError
 from kidneyseg.pool import try_cases
 from kidneyseg.volume.nifti import Scan, read_image, read_mask
 
-SPACING_MM = (0.1, 10.0)
 KIDNEY = 1
 
 
@@ -33,10 +32,10 @@ class Fault:
 def check_cohort(cases: Sequence[Case], labels: Sequence[int] = (1, 2), *, workers: int = 1) -> list[Fault]:
     """All faults of all cases, in the order of ``cases``; an empty list means that the cohort can be used.
 
-    Looked for: files that cannot be read (truncated, not NIfTI, 4-D, without a usable affine), NaN and infinite
-    values, a missing mask, mask and scan of different shape or more than half a voxel apart, labels other than 0 and
-    ``labels``, no kidney (label 1), spacing outside 0.1-10 mm, two cases of one name. A missing mask is a fault only
-    where no case has one.
+    Looked for: files that cannot be read (damaged, not NIfTI, 4-D, without a usable affine), NaN and infinite values,
+    all that :mod:`kidneyseg.volume.plausibility` refuses or doubts (spacing, size, sform against qform, HU, repeated
+    slices), a missing mask, mask and scan of different shape or more than half a voxel apart, labels other than 0 and
+    ``labels``, no kidney (label 1), two cases of one name. A missing mask is a fault only where no case has one.
     """
     wants_mask = all(case.label is None for case in cases)
     found = try_cases(partial(check_case, labels=tuple(labels), wants_mask=wants_mask), cases,
@@ -71,8 +70,7 @@ def check_case(case: Case, labels: Sequence[int] = (1, 2), wants_mask: bool = Tr
     elif case.label is not None:
         mask = _read(read_mask, case, case.label, faults)
     for volume in (scan, mask):
-        if volume is not None:
-            faults += _spacing_faults(case, volume)
+        faults += [_fault(case, doubt) for doubt in (volume.doubts if volume else ())]
     if mask is not None:
         faults += _label_faults(case, mask, labels)
     if scan is not None and mask is not None:
@@ -94,7 +92,7 @@ def _read(read, case: Case, path: Path, faults: list[Fault]) -> Scan | None:
     try:
         return read(path)
     except InputError as error:
-        faults.append(Fault(case.name, str(path), error.expected, error.found, error.remedy))
+        faults.append(_fault(case, error))
         return None
 
 
@@ -102,24 +100,12 @@ def _failure(case: Case, error: InputError) -> Fault:
     return Fault(case.name, str(case.image), error.expected, error.found, error.remedy)
 
 
+def _fault(case: Case, error: InputError) -> Fault:
+    return Fault(case.name, error.subject, error.expected, error.found, error.remedy)
+
+
 def _duplicate(case: Case, count: int) -> Fault:
     return Fault(case.name, str(case.image), "one scan of this name", str(count), "Rename or remove the others")
-
-
-def _spacing_faults(case: Case, volume: Scan) -> list[Fault]:
-    low, high = SPACING_MM
-    if all(low <= s <= high for s in volume.spacing):
-        return []
-    found = " x ".join(f"{s:g}" for s in volume.spacing)
-    return [
-        Fault(
-            case.name,
-            str(volume.path),
-            f"spacing of {low:g}-{high:g} mm",
-            f"{found} mm (z, y, x)",
-            "Correct the affine; a factor of 1000 means metres or micrometres",
-        )
-    ]
 
 
 def _label_faults(case: Case, mask: Scan, labels: Sequence[int]) -> list[Fault]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kidneyseg.errors import InputError
+from kidneyseg.volume.image_file import require_no_dicom
 from kidneyseg.volume.names import CHANNEL, KITS_IMAGE, KITS_MASKS, MASK_ENDINGS, kits_masks, stem
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def read_cohort(folder: str | Path) -> Cohort:
         if cohort.cases:
             cohort.cases.sort(key=lambda case: (case.name, case.image))
             return cohort
+    require_no_dicom(folder)
     raise InputError(
         folder,
         expected=f"cases laid out as {LAYOUTS}",

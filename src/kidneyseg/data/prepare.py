@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,14 @@ from tqdm import tqdm
 
 from kidneyseg.data.cohort import Case
 from kidneyseg.data.memory import preparing_bytes
-from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, label_reading, recipe_settings, record_file
+from kidneyseg.data.prepared import (
+    PreparedCase,
+    PreparedStage,
+    case_folder,
+    label_reading,
+    recipe_settings,
+    record_file,
+)
 from kidneyseg.data.samples import stage_samples
 from kidneyseg.digest import sha256
 from kidneyseg.errors import InputError
@@ -55,7 +63,8 @@ def prepare(
     """Write the training samples of every stage of ``recipe`` for ``cases`` to ``work``/prepared/<case>/.
 
     A case that is there, made with the same settings from the same files, is skipped. Files are the same with the name,
-    size and time of change that they had, or the same content, wherever they are. A case's folder appears complete or not at all; what a killed run left behind is swept by the next.
+    size and time of change that they had, or the same content, wherever they are. A case's folder appears complete or
+    not at all; what a killed run left behind is swept by the next.
 
     Args:
         workers: processes at a time; large scans run fewer at a time, to stay within ``memory`` bytes.
@@ -86,13 +95,16 @@ def prepare(
     )
 
 
-def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> None:
+def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> list[str]:
     """Write the records of one case; its folder is replaced when all of them are there.
+
+    Returns:
+        Warnings of what is doubtful about its files.
 
     Raises:
         InputError: scan or label cannot be read, do not belong together, or the label holds values without a name.
     """
-    from kidneyseg.data.records import write_records  # imports MindSpore, which only workers need
+    from kidneyseg.data.records import record_digests, write_records  # imports MindSpore, which only workers need
 
     target = case_folder(work, case.name)
     partial_folder = target.with_name(f".{case.name}.{os.getpid()}")
@@ -107,8 +119,9 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> None:
         stages = {}
         for stage in recipe.stages:
             grids, samples = stage_samples(scan, classes, recipe, stage, case.uncertain(recipe.merge))
-            foreground = write_records(record_file(partial_folder, case.name, stage.name), case.name, samples)
-            stages[stage.name] = PreparedStage(foreground, [grid.to_dict() for grid in grids])
+            records = record_file(partial_folder, case.name, stage.name)
+            foreground = write_records(records, case.name, samples)
+            stages[stage.name] = PreparedStage(foreground, [grid.to_dict() for grid in grids], record_digests(records))
         PreparedCase(
             case=case.name, **sources, shape=list(scan.array.shape), spacing=list(scan.spacing),
             labels=labels, settings=recipe_settings(recipe), stages=stages,
@@ -116,6 +129,7 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> None:
             reading=label_reading(case, recipe),
         ).write(partial_folder)
         _publish(partial_folder, target)
+        return [str(doubt) for doubt in (*scan.doubts, *label.doubts)]
     finally:
         shutil.rmtree(partial_folder, ignore_errors=True)
 
@@ -128,10 +142,13 @@ def _prepare_all(recipe: Recipe, cases: Sequence[Case], work: str | Path, worker
     costs = [preparing_bytes(case, recipe, unknown=memory) for case in cases]
     work_on = partial(prepare_case, recipe=recipe, work=work)
     with tqdm(total=len(cases), desc="prepare", unit="case", disable=None) as bar:
-        for index, error in run_within(work_on, cases, costs, budget=memory, workers=min(workers, len(cases))):
+        for index, outcome in run_within(work_on, cases, costs, budget=memory, workers=min(workers, len(cases))):
             bar.update()
-            if isinstance(error, Exception):
-                failures[cases[index].name] = explain(cases[index].name, error)
+            if isinstance(outcome, Exception):
+                failures[cases[index].name] = explain(cases[index].name, outcome)
+            else:
+                for doubt in outcome:
+                    tqdm.write(f"warning: {doubt}", file=sys.stderr)
     require_all(failures, len(cases))
 
 
@@ -150,7 +167,8 @@ def _check_labels(path: Path, labels: Sequence[int], recipe: Recipe, reading: Ma
     if unknown:
         named = ", ".join(f"{name} {value}" for name, value in recipe.labels.items())
         raise InputError(path, expected=f"the recipe's labels ({named})", found=f"also {unknown}",
-                         remedy="Name them in the recipe's `labels` and its stages' `targets`, or in its or the data set's `merge`")
+                         remedy="Name them in the recipe's `labels` and its stages' `targets`, or in its or the data "
+                                "set's `merge`")
 
 
 def _source(path: Path, digest: str | None = None) -> dict:

@@ -9,16 +9,18 @@ nothing on disk, and reading as many rows, their labels included, as a stack has
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import mindspore.dataset as ds
 import numpy as np
 from mindspore.mindrecord import FileWriter
 
 from kidneyseg.atomic import use_default_mode
+from kidneyseg.config_files import parse_json
 from kidneyseg.data.samples import Sample
+from kidneyseg.digest import sha256
 from kidneyseg.errors import InputError
 from kidneyseg.failures import cause
 
@@ -109,11 +111,24 @@ def require_records(paths: Sequence[Path]) -> None:
                              remedy=f"Delete {path.parent} and run kidneyseg prepare again")
 
 
+def record_digests(path: Path) -> dict[str, str]:
+    """SHA-256 of a MindRecord file and the .db beside it, by their names; MindRecord itself has no checksum."""
+    return {file.name: sha256(file) for file in (path, path.with_name(f"{path.name}.db")) if file.is_file()}
+
+
+def require_unchanged(path: Path, digests: Mapping[str, str]) -> None:
+    """Raise InputError when the files of ``path`` are not those of ``digests``, or broken; none are known: no check."""
+    require_records([path])
+    if digests and record_digests(path) != digests:
+        raise InputError(path, expected="the samples that kidneyseg prepare wrote", found="a file with another SHA-256",
+                         remedy=f"Delete {path.parent} and run kidneyseg prepare again")
+
+
 def _is_whole(path: Path) -> bool:
     """Whether the file is as long as its header (a length of 8 bytes, then JSON) says that its last page reaches."""
     try:
         with open(path, "rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            header = parse_json(file.read(int.from_bytes(file.read(8), "little")), Any)
         ends = [page["page_id"] * header["page_size"] + page["page_size"] for page in header["page"]]
         return path.stat().st_size >= header["header_size"] + max(ends)
     except (ValueError, KeyError, TypeError, MemoryError, OverflowError):

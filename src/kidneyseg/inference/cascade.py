@@ -22,6 +22,7 @@ from kidneyseg.volume.box import Box
 from kidneyseg.volume.components import clean
 from kidneyseg.volume.grid import Grid
 from kidneyseg.volume.nifti import Scan
+from kidneyseg.volume.plausibility import result_doubts
 
 if TYPE_CHECKING:
     from kidneyseg.inference.model import Model, Runtime
@@ -58,7 +59,7 @@ def segment(
 ) -> Result:
     """Segment ``scan`` with ``model``.
 
-    A scan in which nothing is found yields an empty mask and a warning. Beside the scan itself this holds its masks
+    An unlikely mask, such as an empty one, comes with a warning. Beside the scan itself this holds its masks
     and the part at work as uint8, and the windows or slices at work as float: never a float copy of a scan.
 
     Args:
@@ -87,9 +88,14 @@ def segment(
                 result.rois[stage.name] = [part.region for part in parts]
     with _timed(result, "components"):
         result.mask = painted_mask(scan, recipe, result.stages)
-    if not result.mask.any():
-        warnings.warn(f"{scan.path}: no kidney found, the mask is empty", stacklevel=2)
+    warn_of_result(scan, result.mask)
     return result
+
+
+def warn_of_result(scan: Scan, mask: np.ndarray) -> None:
+    """Warn of what is unlikely about the result ``mask`` of ``scan``."""
+    for doubt in result_doubts(mask, scan.voxel_ml):
+        warnings.warn(f"{scan.path}: {doubt}", stacklevel=3)
 
 
 def stage_mask(
@@ -114,8 +120,7 @@ def cleaned(scan: Scan, stage: Stage, found: StageMask) -> StageMask:
     """What ``stage`` has found after its components."""
     if not stage.components:  # to clean nothing takes a copy of the mask and a look at all of it
         return found
-    voxel_ml = float(np.prod(found.grid.spacing(scan.spacing))) / 1000
-    return StageMask(clean(found.mask, stage.components, voxel_ml), found.grid)
+    return StageMask(clean(found.mask, stage.components, found.grid.voxel_ml(scan.voxel_ml)), found.grid)
 
 
 def painted_mask(scan: Scan, recipe: Recipe, stages: Mapping[str, StageMask]) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kidneyseg.errors import InputError
-from kidneyseg.inference.cascade import Result, segment
+from kidneyseg.inference.cascade import Result, segment, warn_of_result
 from kidneyseg.inference.looking import Look, look_together, looks_for_the_same
 from kidneyseg.inference.model import Model
 from kidneyseg.inference.painting import PLANES, Painting
@@ -88,8 +88,7 @@ class Ensemble:
             result.seconds |= {f"{number} {stage}": seconds for stage, seconds in one.seconds.items()}
         result.mask = clean(polled.mask(), self.recipe.components, scan.voxel_ml)
         result.disagreement = polled.disagreement(result.mask)
-        if not result.mask.any():
-            warnings.warn(f"{scan.path}: no kidney found, the mask is empty", stacklevel=2)
+        warn_of_result(scan, result.mask)
         return result
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -14,11 +14,10 @@ from kidneyseg.errors import InputError
 from kidneyseg.failures import explain
 from kidneyseg.inference.ensemble import Ensemble
 from kidneyseg.inference.model import Model
-from kidneyseg.metrics.case import score_case
 from kidneyseg.metrics.evaluate import score_masks
 from kidneyseg.metrics.fold import FoldScores, score_fold
 from kidneyseg.pool import require_all
-from kidneyseg.volume.nifti import Scan, read_image, read_mask, write_mask
+from kidneyseg.volume.nifti import Scan, read_image, read_mask, warn_of_doubts, write_mask
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,7 @@ def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *,
     def evaluate(case: Case, both: Callable[[], tuple[Scan, Scan]]) -> None:
         scan, truth = both()
         truth.require_on(scan)
+        warn_of_doubts(scan, truth)
         uncertain = case.uncertain(merge)
         scores = []
         if scan.array.shape[0] > 1 or not volumes_only:
@@ -70,7 +70,7 @@ def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *,
             scores.append(score_masks(case.name, read_mask(path), truth, uncertain))
         if oracle:
             best = model.segment(scan, oracle=truth.array).mask
-            ideal.append({"case": case.name, **score_case(best, truth.array, truth.spacing, uncertain)})
+            ideal.append(score_masks(case.name, replace(truth, array=best), truth, uncertain))
         if scores:  # a case that fails is in neither
             honest.extend(scores)
             seconds[case.name] = sum(result.seconds.values())

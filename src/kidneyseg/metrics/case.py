@@ -16,6 +16,7 @@ from kidneyseg.volume.box import bounding_box
 def score_case(
     prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float],
     uncertain: Mapping[int, Sequence[int]] | None = None,
+    voxel_ml: float | None = None,
 ) -> dict[str, float]:
     """Score a label mask against the truth.
 
@@ -40,6 +41,7 @@ def score_case(
         spacing: voxel size in mm, (z, y, x).
         uncertain: labels of ``truth`` that stand for one of several, as a data set's masks may have them. All keys of
             a region of which the truth is then not known are NaN, but for the predicted volume.
+        voxel_ml: volume of a voxel in ml; by default that of a box of ``spacing``, too much under a sheared affine.
 
     Raises:
         ValueError: the shapes differ or are not 3-D.
@@ -48,7 +50,9 @@ def score_case(
         raise ValueError(f"expected two 3-D masks of one shape, found {prediction.shape} and {truth.shape}")
     box = bounding_box((prediction != 0) | (truth != 0))  # a CT is mostly background
     prediction, truth = prediction[box], truth[box]
-    of_regions = [_score_region(region, region.of(prediction), region.of(truth), spacing) for region in REGIONS]
+    voxel_ml = float(np.prod(spacing)) / 1000 if voxel_ml is None else voxel_ml
+    of_regions = [_score_region(region, region.of(prediction), region.of(truth), spacing, voxel_ml)
+                  for region in REGIONS]
     scores = {key: value if region.is_known(uncertain or {}) or key.endswith("_prediction") else math.nan
               for region, of_region in zip(REGIONS, of_regions) for key, value in of_region.items()}
     kidney, tumour = scores[f"dice_{KIDNEY_AND_MASSES.name}"], scores[f"dice_{TUMOUR.name}"]
@@ -56,10 +60,9 @@ def score_case(
 
 
 def _score_region(
-    region: Region, prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]
+    region: Region, prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float], voxel_ml: float
 ) -> dict[str, float]:
     distances = surface_distances(prediction, truth, spacing)
-    voxel_ml = float(np.prod(spacing)) / 1000
     return {
         f"dice_{region.name}": dice(prediction, truth),
         f"surface_dice_{region.name}": surface_dice(distances, region.tolerance),

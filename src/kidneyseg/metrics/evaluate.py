@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from kidneyseg.metrics.case import score_case
 from kidneyseg.metrics.fold import FoldScores, score_fold
 from kidneyseg.metrics.pairing import Pair, Pairing, find_masks, pair_masks
 from kidneyseg.pool import require_all, try_cases
-from kidneyseg.volume.nifti import Scan, read_mask
+from kidneyseg.volume.nifti import Scan, read_mask, warn_of_doubts
 
 
 def score_folder(prediction_dir: str | Path, truth_dir: str | Path, *, workers: int = 1,
@@ -47,11 +48,12 @@ def score_masks(
 ) -> dict[str, str | float]:
     """``case`` and the scores of :func:`score_case`. Raises InputError when the masks do not lie on each other."""
     prediction.require_on(truth)
-    return {"case": case, **score_case(prediction.array, truth.array, truth.spacing, uncertain)}
+    return {"case": case, **score_case(prediction.array, truth.array, truth.spacing, uncertain, truth.voxel_ml)}
 
 
 def _score_pair(pair: Pair) -> dict[str, str | float]:
     truth = read_mask(pair.truth)
-    if pair.prediction is None:
-        return {"case": pair.case, **score_case(np.zeros_like(truth.array), truth.array, truth.spacing)}
-    return score_masks(pair.case, read_mask(pair.prediction), truth)
+    absent = replace(truth, array=np.zeros_like(truth.array), doubts=())
+    prediction = read_mask(pair.prediction) if pair.prediction else absent
+    warn_of_doubts(truth, prediction)
+    return score_masks(pair.case, prediction, truth)

@@ -3,10 +3,14 @@
 ``best.ckpt`` holds the network's parameters under their own names; ``last.ckpt`` also what training needs to go on: the
 optimiser's parameters (prefix ``optimizer.``), the loss scale (``scaler.``) and, where hard examples are mined, the
 samples' losses (``sampler.``). Both carry a `Progress`. Nothing else of the order of the data needs to be kept.
+
+Both also carry a SHA-256 of all that: MindSpore's own CRC is not looked at when the end of the file, where it stands,
+is damaged. Checkpoints of versions before it have none.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -20,6 +24,7 @@ from kidneyseg.atomic import use_default_mode
 from kidneyseg.errors import InputError
 
 PROGRESS = "progress"  # the entry that holds a Progress as JSON
+DIGEST = "digest"  # and the one with the SHA-256 of all others
 OPTIMIZER, SCALER, SAMPLER = PREFIXES = "optimizer.", "scaler.", "sampler."
 
 
@@ -96,7 +101,9 @@ def _training_state(network: nn.Cell, optimizer: nn.Optimizer, scaler: object, l
 def _write(path: Path, parameters: dict[str, ms.Parameter], progress: Progress) -> None:
     entries = [{"name": name, "data": parameter} for name, parameter in parameters.items()]
     partial = path.with_name(f".{path.stem}.partial.ckpt")
-    ms.save_checkpoint(entries, str(partial), append_dict={PROGRESS: json.dumps(asdict(progress))}, crc_check=True)
+    noted = json.dumps(asdict(progress))
+    ms.save_checkpoint(entries, str(partial), append_dict={PROGRESS: noted, DIGEST: _digest(parameters, noted)},
+                       crc_check=True)
     use_default_mode(partial)
     with open(partial, "rb+") as file:
         os.fsync(file.fileno())
@@ -111,7 +118,10 @@ def _read(path: str | Path) -> tuple[dict[str, ms.Parameter], Progress]:
         if path.stat().st_size == 0:
             raise ValueError("an empty file")
         entries = ms.load_checkpoint(str(path), crc_check=True)
-        progress = Progress(**json.loads(str(entries.pop(PROGRESS))))
+        digest, noted = entries.pop(DIGEST, None), str(entries.pop(PROGRESS))
+        if digest is not None and str(digest) != _digest(entries, noted):
+            raise ValueError("its content has another SHA-256 than it says")
+        progress = Progress(**json.loads(noted))
     except KeyError:
         raise InputError(path, expected="a checkpoint of kidneyseg", found=f"one without the entry {PROGRESS!r}",
                          remedy="Use best.ckpt or last.ckpt of `kidneyseg train`") from None
@@ -120,6 +130,16 @@ def _read(path: str | Path) -> tuple[dict[str, ms.Parameter], Progress]:
         raise InputError(path, expected="a whole checkpoint", found=f"a damaged file ({found})",
                          remedy="Copy it again, or train again with --overwrite") from None
     return entries, progress
+
+
+def _digest(parameters: dict[str, ms.Parameter], progress: str) -> str:
+    """SHA-256 of names, types, shapes and values, in the order of the names, and of ``progress``."""
+    digest = hashlib.sha256(progress.encode())
+    for name, parameter in sorted(parameters.items()):
+        values = np.ascontiguousarray(parameter.asnumpy())
+        digest.update(f"{name} {values.dtype} {values.shape}".encode())
+        digest.update(values.data)
+    return digest.hexdigest()
 
 
 def _assign(wanted: dict[str, ms.Parameter], entries: dict[str, ms.Parameter], path: str | Path) -> None:

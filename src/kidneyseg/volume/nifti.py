@@ -7,25 +7,28 @@ patient comes out the same whether a file stores x first (most tools) or z first
 
 from __future__ import annotations
 
-import zlib
+import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
-from nibabel.spatialimages import HeaderDataError
 
 from kidneyseg.atomic import atomic
 from kidneyseg.errors import InputError
-from kidneyseg.volume.names import ITK_SUFFIXES, NIFTI_SUFFIXES
+from kidneyseg.volume import plausibility
+from kidneyseg.volume.image_file import read_file
+from kidneyseg.volume.names import NIFTI_SUFFIXES
 
 CANONICAL = axcodes2ornt(("S", "P", "L"))
 
-_UNREADABLE = (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError)
+# What of a scan's header its mask shares: where voxels lie. The rest may name the patient.
+GEOMETRY = ("dim", "pixdim", "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
+            "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z")
+ROUNDED = 0.02  # labels this near to a whole number are it, where a file's scaling cannot come nearer
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Scan:
         path: the file it came from.
         affine: (4, 4), index (z, y, x, 1) of ``array`` to mm in the world of NIfTI (Right, Anterior, Superior).
         header: the file's own NIfTI header; :func:`write_mask` needs it to write in the file's own geometry.
+        doubts: what is very likely wrong with the file, see :mod:`kidneyseg.volume.plausibility`.
     """
 
     array: np.ndarray
@@ -46,11 +50,12 @@ class Scan:
     path: Path
     affine: np.ndarray
     header: nib.Nifti1Header
+    doubts: tuple[InputError, ...] = ()
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of one voxel in millilitres."""
-        return float(np.prod(self.spacing)) / 1000
+        """Volume of one voxel in millilitres, right under a sheared affine (gantry tilt) too."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000
 
     def misplacement(self, scan: Scan) -> str | None:
         """Why this mask does not lie on ``scan`` (another shape, or corners over half a voxel apart), or None."""
@@ -79,12 +84,11 @@ def read_image(path: str | Path) -> Scan:
     float32 otherwise.
 
     Raises:
-        InputError: no such file, not readable (truncated, other format), not 3-D (trailing axes of length 1 are
-            accepted), no usable affine, NaN or infinite values.
+        InputError: as :func:`kidneyseg.volume.image_file.read_file`, NaN or infinite values, or values that are not HU
+            for certain.
     """
     path = Path(path)
-    image = _load(path)
-    data = _values(image, path)
+    header, data, _ = read_file(path)
     if data.dtype.kind == "f":
         broken = data.size - sum(int(np.count_nonzero(np.isfinite(plane))) for plane in _planes(data))
         if broken:
@@ -94,26 +98,33 @@ def read_image(path: str | Path) -> Scan:
                 found=f"{broken} voxels that are NaN or infinite",
                 remedy="Convert the scan again from its DICOM files, or replace those voxels by -1024",
             )
+    low, high = data.min(), data.max()
+    plausibility.require_hounsfield(path, low, high)
     info = np.iinfo(np.int16)
-    fits = info.min <= data.min() and data.max() <= info.max
+    fits = info.min <= low and high <= info.max
     whole = fits and (data.dtype.kind in "iu" or all(np.array_equal(plane, np.rint(plane)) for plane in _planes(data)))
-    return _canonical(image, data.astype(np.int16 if whole else np.float32, copy=False), path)
+    scan = _canonical(header, data.astype(np.int16 if whole else np.float32, copy=False), path)
+    return replace(scan, doubts=(*scan.doubts, *plausibility.intensity_doubts(path, scan.array)))
 
 
 def read_mask(path: str | Path, merge: Mapping[int, int] | None = None) -> Scan:
     """A label mask, uint8, from the formats of :func:`read_image`; floating-point files of whole numbers are accepted.
 
+    Labels that were saved as scaled integers come back as 1.00002 or 0.996: they are rounded where the file's own
+    scaling cannot come nearer.
+
     Args:
         merge: labels to read as another one, see :class:`kidneyseg.recipe.Recipe`; by default none.
 
     Raises:
-        InputError: as :func:`read_image`, and values that are not whole numbers from 0 to 255.
+        InputError: as :func:`kidneyseg.volume.image_file.read_file`, and values that are not whole numbers from 0 to
+            255.
     """
     path = Path(path)
-    image = _load(path)
-    data = _values(image, path)
-    labels = data.astype(np.uint8) if data.dtype.kind in "iu" else np.nan_to_num(data).clip(0, 255).astype(np.uint8)
-    wrong = labels != data
+    header, data, step = read_file(path)
+    whole = data if data.dtype.kind in "iu" else np.rint(np.nan_to_num(data)).clip(0, 255)
+    labels = whole.astype(np.uint8)
+    wrong = ~(abs(labels - data) <= min(step, ROUNDED)) if step else labels != data
     if wrong.any():
         some = ", ".join(f"{v:g}" for v in np.unique(data[wrong])[:5])
         raise InputError(
@@ -122,7 +133,13 @@ def read_mask(path: str | Path, merge: Mapping[int, int] | None = None) -> Scan:
             found=f"{int(wrong.sum())} voxels with values such as {some}",
             remedy="Give the mask, not the scan, and resample masks with nearest neighbour only",
         )
-    return _canonical(image, merge_labels(labels, merge or {}), path)
+    return _canonical(header, merge_labels(labels, merge or {}), path)
+
+
+def warn_of_doubts(*files: Scan) -> None:
+    """Warn of what is very likely wrong with ``files``."""
+    for doubt in (doubt for file in files for doubt in file.doubts):
+        warnings.warn(str(doubt), stacklevel=2)
 
 
 def merge_labels(labels: np.ndarray, merge: Mapping[int, int]) -> np.ndarray:
@@ -133,12 +150,15 @@ def merge_labels(labels: np.ndarray, merge: Mapping[int, int]) -> np.ndarray:
     return table[labels] if merge else labels
 
 
-def write_mask(path: str | Path, mask: np.ndarray, like: Scan) -> None:
+def write_mask(path: str | Path, mask: np.ndarray, like: Scan, description: str = "") -> None:
     """Write ``mask`` as uint8 NIfTI in the exact shape, orientation, qform and sform of the file ``like`` came from.
+
+    Nothing else of that file is kept: a patient's name may stand in its header.
 
     Args:
         path: ends in ``.nii`` or ``.nii.gz``; its folder is made. The file appears complete or not at all.
         mask: (z, y, x) labels 0-255 on ``like.array``.
+        description: what the header says of the values, at most 79 letters.
 
     Raises:
         InputError: ``path`` is no NIfTI name.
@@ -146,11 +166,11 @@ def write_mask(path: str | Path, mask: np.ndarray, like: Scan) -> None:
     """
     if mask.shape != like.array.shape:
         raise ValueError(f"mask of shape {mask.shape} does not lie on a scan of shape {like.array.shape}")
-    header = like.header.copy()
-    header.extensions.clear()  # they describe the scan's pixels (and sometimes its patient), not the mask
+    header = type(like.header)()
+    for key in GEOMETRY:
+        header[key] = like.header[key]
     header.set_data_dtype(np.uint8)
-    header.set_slope_inter(1, 0)
-    header["cal_min"] = header["cal_max"] = 0  # the scan's display window would hide labels 1 and 2
+    header["descrip"] = description.encode()
     affine = header.get_best_affine()
     data = apply_orientation(mask.astype(np.uint8, copy=False), ornt_transform(CANONICAL, io_orientation(affine)))
     kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
@@ -168,122 +188,16 @@ def save_nifti(path: str | Path, image: nib.Nifti1Image) -> None:
         nib.save(image, partial)
 
 
-def _load(path: Path) -> nib.Nifti1Image:
-    """The file as a NIfTI image of three axes (beside trailing ones of length 1) with a usable affine."""
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise InputError(path, expected="an image file", found=found, remedy="Check the path")
-    name = path.name.lower()
-    if name.endswith(NIFTI_SUFFIXES):
-        image = _load_nifti(path)
-    elif name.endswith(ITK_SUFFIXES):
-        image = _load_itk(path)
-    else:
-        raise InputError(
-            path,
-            expected=f"a file that ends in {', '.join(NIFTI_SUFFIXES + ITK_SUFFIXES)}",
-            found=f"{path.name!r}",
-            remedy="Convert it to NIfTI",
-        )
-    shape = image.shape
-    if len(shape) < 3 or any(n != 1 for n in shape[3:]) or 0 in shape:
-        raise InputError(
-            path,
-            expected="one 3-D volume",
-            found=f"shape {tuple(shape)}",
-            remedy="Split a series into one file per volume",
-        )
-    return image
-
-
-def _load_nifti(path: Path) -> nib.Nifti1Image:
-    try:
-        image = nib.load(path)
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from None
-    if not isinstance(image, nib.Nifti1Pair):
-        raise InputError(path, expected="a NIfTI file", found=type(image).__name__, remedy="Convert it to NIfTI")
-    if image.header["sform_code"] == 0 and image.header["qform_code"] == 0:
-        raise InputError(
-            path,
-            expected="an orientation (sform or qform)",
-            found="sform_code and qform_code 0",
-            remedy="Convert the scan again from its DICOM files, or set the sform you know to be right",
-        )
-    affine = image.affine
-    sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(affine).all() or sizes.min() <= 0 or abs(np.linalg.det(affine[:3, :3] / sizes)) < 1e-3:
-        raise InputError(
-            path,
-            expected="an affine that can be inverted",
-            found=f"{affine[:3, :3].tolist()}",
-            remedy="Correct the sform or qform of the header",
-        )
-    return image
-
-
-def _load_itk(path: Path) -> nib.Nifti1Image:
-    """MetaImage or NRRD as an in-memory NIfTI image; ITK's world is (Left, Posterior, Superior)."""
-    import SimpleITK as sitk  # slow to import, and most cohorts are NIfTI
-
-    try:
-        source = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise _unreadable(path, error) from None
-    if source.GetDimension() != 3 or source.GetNumberOfComponentsPerPixel() != 1:
-        raise InputError(
-            path,
-            expected="one 3-D volume with one value per voxel",
-            found=f"{source.GetDimension()} axes with {source.GetNumberOfComponentsPerPixel()} values per voxel",
-            remedy="Split a series into one file per volume",
-        )
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(source.GetDirection()).reshape(3, 3) * source.GetSpacing()
-    affine[:3, 3] = source.GetOrigin()
-    affine[:2] *= -1
-    data = sitk.GetArrayFromImage(source).T
-    data = data.astype(np.float32 if data.dtype.kind == "f" or data.dtype.itemsize > 4 else data.dtype, copy=False)
-    image = nib.Nifti1Image(data, affine)
-    image.set_qform(affine, "scanner")
-    return image
-
-
-def _values(image: nib.Nifti1Image, path: Path) -> np.ndarray:
-    """All voxels as (i, j, k) in the file's orientation, scaled by the header's slope and intercept."""
-    proxy = image.dataobj
-    try:
-        scaled = nib.is_proxy(proxy) and (proxy.slope, proxy.inter) != (1, 0)
-        data = np.asarray(proxy, np.float32) if scaled else np.asanyarray(proxy)
-    except _UNREADABLE as error:
-        raise _unreadable(path, error) from None
-    if data.dtype.kind not in "iuf":
-        raise InputError(
-            path,
-            expected="one number per voxel",
-            found=f"data type {data.dtype}",
-            remedy="Convert colour or complex images to plain numbers",
-        )
-    return data.reshape(data.shape[:3])
-
-
 def _planes(data: np.ndarray) -> Iterator[np.ndarray]:
     """(i, j, k) by its last axis, along which files are in order: what is computed of each is as small as a plane."""
     return iter(np.moveaxis(data, -1, 0))
 
 
-def _canonical(image: nib.Nifti1Image, data: np.ndarray, path: Path) -> Scan:
-    transform = ornt_transform(io_orientation(image.affine), CANONICAL)
-    affine = image.affine @ inv_ornt_aff(transform, data.shape)
+def _canonical(header: nib.Nifti1Header, data: np.ndarray, path: Path) -> Scan:
+    own = header.get_best_affine()
+    transform = ornt_transform(io_orientation(own), CANONICAL)
+    affine = own @ inv_ornt_aff(transform, data.shape)
     array = np.ascontiguousarray(apply_orientation(data, transform))
     spacing = tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
-    return Scan(array, spacing, path, affine, image.header)
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = " ".join(str(error).split()).replace(str(path), path.name) or type(error).__name__
-    return InputError(
-        path,
-        expected="a readable, complete image file",
-        found=f"a broken one ({reason[:200]})",
-        remedy="Copy or download it again",
-    )
+    doubts = (*plausibility.spacing_doubts(path, spacing), *plausibility.affine_doubts(path, header))
+    return Scan(array, spacing, path, affine, header, doubts)

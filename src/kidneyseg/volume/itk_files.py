@@ -1,0 +1,140 @@
+"""MetaImage and NRRD, read by SimpleITK. It looks at hardly any checksum: compressed voxels are checked here first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from kidneyseg.errors import InputError
+from kidneyseg.volume.compressed import WINDOW_BITS, Content, blocks_of
+from kidneyseg.volume.plausibility import require_bytes, require_no_more, require_size, require_spacing
+
+ENCODINGS = {"gz": "gzip", "bz2": "bzip2"}  # NRRD's other names
+UNREADABLE = ("bzip2",)  # by SimpleITK
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """Where a header says that its voxels are.
+
+    Attributes:
+        file: None where they are in several.
+        offset: of the (compressed) voxels in ``file``, as far as the header's text tells it.
+        encoding: "gzip", "zlib", or another that has no checksum.
+        skipped: bytes before the first voxel, once decompressed.
+    """
+
+    file: Path | None
+    offset: int
+    encoding: str
+    skipped: int = 0
+
+
+def read_itk(path: Path) -> tuple[nib.Nifti1Header, np.ndarray]:
+    """Geometry, as a NIfTI header would say it, and voxels (i, j, k). ITK's world is (Left, Posterior, Superior).
+
+    Raises:
+        InputError: not one 3-D volume of one value per voxel, or one that no CT has.
+        RuntimeError, OSError, ValueError, EOFError, zlib.error: it cannot be read, or is damaged.
+    """
+    import SimpleITK as sitk  # slow to import, and most cohorts are NIfTI
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    shape = reader.GetSize()
+    if len(shape) != 3 or reader.GetNumberOfComponents() != 1:
+        raise InputError(
+            path,
+            expected="one 3-D volume with one value per voxel",
+            found=f"{len(shape)} axes with {reader.GetNumberOfComponents()} values per voxel",
+            remedy="Split a series into one file per volume",
+        )
+    require_size(path, shape)
+    require_spacing(path, reader.GetSpacing()[::-1])
+    one = sitk.GetArrayViewFromImage(sitk.Image([1, 1, 1], reader.GetPixelID()))
+    _require_whole(path, shape, one.itemsize)
+    data = sitk.GetArrayFromImage(reader.Execute()).T
+    data = data.astype(np.float32 if data.dtype.kind == "f" or data.dtype.itemsize > 4 else data.dtype, copy=False)
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(reader.GetDirection()).reshape(3, 3) * reader.GetSpacing()
+    affine[:3, 3] = reader.GetOrigin()
+    affine[:2] *= -1
+    header = nib.Nifti1Header()
+    header.set_data_shape(shape)
+    header.set_sform(affine, "aligned")
+    header.set_qform(affine, "scanner")
+    return header, data
+
+
+def _require_whole(path: Path, shape: tuple[int, ...], itemsize: int) -> None:
+    """Check size and checksums of the voxels in a pass of their own: ITK takes what is damaged for good."""
+    voxels = _metaimage(path) if path.suffix.lower() in (".mha", ".mhd") else _nrrd(path)
+    if voxels.encoding in UNREADABLE:
+        raise InputError(path, expected="voxels that are raw or compressed with gzip", found=voxels.encoding,
+                         remedy="Save it with another encoding, or convert it to NIfTI")
+    if voxels.encoding not in WINDOW_BITS:
+        if voxels.file is not None and voxels.encoding == "raw":
+            require_bytes(path, shape, np.prod(shape, dtype=float) * itemsize, voxels.file.stat().st_size)
+        return
+    if voxels.file is None:
+        raise InputError(path, expected="compressed voxels in one file", found="several",
+                         remedy="Convert it to NIfTI")
+    with open(voxels.file, "rb") as file:
+        file.seek(voxels.offset)
+        held = Content(blocks_of(file, voxels.encoding)).rest() - voxels.skipped
+    wanted = int(np.prod(shape, dtype=np.int64)) * itemsize
+    require_bytes(path, shape, wanted, held)
+    require_no_more(path, shape, held - wanted, shape[0] * shape[1] * itemsize)
+
+
+def _metaimage(path: Path) -> Voxels:
+    """Its header is lines of "Key = Value" up to ElementDataFile."""
+    fields: dict[str, str] = {}
+    with open(path, "rb") as file:
+        while "elementdatafile" not in fields:
+            key, _, value = _line(file).partition("=")
+            fields[key.strip().lower()] = value.strip()
+        end = file.tell()
+    name = fields["elementdatafile"]
+    local = name.upper() == "LOCAL"
+    several = name.upper().startswith("LIST") or "%" in name
+    encoding = "zlib" if fields.get("compresseddata", "").lower().startswith("t") else "raw"
+    return Voxels(None if several else path if local else path.parent / name, end if local else 0, encoding)
+
+
+def _nrrd(path: Path) -> Voxels:
+    """Its header is lines of "field: value" up to an empty one, or up to the end where another file has the voxels."""
+    fields: dict[str, str] = {}
+    with open(path, "rb") as file:
+        while (line := _line(file, end_is_empty=True)):
+            key, _, value = line.partition(":")
+            fields[key.strip().lower()] = value.strip()
+        offset = file.tell()
+    name = fields.get("data file", fields.get("datafile"))
+    encoding = fields.get("encoding", "raw").lower()
+    several = name is not None and (name.upper().startswith("LIST") or "%" in name)
+    file = None if several else path if name is None else path.parent / name
+    lines = int(fields.get("line skip", fields.get("lineskip", 0)))
+    skipped = max(0, int(fields.get("byte skip", fields.get("byteskip", 0))))
+    if file is not None and (lines or name is not None):
+        offset = _after_lines(file, offset if name is None else 0, lines)
+    return Voxels(file, offset, ENCODINGS.get(encoding, encoding), skipped)
+
+
+def _line(file, end_is_empty: bool = False) -> str:
+    line = file.readline(1 << 16)
+    if not line and not end_is_empty:
+        raise EOFError("its header does not end")
+    return line.decode("utf-8", "replace").strip()
+
+
+def _after_lines(path: Path, offset: int, count: int) -> int:
+    with open(path, "rb") as file:
+        file.seek(offset)
+        for _ in range(count):
+            file.readline()
+        return file.tell()
