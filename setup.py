@@ -10,7 +10,7 @@ version = re.search(r'__version__ = "(.+)"', (here / "src/kidneyseg/__init__.py"
 
 ONNX = ["onnx==1.23.2", "onnxruntime==1.31.1", "ml_dtypes<0.6"]  # ml_dtypes 0.6, which onnx takes, wants numpy 2
 OPENVINO = ["openvino==2026.4.1"]  # what ascend310_infer was built and tested with: C++ has no stable binary interface
-PEER = ["torch==2.13.0", "monai==1.6.1"]  # what `kidneyseg benchmark predict` runs beside
+PEER = ["torch==2.13.0", "monai==1.6.1"]  # what `kidneyseg benchmark predict` and `train` run beside
 
 setup(
     name="kidneyseg",

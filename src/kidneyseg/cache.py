@@ -7,7 +7,8 @@ import os
 import time
 from pathlib import Path
 
-OURS = ("kernels-*.so", "*-" + "[0-9a-f]" * 16 + ".onnx")  # what is kept there; the folder may be somebody else's, too
+# What is kept there; the folder may be somebody else's, too.
+OURS = ("kernels-*.so", "dnnl" + "[0-9a-f]" * 5 + ".so", "*-" + "[0-9a-f]" * 16 + ".onnx")
 KEPT_DAYS = 60
 
 

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from kidneyseg.environment import given_environment
+
 
 class ChildFailed(Exception):
     """A command ended with an error; the message says which and why."""
@@ -27,7 +29,7 @@ def run_command(argv: Sequence[str]) -> float:
     told, tell = os.pipe()
     try:
         child = subprocess.Popen([sys.executable, "-m", "kidneyseg.child", str(tell), *argv], stderr=subprocess.PIPE,
-                                 text=True, pass_fds=(tell,), env=environment())
+                                 text=True, pass_fds=(tell,), env=given_environment())
     finally:
         os.close(tell)
     with open(told, encoding="ascii") as peak, child:
@@ -39,15 +41,6 @@ def run_command(argv: Sequence[str]) -> float:
         if child.wait():
             raise ChildFailed(f"{argv[0]}: {_reason(child.returncode, argv[0], lines)}")
         return float(peak.read())
-
-
-def environment() -> dict[str, str]:
-    """The environment this process was given, for a child.
-
-    Without it a child gets what MindSpore has set since, out of Python's sight: OMP_NUM_THREADS=1, once it has compiled
-    a graph, and PyTorch, OpenVINO or our kernels would take one core there.
-    """
-    return dict(os.environ)
 
 
 def own_peak() -> float:

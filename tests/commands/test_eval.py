@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from cascade_doubles import ByIntensity, make_hu, make_labels, make_model, make_
 from tiny_model import save_tiny_model, tiny_recipe
 
 from kidneyseg import cli
+from kidneyseg.data.datasets import DataSet, save_datasets
 from kidneyseg.data.prepared import PreparedCase, case_folder
 from kidneyseg.inference.model import Model
 from kidneyseg.recipe import save_recipe
@@ -182,3 +184,23 @@ def test_an_ensemble_is_scored_beside_its_models(work, capsys):
     assert json.loads((place / "run.json").read_text())["eval"][0]["model"] == " + ".join(models)
     assert cli.main(["eval", "--work", str(work), "-m", *models, "-c", "demo"]) == 2
     assert cli.main(["eval", "--work", str(work), "-m", *models, "--fold", "all"]) == 2
+
+
+def test_each_data_set_is_scored_by_itself(work, doubled, capsys):
+    save_datasets([DataSet(name="a", folder=work), DataSet(name="b", folder=work)], work)
+    for name, dataset in zip(NAMES, "abab"):
+        made = PreparedCase.read(case_folder(work, name))
+        replace(made, dataset=dataset).write(case_folder(work, name))
+    assert cli.main(["eval", "--work", str(work), "--fold", "all"]) == 0
+    said = capsys.readouterr().out
+    for stem in ("scores", "scores_oracle"):
+        every = json.loads((work / f"{stem}.a.json").read_text())
+        assert [case["case"] for case in every["cases"]] == [NAMES[0], NAMES[2]]
+        one = json.loads((work / "fold1" / f"{stem}.b.json").read_text())
+        assert [case["case"] for case in one["cases"]] == [NAMES[3]]
+    assert said.count("a: mean +/- SD over 2 cases") == 2 and "pooled: kidney 0." in said
+    assert cli.main(["eval", "--work", str(work), "--datasets", "b"]) == 0
+    assert [case["case"] for case in json.loads((work / "fold0" / "scores.json").read_text())["cases"]] == [NAMES[1]]
+    assert not (work / "fold0" / "scores.a.json").exists()
+    assert cli.main(["eval", "--work", str(work), "--datasets", "c"]) == 2
+    assert "a, b" in capsys.readouterr().err

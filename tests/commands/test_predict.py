@@ -140,7 +140,8 @@ def test_0000_is_nnunets_only_where_all_scans_end_in_it(tmp_path, files, names):
         assert find_scans([case.image for case in scans]) == scans
 
 
-def test_a_bad_scan_does_not_stop_the_others(doubled, model, tmp_path, capsys):
+def test_a_bad_scan_does_not_stop_the_others(doubled, model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
     good = [scan(tmp_path / f"{name}.nii.gz") for name in ("a", "c")]
     cut = tmp_path / "b.nii.gz"
     cut.write_bytes((tmp_path / "a.nii.gz").read_bytes()[:2000])
@@ -149,7 +150,10 @@ def test_a_bad_scan_does_not_stop_the_others(doubled, model, tmp_path, capsys):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.nii.gz", "c.nii.gz"]
     error = capsys.readouterr().err
     assert "2 of 4 scans" in error and "faults in b, none" in error and str(cut) in error
-    assert [f["case"] for f in json.loads((tmp_path / "summary.json").read_text())["failed"]] == ["b", "none"]
+    summary = (tmp_path / "summary.json").read_text()
+    failed = json.loads(summary)["failed"]
+    assert [(f["case"], f["image"]) for f in failed] == [("b", "~/b.nii.gz"), ("none", "~/none.nii.gz")]
+    assert str(tmp_path) not in summary
 
 
 def test_done_scans_are_skipped_unless_told_otherwise(doubled, model, tmp_path, capsys):

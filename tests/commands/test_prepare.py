@@ -98,3 +98,20 @@ def test_new_cases_are_dealt_as_the_others_were(data, written, capsys):
     splits = json.loads((own / "splits.json").read_text())
     assert len(splits["folds"]) == 3 and splits["seed"] == 7 and split_names(splits) == NAMES
     assert "3 of 4 cases with seed 7" in capsys.readouterr().out
+
+
+def test_several_data_sets_share_a_work_folder(data, tmp_path, capsys):
+    listed, work = tmp_path / "datasets.yaml", tmp_path / "work"
+    listed.write_text(f"- {{name: one, folder: {data}, source: hospital}}\n"
+                      f"- {{name: two, folder: {data}, source: hospital}}\n")
+    assert run(listed, work, "--folds", "2") == 0
+    folds = json.loads((work / "splits.json").read_text())["folds"]
+    for fold in folds:  # the two data sets have the same patients
+        for names in fold.values():
+            one, two = ({name[4:] for name in names if name.startswith(dataset)} for dataset in ("one.", "two."))
+            assert one == two
+    assert run(listed, work) == 0 and "8 already there" in capsys.readouterr().out
+    folds[0]["val"][0], folds[0]["train"][0] = folds[0]["train"][0], folds[0]["val"][0]
+    (work / "splits.json").write_text(json.dumps({"folds": folds}))
+    assert run(listed, work) == 2
+    assert "one patient" in capsys.readouterr().err

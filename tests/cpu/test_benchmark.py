@@ -47,6 +47,17 @@ def test_ratio_is_that_to_the_fastest_pytorch():
     assert [line.split()[-2] for line in lines] == ["0.75", "1.50", "1.00"]
 
 
+@pytest.mark.parametrize("amx, instructions, wanted", [
+    (False, False, set()), (False, True, {"pytorch-plain", "pytorch-channels_last"}),
+    (True, True, {"kidneyseg", "pytorch-plain", "pytorch-channels_last"})])
+def test_bfloat16_is_measured_where_it_is_fast(monkeypatch, amx, instructions, wanted):
+    monkeypatch.setattr(cpu, "available", lambda: True)
+    monkeypatch.setattr(benchmark.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(cpu, "has_bfloat16", lambda: amx)
+    monkeypatch.setattr(benchmark, "multiplies_bfloat16", lambda: instructions)
+    assert {name for name, dtype in benchmark.runnable() if dtype == "bfloat16"} == wanted
+
+
 def test_bad_input_is_said(capsys):
     assert main(["benchmark", "--repeats", "0"]) == 2
     assert "--repeats" in capsys.readouterr().err

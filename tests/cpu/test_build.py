@@ -6,11 +6,34 @@ import warnings
 
 import pytest
 
-from kidneyseg import cpu
+from kidneyseg import CAP, cpu
 from kidneyseg.cpu import build
+from kidneyseg.cpu.processor import processor
 from kidneyseg.nets import blocks
 
 BUILD = "from kidneyseg.cpu.build import build; print(build())"
+
+BOTH = """
+import ctypes
+import sys
+from pathlib import Path
+import kidneyseg
+import mindspore as ms
+import numpy as np
+from kidneyseg import cpu
+from kidneyseg.cpu.build import build
+from kidneyseg.nets.blocks import conv
+
+stock = conv(2, 16, 16)
+networks = [stock, cpu.accelerate(conv(2, 16, 16))]
+networks = networks[::-1] if sys.argv[1] == "ours" else networks
+for network in networks:
+    network(ms.Tensor(np.ones((1, 16, 8, 8), np.float32))).asnumpy()
+private, = build().parent.glob(f"dnnl{build().stem.removeprefix('kernels-')[:5]}.so")
+for library in (Path(ms.__file__).parent / "lib" / "libdnnl.so.3", private):
+    print(ctypes.CDLL(str(library)).dnnl_get_effective_cpu_isa())
+"""
+AVX2 = 7  # dnnl_cpu_isa_avx2
 
 
 @pytest.fixture
@@ -28,8 +51,18 @@ def test_two_processes_build_once(tmp_path):
     paths = {process.communicate(timeout=300)[0].strip() for process in processes}
     assert [process.returncode for process in processes] == [0, 0]
     files = sorted(path.name for path in (tmp_path / "new" / "cache").iterdir())
-    assert len(paths) == 1 and len(files) == 2 and files[0] == "build.lock"
-    assert paths == {str(tmp_path / "new" / "cache" / files[1])}
+    assert len(paths) == 1 and len(files) == 3 and files[0] == "build.lock"
+    assert paths == {str(tmp_path / "new" / "cache" / files[2])}
+    assert files[1] == f"dnnl{files[2].removeprefix('kernels-')[:5]}.so"
+
+
+@pytest.mark.skipif(not cpu.available() or "AVX-512" not in processor(), reason="kernels, or AVX-512, are missing")
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+def test_our_onednn_takes_all_of_the_cpu_and_mindspores_is_kept_to_avx2(first):
+    environment = {name: value for name, value in os.environ.items() if name != CAP}
+    done = subprocess.run([sys.executable, "-c", BOTH, first], env=environment, capture_output=True, text=True)
+    theirs, ours = map(int, done.stdout.split())
+    assert theirs == AVX2 and ours > AVX2
 
 
 def test_without_a_compiler_the_network_stays_as_it_is(fresh_library, monkeypatch, tmp_path):

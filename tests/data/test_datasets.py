@@ -37,7 +37,7 @@ def write_case(folder, depth=12, tumour=2):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Three data sets: whole kidneys only, single slices with tumour and cyst, volumes of two of the slices' patients."""
+    """Three data sets: whole kidneys only, single slices, and volumes of two of the slices' patients."""
     root = tmp_path_factory.mktemp("datasets")
     for number in range(2):
         write_case(root / "whole" / f"p{number}", tumour=1)

@@ -1,10 +1,13 @@
 """Scores of whole scans against their cohort's masks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cascade_doubles import make_hu, make_labels, make_model, make_recipe, save_scan
 
 from kidneyseg.data.cohort import Case
+from kidneyseg.data.datasets import DataSet
 from kidneyseg.errors import InputError
 from kidneyseg.inference.fold import evaluate_cases
 
@@ -44,3 +47,19 @@ def test_masks_and_times_are_left(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["case.nii.gz"]
     assert result.seconds.keys() == {"case"} and result.scores.mean["kidney"] > 0.8
     assert np.isfinite(list(result.oracle.mean.values())).all()
+
+
+def test_what_a_data_set_does_not_label_is_not_scored(tmp_path):
+    kidneys = np.minimum(LABELS, 1)
+    case = replace(write_case(tmp_path / "case", kidneys), dataset=DataSet(folder=tmp_path, covers={1: [1, 2, 3]}))
+    result = evaluate(case, tmp_path / "out", {})
+    for scores in (result.scores.mean, result.oracle.mean):
+        assert scores["kidney"] > 0.8 and np.isnan(scores["tumour"]) and np.isnan(scores["composite"])
+        assert scores["volume_ml_tumour_prediction"] > 0 and np.isnan(scores["volume_ml_tumour_truth"])
+
+
+def test_a_single_slice_is_scored_on_true_regions_alone(tmp_path):
+    image = save_scan(tmp_path / "slice" / "imaging.nii.gz", make_hu(LABELS)[9:10], SPACING)
+    label = save_scan(tmp_path / "slice" / "segmentation.nii.gz", LABELS[9:10], SPACING)
+    result = evaluate(Case("slice", image, label), tmp_path / "out", {})
+    assert result.scores is None and result.oracle.mean["kidney"] > 0.8 and not result.seconds

@@ -13,6 +13,7 @@ from kidneyseg.recipe import Recipe, load_recipe
 
 CASES = ["case0", "case1", "case2", "case3"]
 SLICES = 4
+SOURCE = {"path": "none", "bytes": 0, "modified": 0}
 RECIPE = """
 name: tiny
 stages:
@@ -49,7 +50,7 @@ def prepare_blobs(work: Path, recipe: Recipe) -> None:
             samples = [blob(shape, [number, index], stage.classes) for index in range(SLICES)]
             flags = write_records(record_file(folder, case, stage.name), case, samples)
             stages[stage.name] = PreparedStage(foreground=flags, grids=[])
-        PreparedCase(case=case, image={}, label={}, shape=[4, 32, 32], spacing=[3, 1, 1], labels=[1, 2],
+        PreparedCase(case=case, image=SOURCE, label=SOURCE, shape=[4, 32, 32], spacing=[3, 1, 1], labels=[1, 2],
                      settings=recipe_settings(recipe), stages=stages).write(folder)
     folds = [{"train": CASES[:3], "val": CASES[3:]}, {"train": CASES[1:], "val": CASES[:1]}]
     (work / "splits.json").write_text(json.dumps({"seed": 1, "folds": folds}))

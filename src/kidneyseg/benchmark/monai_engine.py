@@ -19,7 +19,7 @@ from monai.transforms import LoadImage, Orientation, Resize, SaveImage
 from kidneyseg.benchmark.parts import Parts
 from kidneyseg.benchmark.torch_weights import load_twin
 from kidneyseg.benchmark.whole_case import network_part
-from kidneyseg.cpu.threads import thread_count
+from kidneyseg.cpu.torch_setup import set_up_torch
 from kidneyseg.data.geometry import Part, StageMask, mask_grid
 from kidneyseg.inference.stages import class_labels
 from kidneyseg.recipe import Recipe, Stage
@@ -31,16 +31,17 @@ CANONICAL = "SPL"  # the ends towards which z, y and x grow
 
 
 class MonaiEngine:
-    """PyTorch on as many threads as the kernels take.
+    """PyTorch on as many threads as the kernels take, with all instructions of the CPU.
 
     Args:
         weights: folder of `torch_weights.write_weights`.
         channels_last: the networks' memory layout.
+        bfloat16: whether PyTorch computes in it what it holds to be safe (autocast).
     """
 
-    def __init__(self, recipe: Recipe, weights: Path, channels_last: bool) -> None:
-        torch.set_num_threads(thread_count())
-        self.recipe, self.channels_last = recipe, channels_last
+    def __init__(self, recipe: Recipe, weights: Path, channels_last: bool, bfloat16: bool = False) -> None:
+        set_up_torch()
+        self.recipe, self.channels_last, self.bfloat16 = recipe, channels_last, bfloat16
         self.networks = {stage.name: load_twin(stage, weights).eval().to(memory_format=self._layout(stage))
                          for stage in recipe.stages}
         self.image: MetaTensor | None = None
@@ -86,7 +87,8 @@ class MonaiEngine:
         network, layout, size = self.networks[stage.name], self._layout(stage), stage.inference.batch_size
 
         def answer(batch: torch.Tensor) -> torch.Tensor:
-            return network(batch.contiguous(memory_format=layout)).softmax(1)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+                return network(batch.contiguous(memory_format=layout)).float().softmax(1)
 
         if stage.dims == 2:
             slices = image[0].swapaxes(0, 1)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from kidneyseg.child import environment
+from kidneyseg.environment import given_environment
 from kidneyseg.errors import InputError
 from kidneyseg.export.package import RECIPE
 from kidneyseg.inference.model import checkpoint_path
@@ -103,12 +103,13 @@ def make_graphs(recipe: Recipe, model: Path) -> None:
             cached_onnx(stage, model)
 
 
-def require_peer() -> None:
+def require_peer(command: str = "benchmark predict",
+                 otherwise: str = ", or give --peer none to time this project alone") -> None:
     """Raise InputError unless PyTorch and MONAI are installed."""
     missing = [name for name in ("torch", "monai") if not find_spec(name)]
     if missing:
-        raise InputError("benchmark predict", expected="the packages torch and monai", found=f"no {missing[0]}",
-                         remedy="pip install -e .[peer], or give --peer none to time this project alone")
+        raise InputError(command, expected="the packages torch and monai", found=f"no {missing[0]}",
+                         remedy=f"pip install -e .[peer]{otherwise}")
 
 
 def measure(jobs: Sequence[Job], recipe: Recipe) -> list[Row]:
@@ -129,7 +130,7 @@ def measure(jobs: Sequence[Job], recipe: Recipe) -> list[Row]:
 
 def _run(job: Job) -> dict:
     command = [sys.executable, "-m", "kidneyseg.benchmark.worker", json.dumps(asdict(job))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=given_environment())
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
         raise InputError(f"benchmark predict, {job.title}", expected="a mask", found=said[-1],

@@ -39,14 +39,16 @@ def _engine(job: Job) -> Engine:
     if job.engine in LAYOUTS:
         from kidneyseg.benchmark.monai_engine import MonaiEngine
 
-        return MonaiEngine(read_model_recipe(job.model), Path(job.weights), channels_last=job.engine == LAYOUTS[1])
+        return MonaiEngine(read_model_recipe(job.model), Path(job.weights),
+                           channels_last=job.engine == LAYOUTS[1], bfloat16=job.precision == "bfloat16")
     from kidneyseg.benchmark.own_engine import OwnEngine
 
     return OwnEngine(Path(job.model), job.engine, job.precision)
 
 
 if __name__ == "__main__":
+    job = Job(**json.loads(sys.argv[1]))
     try:
-        print(json.dumps(main(Job(**json.loads(sys.argv[1])))), flush=True)
+        print(json.dumps(main(job)), flush=True)
     except InputError as error:
         sys.exit(str(error))

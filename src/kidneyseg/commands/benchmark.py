@@ -1,7 +1,8 @@
-"""Speed beside the peers, in one run: of the networks (the default), or of a whole prediction.
+"""Speed beside the peers, in one run: of the networks (the default), or of a whole prediction. Or a peer in training.
 
 Peers without a library (PyTorch: pip install "kidneyseg[benchmark]"; MONAI as well: "kidneyseg[peer]") are left out or
-named; bfloat16 is measured where the CPU has AMX. Stop other work first: all share the cores.
+named. PyTorch is measured in bfloat16, too, where the CPU has AVX-512 BF16 or AMX, our kernels where it has AMX. Every
+process gets the environment that you have set. Stop other work first: all share the cores.
 """
 
 from __future__ import annotations
@@ -9,22 +10,34 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kidneyseg.atomic import require_writable, write_text
-from kidneyseg.benchmark import predict
+from kidneyseg.atomic import require_folder, require_writable, write_text
+from kidneyseg.benchmark import predict, train
 from kidneyseg.benchmark.torch_weights import require_twins, write_weights
-from kidneyseg.commands.common import named_recipe
+from kidneyseg.commands.budget import positive
+from kidneyseg.commands.common import count_from_0, named_recipe
 from kidneyseg.cpu import benchmark
 from kidneyseg.cpu.benchmark_cases import NETWORKS, OPERATORS
+from kidneyseg.cpu.processor import multiplies_bfloat16, processor
 from kidneyseg.errors import InputError
 from kidneyseg.inference.backends import BACKENDS
 from kidneyseg.inference.model import read_checkpoints_recipe, read_model_recipe
+from kidneyseg.privacy import without_user
 from kidneyseg.recipe import Recipe
+from kidneyseg.report.tables import format_table, write_scores
+from kidneyseg.training import provenance
 from kidneyseg.volume.nifti import read_mask
 
 PEERS = [*predict.LAYOUTS, "none"]
+SMALLEST_PATCH = 16**3  # voxels
+TRAIN = """Voxel spacing, patch and network follow nnU-Net's rules for the training cases, with --patch-voxels in place
+of its limit of memory. Where a patch would hold less than a quarter of the median scan, the voxels grow as in nnU-Net's
+low-resolution plan. Reading, resampling and the trial of memory layouts and precisions do not count in --minutes.
+Single slices are left out. Labels that cover others (datasets.yaml) count as they stand. Writes OUT/fold<K>/model.pt,
+predictions/, scores.{json,csv,md} and run.json."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,11 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg benchmark --small --no-operators
   kidneyseg benchmark predict -m model_zoo/mplab-small -i case_00128/imaging.nii.gz
   kidneyseg benchmark predict -m model_zoo/mplab-small int8 -i case_00128/imaging.nii.gz
-  kidneyseg benchmark predict -c mplab -i case/imaging.nii.gz --regions case/segmentation.nii.gz --json case.json"""
+  kidneyseg benchmark predict -c mplab -i case/imaging.nii.gz --regions case/segmentation.nii.gz --json case.json
+  kidneyseg benchmark train --work work --fold 0 --minutes 30 -o nnunet"""
     _add_networks(parser)
-    actions = parser.add_subparsers(dest="action", metavar="predict", title="instead of networks alone")
+    actions = parser.add_subparsers(dest="action", metavar="predict|train", title="instead of networks alone")
     title = "a whole case from NIfTI to mask, and the same networks under MONAI's sliding window in PyTorch"
     _add_predict(actions.add_parser("predict", help=title, description=f"{title}: seconds and peak memory per part."))
+    title = "nnU-Net's method, with MONAI's DynUNet, trained and scored on a fold of WORK"
+    _add_train(actions.add_parser("train", help=title, description=f"{title}. {TRAIN}"))
 
 
 def _add_networks(parser: argparse.ArgumentParser) -> None:
@@ -72,12 +88,31 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
                         help="what computes the networks, each timed; the first is what the others are compared with "
                              "(default: openvino)")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32",
-                        help="of the runtimes, not of the peer (default: float32)")
+                        help="of the runtimes; peers run in float32 and, where the CPU has instructions for it, in "
+                             "bfloat16 (default: float32)")
     parser.add_argument("--peer", choices=PEERS, nargs="+", default=list(predict.LAYOUTS),
                         help="PyTorch and MONAI with which memory layout, or none (default: both layouts)")
     # SUPPRESS: what stands before `predict` counts, too.
     parser.add_argument("--repeats", type=int, default=argparse.SUPPRESS, metavar="N",
                         help="runs of each, the fastest counts (default: 3)")
+    parser.add_argument("--json", type=Path, default=argparse.SUPPRESS, metavar="FILE",
+                        help="write the numbers to FILE as well")
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(measure=_train)
+    parser.add_argument("--work", type=Path, required=True, metavar="DIR",
+                        help="folder that `kidneyseg prepare` filled: its cases, folds and labels are taken")
+    parser.add_argument("--fold", type=count_from_0, default=0, metavar="K", help="fold, from 0 (default: 0)")
+    parser.add_argument("--minutes", type=positive, required=True, metavar="M", help="training time")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder to write to, not WORK")
+    parser.add_argument("--width", type=int, default=32, metavar="N",
+                        help="features at full resolution; fewer make more steps of a short training (default: 32, "
+                             "nnU-Net's)")
+    parser.add_argument("--patch-voxels", type=int, default=64 * 128 * 128, metavar="N",
+                        help="the most voxels of a patch (default: those of 64 x 128 x 128)")
+    parser.add_argument("--mirror", action="store_true",
+                        help="average the predictions of all mirror images, which takes 8 times as long")
     parser.add_argument("--json", type=Path, default=argparse.SUPPRESS, metavar="FILE",
                         help="write the numbers to FILE as well")
 
@@ -89,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
         require_writable(args.json)
     numbers = args.measure(args)
     if args.json:
-        write_text(args.json, json.dumps(numbers, indent=1) + "\n")
+        write_text(args.json, json.dumps(without_user(numbers), indent=1) + "\n")
     return 0
 
 
@@ -100,6 +135,7 @@ def _networks(args: argparse.Namespace) -> dict:
     if not args.no_operators:
         cases = cases + list(OPERATORS)
     rows = []
+    print(processor())
     for case in cases:
         for phase in phases:
             measured = benchmark.measure(case, phase, wanted, args.repeats, args.small)
@@ -108,11 +144,15 @@ def _networks(args: argparse.Namespace) -> dict:
     return benchmark.as_json(rows)
 
 
-def _predict(args: argparse.Namespace) -> dict:
+def _refuse_networks_options(args: argparse.Namespace) -> None:
     for option in ("network", "phase", "without", "no_operators", "small"):
         if getattr(args, option):
             raise InputError(f"--{option.replace('_', '-')}", expected="no option of the networks' benchmark",
-                             found="predict after it", remedy="Leave it out: a whole case is measured as it is")
+                             found=f"{args.action} after it", remedy="Leave it out: it says nothing there")
+
+
+def _predict(args: argparse.Namespace) -> dict:
+    _refuse_networks_options(args)
     recipe, peers = _recipe(args), [name for name in args.peer if name != "none"]
     model, *rest = args.model or [None]
     others = {path: read_model_recipe(path) for path in rest}  # a bad one is said before all the work
@@ -138,16 +178,43 @@ def _predict(args: argparse.Namespace) -> dict:
         if peers:
             weights.mkdir()
             write_weights(recipe, model, weights)
-        entries = [*((name, name, model) for name in args.runtime),
-                   *((path.stem, "openvino", path) for path in others),
-                   *((name, name, model) for name in peers)]
+        entries = [*((name, name, model, args.precision) for name in args.runtime),
+                   *((path.stem, "openvino", path, args.precision) for path in others),
+                   *((name, name, model, "float32") for name in peers)]
+        if multiplies_bfloat16():
+            entries += [(f"{name} bf16", name, model, "bfloat16") for name in peers]
         jobs = [predict.Job(title, engine, str(path), str(args.input), str(Path(folder) / f"{number}.nii.gz"),
-                            args.repeats, args.precision, args.regions and str(args.regions), str(weights))
-                for number, (title, engine, path) in enumerate(entries)]
+                            args.repeats, precision, args.regions and str(args.regions), str(weights))
+                for number, (title, engine, path, precision) in enumerate(entries)]
         rows = predict.measure(jobs, recipe)
-    print(predict.table(rows))
-    return {"recipe": recipe.name, "models": [str(path) for path in args.model or []], "input": str(args.input),
-            "precision": args.precision, "rows": [asdict(row) for row in rows]}
+    print(f"{processor()}\n{predict.table(rows)}")
+    return {"processor": processor(), "recipe": recipe.name, "models": [str(path) for path in args.model or []],
+            "input": str(args.input), "precision": args.precision, "rows": [asdict(row) for row in rows]}
+
+
+def _train(args: argparse.Namespace) -> dict:
+    _refuse_networks_options(args)
+    for option, least in (("width", 1), ("patch_voxels", SMALLEST_PATCH)):
+        if getattr(args, option) < least:
+            raise InputError(f"--{option.replace('_', '-')}", expected=f"{least} or more",
+                             found=str(getattr(args, option)), remedy="Leave it out for the default")
+    if args.out.resolve() == args.work.resolve():
+        raise InputError(args.out, expected="another folder than --work", found="the same",
+                         remedy="Name one of the peer's own: the models in --work keep their scores")
+    require_folder(args.out)
+    predict.require_peer("benchmark train", otherwise="")
+    folder = args.out / f"fold{args.fold}"
+    cases, flat = train.find_volumes(args.work, args.fold)
+    job = train.make_job(args.work, cases, folder, args.minutes, args.width, args.patch_voxels, args.mirror)
+    answer = train.run(job)
+    print(train.summary(answer, flat), flush=True)
+    facts = {"job": asdict(job), **asdict(answer), "single_slices": flat,
+             "peer": {name: version(name) for name in ("torch", "monai")}}
+    provenance.record(folder, "nnunet", facts)
+    scores = train.score(args.work, cases["val"], folder / "predictions")
+    print(f"\n{format_table(scores)}", end="")
+    print("written: " + ", ".join(map(str, [folder / "model.pt", *write_scores(scores, folder / "scores")])))
+    return facts
 
 
 def _recipe(args: argparse.Namespace) -> Recipe:

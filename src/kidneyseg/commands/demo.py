@@ -7,7 +7,6 @@ Interrupted, it goes on where it stopped when called again with the same --work.
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import time
 from pathlib import Path
@@ -16,7 +15,9 @@ from kidneyseg import cli
 from kidneyseg.atomic import require_folder
 from kidneyseg.commands.common import recipe_from
 from kidneyseg.commands.prepare import FOLDS
+from kidneyseg.data.folds import load_splits
 from kidneyseg.errors import InputError
+from kidneyseg.report.tables import read_scores
 
 FLOOR = {"kidney": 0.90, "tumour": 0.60}  # Dice that the demo's recipe reaches on its held-out phantoms
 
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         status = _step(argv)
         if status:
             return status
-    scan = data / json.loads((work / "splits.json").read_text())["folds"][0]["val"][0] / "imaging.nii.gz"
+    scan = data / load_splits(work / "splits.json")["folds"][0]["val"][0] / "imaging.nii.gz"
     status = _step(["predict", "-m", str(fold), "-i", str(scan), "-o", str(work / "predicted"), "--overlay",
                     "--overwrite", *device])
     return status or _summary(work, fold, time.perf_counter() - started)
@@ -76,7 +77,7 @@ def _step(argv: list[str]) -> int:
 
 def _summary(work: Path, fold: Path, seconds: float) -> int:
     """Say where everything is and whether the scores are what they should be; 1 when they are not."""
-    mean = json.loads((fold / "scores.json").read_text())["mean"]
+    mean = read_scores(fold / "scores.json").mean
     print(f"\nDone in {seconds / 60:.1f} minutes.")
     for what, where in (
         ("phantom CTs", work / "data"), ("trained model", fold), ("fold scores", fold / "scores.md"),

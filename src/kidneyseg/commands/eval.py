@@ -132,10 +132,11 @@ def _score_fold(args: argparse.Namespace, fold: int, cases: list[Case]) -> FoldR
 
     folder = args.work / f"fold{fold}"
     sources = args.model or [folder]
-    model = load_models(sources, args.device, {source: _recipe(args, source) for source in sources}, args.runtime,
-                        args.precision)
     if args.model:  # the fold's own results stay
         folder /= "model" if len(sources) == 1 else "ensemble"
+    provenance.known_sessions(folder)
+    model = load_models(sources, args.device, {source: _recipe(args, source) for source in sources}, args.runtime,
+                        args.precision)
     result = evaluate_cases(model, cases, folder / "predictions", oracle=not args.no_oracle)
     provenance.record(folder, "eval", {
         "model": " + ".join(map(str, sources)), "runtime": args.runtime,

@@ -28,6 +28,7 @@ from kidneyseg.commands.common import add_device, add_runtime
 from kidneyseg.data.cohort import Case, find_cases
 from kidneyseg.errors import InputError
 from kidneyseg.inference.model import Model, read_model_recipe
+from kidneyseg.privacy import without_user
 from kidneyseg.volume.names import stem
 from kidneyseg.volume.nifti import Scan, read_image, write_mask
 
@@ -110,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
         facts = {"model": " + ".join(map(str, args.model)), "finders": [str(path) for path in args.finders],
                  "recipe": " + ".join(recipe.name for recipe in recipes[:len(args.model)]),
                  "kidneyseg": kidneyseg.__version__}
-        write_text(args.json, json.dumps({**facts, **vars(summary)}, indent=2) + "\n")
+        write_text(args.json, json.dumps(without_user({**facts, **vars(summary)}), indent=2) + "\n")
     if failures and len(scans) == 1:
         raise failures[0]
     if failures:

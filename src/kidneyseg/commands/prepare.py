@@ -1,9 +1,9 @@
 """Volumes -> MindRecord: the training samples of every stage of a recipe, and the folds.
 
-Writes WORK/recipe.yaml, WORK/datasets.yaml, WORK/splits.json and WORK/prepared/<case>/. Cases that are done are skipped,
-so a run that was interrupted, or whose data has grown, is completed by the same command. A splits.json written by hand
-stays as it is. Several data sets share a work folder: their cases are called DATASET.CASE, every data set is drawn from
-equally often in training, and no patient is on both sides of a fold.
+Writes WORK/recipe.yaml, WORK/datasets.yaml, WORK/splits.json and WORK/prepared/<case>/. Cases that are done are
+skipped, so a run that was interrupted, or whose data has grown, is completed by the same command. A splits.json written
+by hand stays as it is. Several data sets share a work folder: their cases are called DATASET.CASE, every data set is
+drawn from equally often in training, and no patient is on both sides of a fold.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ datasets.yaml is a list; only name and folder (relative to the file) are needed:
     patient: case_[0-9]+"""
     add_recipe(parser)
     parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATA",
-                        help="CTs with masks: a KiTS folder, nnU-Net raw, or pairs of files; several such folders; or a "
-                             "YAML file that lists data sets")
+                        help="CTs with masks: a KiTS folder, nnU-Net raw, or pairs of files; several such folders; or "
+                             "a YAML file that lists data sets")
     parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--folds", type=int, metavar="N",
                         help="number of cross-validation folds (default: those of WORK/splits.json, or 5)")

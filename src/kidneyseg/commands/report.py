@@ -7,14 +7,14 @@ everything it shows. MindSpore is not needed.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
 from kidneyseg.commands.common import count_from_0
-from kidneyseg.errors import InputError
 from kidneyseg.metrics.fold import FoldScores
+from kidneyseg.privacy import without_user
 from kidneyseg.recipe import Recipe, load_recipe
+from kidneyseg.training.provenance import read_sessions
 
 Figures = list[tuple[str, Path]]  # (caption, PNG)
 
@@ -38,13 +38,14 @@ def run(args: argparse.Namespace) -> int:
     recipe = load_recipe(folder / "recipe.yaml")
     if (folder / "scores_oracle.json").exists():
         scores["Regions from the true masks (oracle)"] = read_scores(folder / "scores_oracle.json")
+    facts = _facts(folder, recipe.description)
     page = args.out or folder / "report.html"
     with tempfile.TemporaryDirectory() as pictures:
         write_report(
             page, title=f"{recipe.name}, fold {args.fold}", scores=scores,
             figures=_charts(folder, recipe, scores, Path(pictures)) + _cases(args, recipe, scores, Path(pictures)),
-            facts=_facts(folder, recipe.description),
-            command=f"kidneyseg report --work {args.work} --fold {args.fold}",
+            facts=facts,
+            command=without_user(f"kidneyseg report --work {args.work} --fold {args.fold}"),
         )
     print(f"written: {page}")
     return 0
@@ -85,11 +86,7 @@ def _cases(args: argparse.Namespace, recipe: Recipe, scores: dict[str, FoldScore
 def _facts(folder: Path, description: str) -> dict[str, object]:
     """How the fold was made, from the last session of each stage in ``run.json``."""
     facts: dict[str, object] = {"recipe": description}
-    path = folder / "run.json"
-    if not path.exists():
-        raise InputError(path, expected="the record that `kidneyseg train` leaves", found="no such file",
-                         remedy="Train this fold first")
-    for stage, sessions in json.loads(path.read_text(encoding="utf-8")).items():
+    for stage, sessions in read_sessions(folder).items():
         last = sessions[-1]
         keys = ("started", "device", "ranks", "precision", "seed")
         facts[f"{stage}: run"] = ", ".join(f"{key} {last[key]}" for key in keys if key in last)

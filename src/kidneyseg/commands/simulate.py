@@ -8,9 +8,11 @@ from pathlib import Path
 from kidneyseg.atomic import require_folder
 from kidneyseg.commands.common import count_from_0
 from kidneyseg.data.cohort import find_cases, require_labels
+from kidneyseg.data.contrast_phase import NAMES
 from kidneyseg.data.kits import SimulatedCase, claim_folder, find_labels, simulate_case
 from kidneyseg.data.lesion_cases import LesionCase, lesion_case
 from kidneyseg.data.phantom import write_cohort
+from kidneyseg.data.phase_cases import PhaseCase, phase_case
 from kidneyseg.errors import InputError
 from kidneyseg.pool import default_workers, require_workers, run_cases
 
@@ -20,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg simulate --phantom 20 phantoms                     20 phantoms, labels 1 kidney and 2 tumour
   kidneyseg simulate kits23/dataset simkits --kits19 --spacing 3.22 1.62 1.62
   kidneyseg simulate kits23/dataset withtumours --onto healthy --copies 5     5 cases of each scan in healthy
+  kidneyseg simulate --phase unenhanced contrast_ct without_contrast           each scan with its contrast taken out
 
 An interrupted run is completed by the same command: cases that are there are kept."""
     parser.add_argument(
@@ -27,7 +30,8 @@ An interrupted run is completed by the same command: cases that are there are ke
         type=Path,
         nargs="?",
         metavar="LABELS",
-        help="folder of KiTS masks, case_00000/segmentation.nii.gz; not with --phantom",
+        help="folder of KiTS masks, case_00000/segmentation.nii.gz; with --phase a cohort of scans with masks; not "
+             "with --phantom",
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for case_00000/{imaging,segmentation}.nii.gz")
     parser.add_argument("--phantom", type=int, metavar="N", help="make N phantoms from nothing instead")
@@ -39,6 +43,11 @@ An interrupted run is completed by the same command: cases that are there are ke
         "cases are called NAME_lesions00, NAME_lesions01, ...",
     )
     parser.add_argument("--copies", type=int, metavar="N", help="with --onto, cases made of each scan (default: 1)")
+    parser.add_argument(
+        "--phase", choices=NAMES,
+        help="the scans of the cohort LABELS in this contrast phase instead, with their masks; cases are called "
+             "NAME_PHASE",
+    )
     parser.add_argument("--cysts", action="store_true", help="phantoms with cysts, label 3 (default: without)")
     parser.add_argument("--cases", nargs="+", metavar="CASE", help="masks to use (default: all)")
     parser.add_argument(
@@ -62,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if args.phantom is not None:
         cases = _phantoms(args)
     else:
-        cases = _lesions(args) if args.onto else _simkits(args)
+        cases = _phases(args) if args.phase else _lesions(args) if args.onto else _simkits(args)
     print(f"{cases} cases in {args.out}")
     return 0
 
@@ -73,7 +82,7 @@ def _phantoms(args: argparse.Namespace) -> int:
             "--phantom", expected="at least 1", found=str(args.phantom), remedy="Give the number of phantoms"
         )
     _refuse(args, "LABELS", args.labels)
-    for option in ("cases", "spacing", "kits19", "onto", "copies"):
+    for option in ("cases", "spacing", "kits19", "onto", "copies", "phase"):
         _refuse(args, f"--{option}", getattr(args, option))
     return len(write_cohort(args.out, args.phantom, args.seed, cysts=args.cysts, workers=args.workers))
 
@@ -82,6 +91,8 @@ def _refuse(args: argparse.Namespace, option: str, value: object) -> None:
     if value:
         if args.phantom is not None:
             other = "--phantom, which makes masks itself"
+        elif args.phase:
+            other = "--phase, which keeps scans and masks as they are"
         elif args.onto:
             other = "--onto, which keeps the scans as they are"
         else:
@@ -101,6 +112,20 @@ def _lesions(args: argparse.Namespace) -> int:
     names = [(source, f"{source.name}_lesions{copy:02}") for source in sources for copy in range(copies)]
     jobs = [LesionCase(name, source, masks, args.out / name, args.seed) for source, name in names]
     run_cases(lesion_case, jobs, [job.name for job in jobs], workers=args.workers, title="simulate")
+    return len(jobs)
+
+
+def _phases(args: argparse.Namespace) -> int:
+    for option in ("cases", "cysts", "spacing", "kits19", "onto", "copies"):
+        _refuse(args, f"--{option}", getattr(args, option))
+    if args.labels is None:
+        raise InputError("simulate --phase", expected="COHORT and OUT", found="one folder",
+                         remedy="Give the cohort and the output folder")
+    sources = require_labels(find_cases(args.labels), args.labels)
+    claim_folder(args.out, {"phase": args.phase, "seed": args.seed})
+    names = [(source, f"{source.name}_{args.phase}") for source in sources]
+    jobs = [PhaseCase(name, source, args.phase, args.out / name, args.seed) for source, name in names]
+    run_cases(phase_case, jobs, [job.name for job in jobs], workers=args.workers, title="simulate")
     return len(jobs)
 
 

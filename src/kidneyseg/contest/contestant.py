@@ -6,8 +6,8 @@ import json
 import math
 from pathlib import Path
 
-from kidneyseg.atomic import write_text
 from kidneyseg.contest.entrant import Contest, Entrant, Outcome
+from kidneyseg.data.folds import load_splits, save_splits
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Recipe, load_recipe, parse_recipe, save_recipe
 from kidneyseg.training.rows import read_rows
@@ -29,7 +29,7 @@ class Contestant(Entrant):
 
     def understand(self, asked: dict) -> dict:
         try:  # what no recipe could say then had its default
-            return asked | {"recipe": _facts(parse_recipe(asked["recipe"]))}
+            return asked | {"recipe": _facts(parse_recipe(asked.get("recipe")))}
         except InputError:  # words that no longer exist
             return asked
 
@@ -37,8 +37,7 @@ class Contestant(Entrant):
         return [self.folder(fold)]
 
     def outcome(self) -> Outcome:
-        splits = (self.contest.work / "splits.json").read_text(encoding="utf-8")
-        write_text(self.place / "splits.json", splits)
+        save_splits(load_splits(self.contest.work / "splits.json"), self.place / "splits.json")
         if not all(self._trained(fold) for fold in self.contest.folds):
             self._prepare()
         for fold in self.contest.folds:
@@ -51,7 +50,7 @@ class Contestant(Entrant):
 
         recipe, notes = load_recipe(self.recipe_file), [self.notes_of(fold) for fold in self.contest.folds]
         networks = [nets.build(stage.network, stage.classes, stage.channels) for stage in recipe.stages]
-        seconds = [[row["seconds"] for stage in recipe.stages
+        seconds = [[row.get("seconds", math.nan) for stage in recipe.stages
                     for row in read_rows(self.folder(fold) / stage.name / "log.jsonl")] for fold in self.contest.folds]
         return {
             "parameters": sum(p.size for network in networks for p in network.trainable_params()),

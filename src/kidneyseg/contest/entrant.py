@@ -10,22 +10,57 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
+from typing_extensions import NotRequired, TypedDict
 
 import kidneyseg
 from kidneyseg.atomic import write_text
 from kidneyseg.child import run_command
+from kidneyseg.config_files import read_json
 from kidneyseg.data.cohort import Case
 from kidneyseg.data.folds import fold_cases
 from kidneyseg.digest import sha256
 from kidneyseg.errors import InputError
 from kidneyseg.metrics.evaluate import score_masks
 from kidneyseg.metrics.fold import FoldScores, score_fold
+from kidneyseg.privacy import without_user
 from kidneyseg.recipe import load_recipe
 from kidneyseg.report.comparison import SCORES, Row
 from kidneyseg.report.tables import read_scores, write_scores
 from kidneyseg.volume.nifti import read_mask
+
+
+class FoldNotes(TypedDict):
+    """What is known of one fold."""
+
+    training_mib: NotRequired[float]
+    model: NotRequired[dict[str, str]]
+    merge: NotRequired[list[list[int]]]
+    seconds: NotRequired[Annotated[list[float], Field(min_length=1)]]
+    prediction_mib: NotRequired[float]
+
+
+class Notes(TypedDict):
+    """``contest.json``."""
+
+    asked: dict[str, Any]
+    folds: dict[str, FoldNotes]
+    fitted: NotRequired[bool]
+
+
+class PredictedCase(TypedDict):
+    """Of the summary of `kidneyseg predict`, what is wanted here."""
+
+    image: str
+    mask: str
+    seconds: dict[str, float]
+
+
+class Predicted(TypedDict):
+    cases: list[PredictedCase]
 
 
 @dataclass(frozen=True)
@@ -55,7 +90,7 @@ class Contest:
     def facts(self) -> dict:
         """What one must know to repeat it, JSON-ready."""
         return {
-            "data": str(self.data), "folds": list(self.folds), "minutes": self.minutes,
+            "data": without_user(self.data), "folds": list(self.folds), "minutes": self.minutes,
             "merge": [list(pair) for pair in sorted(self.merge.items())], "device": self.device,
             "cases": {str(fold): fold_cases(self.work, fold) for fold in self.folds},
             "versions": {"kidneyseg": kidneyseg.__version__, "mindspore": version("mindspore"),
@@ -73,7 +108,7 @@ class Outcome:
 
     @classmethod
     def failure(cls, name: str, reason: str) -> Outcome:
-        return cls(Row(name, failed=reason))
+        return cls(Row(name, failed=without_user(reason)))
 
 
 class Entrant(ABC):
@@ -84,12 +119,13 @@ class Entrant(ABC):
     """
 
     def __init__(self, contest: Contest, name: str, asked: dict) -> None:
-        self.contest, self.name = contest, name
+        self.contest, self.name, asked = contest, name, without_user(asked)
         self.place = contest.work / name
         self.notes_file = self.place / "contest.json"
         if self.notes_file.exists():
-            self.notes = json.loads(self.notes_file.read_text(encoding="utf-8"))
-            if self.understand(self.notes["asked"]) != asked:
+            self.notes = read_json(self.notes_file, Notes, expected="how far `kidneyseg compare` has come",
+                                   remedy=f"Give another --work, or delete {self.place}")
+            if without_user(self.understand(self.notes["asked"])) != asked:
                 raise InputError(self.place, expected="the recipe and --minutes that were begun with",
                                  found="others", remedy="Give another --work, or delete this folder")
         else:
@@ -123,7 +159,7 @@ class Entrant(ABC):
     def folder(self, fold: int) -> Path:
         return self.place / f"fold{fold}"
 
-    def notes_of(self, fold: int) -> dict:
+    def notes_of(self, fold: int) -> FoldNotes:
         return self.notes["folds"].setdefault(str(fold), {})
 
     def save(self) -> None:
@@ -148,22 +184,25 @@ class Entrant(ABC):
         models = [*self.models(fold), *(["--finders", *finders] if finders else [])]
         peak = self.run("predict", "-m", *models, "-i", *(case.image for case in cases), "-o", folder / "predictions",
                         "--overwrite", "--json", summary, "--device", self.contest.device)
-        found = {entry["image"]: entry for entry in json.loads(summary.read_text(encoding="utf-8"))["cases"]}
-        entries = [found[str(case.image)] for case in cases]
-        write_scores(score_fold([self._score_case(case, entry) for case, entry in zip(cases, entries)]),
-                     folder / "scores")
+        predicted = read_json(summary, Predicted, expected="what `kidneyseg predict --json` wrote",
+                              remedy="Run the same command again")
+        found = {entry["image"]: entry for entry in predicted["cases"]}
+        entries = [found[without_user(case.image)] for case in cases]
+        masks = [folder / "predictions" / Path(entry["mask"]).name for entry in entries]
+        write_scores(score_fold([self._score_case(case, mask) for case, mask in zip(cases, masks)]), folder / "scores")
         self.notes_of(fold).update(model=digests, prediction_mib=peak, merge=self._merge(),
                                    seconds=[sum(entry["seconds"].values()) for entry in entries])
         self.save()
 
-    def _score_case(self, case: Case, entry: dict) -> dict[str, str | float]:
+    def _score_case(self, case: Case, mask: Path) -> dict[str, str | float]:
         merge = self.contest.merge
-        return score_masks(case.name, read_mask(entry["mask"], merge), read_mask(case.label, merge))
+        return score_masks(case.name, read_mask(mask, merge), read_mask(case.label, merge))
 
     def _scored(self, fold: int) -> bool:
         notes = self.notes_of(fold)
         same = notes.get("merge") == self._merge() and notes.get("model") == self._digests(fold)
-        return same and (self.folder(fold) / "scores.json").exists()
+        timed = {"seconds", "prediction_mib"} <= notes.keys()
+        return same and timed and (self.folder(fold) / "scores.json").exists()
 
     def _merge(self) -> list[list[int]]:
         return [list(pair) for pair in sorted(self.contest.merge.items())]

@@ -8,9 +8,9 @@ into cells (cells.py, raising.py, gating.py) which take the place of a network's
 """
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kidneyseg.cpu.processor import has_amx
 from kidneyseg.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ def available() -> bool:
 
 def has_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 faster than float32 in the kernels: it has AMX."""
-    facts = Path("/proc/cpuinfo")  # of Linux, where alone the kernels run
-    return facts.exists() and "amx_bf16" in facts.read_text("utf-8")
+    return has_amx()
 
 
 def accelerate(network: nn.Cell, precision: str = "float32") -> nn.Cell:

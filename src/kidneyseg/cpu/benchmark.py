@@ -15,6 +15,8 @@ from importlib import util
 
 from kidneyseg import cpu
 from kidneyseg.cpu.benchmark_cases import NETWORKS, OPERATORS
+from kidneyseg.cpu.processor import multiplies_bfloat16, processor
+from kidneyseg.environment import given_environment
 from kidneyseg.errors import InputError
 
 IMPLEMENTATIONS = ("kidneyseg", "mindspore", "pytorch-plain", "pytorch-channels_last")
@@ -45,7 +47,7 @@ class Worker:
         self.log = tempfile.TemporaryFile("w+")
         command = [sys.executable, "-m", "kidneyseg.cpu.benchmark_worker", *self.name] + ["small"] * small
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
-                                        text=True)
+                                        text=True, env=given_environment())
         self.times: list[float] = []
         self.cpu_times: list[float] = []
         self.ask()
@@ -83,12 +85,13 @@ class Worker:
 def runnable() -> list[tuple[str, str]]:
     """The (implementation, dtype) pairs that this machine can run."""
     with_torch = util.find_spec("torch") is not None
+    bfloat16 = {"kidneyseg": cpu.has_bfloat16(), "mindspore": False}  # which has no bfloat16 convolution on CPU
     found = []
     for implementation in IMPLEMENTATIONS:
         if implementation == "kidneyseg" and not cpu.available() or "pytorch" in implementation and not with_torch:
             continue
         found.append((implementation, "float32"))
-        if cpu.has_bfloat16() and implementation != "mindspore":  # which has no bfloat16 convolution on CPU
+        if bfloat16.get(implementation, multiplies_bfloat16()):
             found.append((implementation, "bfloat16"))
     return found
 
@@ -122,6 +125,6 @@ def table(rows: list[Row]) -> str:
 
 
 def as_json(rows: list[Row]) -> dict:
-    """{"rows": those of the networks, "operators": those of single operators}"""
-    return {"rows": [asdict(row) for row in rows if row.network in NETWORKS],
+    """{"processor": as `processor` says, "rows": those of the networks, "operators": those of single operators}"""
+    return {"processor": processor(), "rows": [asdict(row) for row in rows if row.network in NETWORKS],
             "operators": [asdict(row) for row in rows if row.network in OPERATORS]}

@@ -16,7 +16,6 @@ import numpy as np
 
 from kidneyseg.child import own_peak
 from kidneyseg.cpu.benchmark_cases import CASES, Case, in_mindspore, in_torch
-from kidneyseg.cpu.threads import thread_count
 
 
 def mindspore_step(case: Case, values: np.ndarray, train: bool, fast: bool, dtype: str) -> Callable[[], object]:
@@ -62,7 +61,9 @@ def torch_step(case: Case, values: np.ndarray, train: bool, channels_last: bool,
     """Returns the eager step."""
     import torch
 
-    torch.set_num_threads(thread_count())
+    from kidneyseg.cpu.torch_setup import set_up_torch
+
+    set_up_torch()
     network, x = in_torch(case).train(train), torch.from_numpy(values)
     if channels_last:
         layout = torch.channels_last if values.ndim == 4 else torch.channels_last_3d

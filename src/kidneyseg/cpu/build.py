@@ -15,6 +15,7 @@ from pathlib import Path
 from kidneyseg.cache import cache_folder, forget_unused, keep
 from kidneyseg.cpu.threads import thread_count
 
+NAME = b"\0libdnnl.so.3\0"
 SOURCE = Path(__file__).parent / "source"
 # -fno-math-errno and -fno-trapping-math let the compiler vectorise; unlike -ffast-math they keep NaN and rounding.
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-pthread",
@@ -51,24 +52,26 @@ def build() -> Path:
     onednn = _mindspore_onednn()
     compiler = os.environ.get("CXX", "g++")
     cache = cache_folder()
-    target = cache / f"kernels-{_fingerprint(compiler)}.so"
-    if target.exists():
+    fingerprint = _fingerprint(compiler)
+    target, private = cache / f"kernels-{fingerprint}.so", cache / f"dnnl{fingerprint[:5]}.so"
+    if target.exists() and private.exists():
         keep(target)
+        keep(private)
         return target
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with open(cache / "build.lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not target.exists():
+            if not (target.exists() and private.exists()):
                 forget_unused()
-                _compile(compiler, onednn, target)
+                _compile(compiler, onednn, private, target)
     except OSError as error:
         raise BuildError(f"the cache {cache} cannot be written: {error}") from error
     return target
 
 
 def _mindspore_onednn() -> Path:
-    """The oneDNN 3 in MindSpore's wheel: already loaded in the process, so the kernels add no library of their own."""
+    """The oneDNN 3 in MindSpore's wheel."""
     package = util.find_spec("mindspore")
     found = Path(package.origin).parent / "lib" / "libdnnl.so.3" if package and package.origin else None
     if found is None or not found.exists():
@@ -91,14 +94,29 @@ def _fingerprint(compiler: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _compile(compiler: str, onednn: Path, target: Path) -> None:
-    unfinished = target.with_suffix(f".{os.getpid()}.tmp")
-    command = [compiler, *FLAGS, *map(str, sorted(SOURCE.glob("*.cc"))), str(onednn),
-               f"-Wl,-rpath,{onednn.parent}", "-o", str(unfinished)]
+def _compile(compiler: str, onednn: Path, private: Path, target: Path) -> None:
+    """Make ``target``, which loads ``private``, a copy of MindSpore's oneDNN, from its own folder.
+
+    A copy, for oneDNN has one limit of instruction sets for all who use it, settled by who comes first. MindSpore's
+    operators must be kept to AVX2 (kidneyseg/__init__.py: from AVX-512 on, oneDNN 3.10 offers `jit_uni_ncsp`, which
+    takes tensors as MindSpore has them and is the reference loop inside; nothing but the limit turns it off), and ours
+    want all. Sharing one library, ours lost in every prediction, where MindSpore's softmax comes first; where ours came
+    first, MindSpore's convolutions took 40 to 100 times longer from then on. A copy costs 45 MiB of a process's memory.
+    To the loader a library is its name (SONAME), so the copy's is another one, as long as the first.
+    """
+    unfinished, copy = (path.with_suffix(f".{os.getpid()}.tmp") for path in (target, private))
+    command = [compiler, *FLAGS, *map(str, sorted(SOURCE.glob("*.cc"))), str(copy), "-Wl,-rpath,$ORIGIN", "-o",
+               str(unfinished)]
     try:
+        content = onednn.read_bytes()
+        if content.count(NAME) != 1:
+            raise BuildError(f"{onednn} does not hold its name once")
+        copy.write_bytes(content.replace(NAME, b"\0%s\0" % private.name.encode()))
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise BuildError(f"{compiler} failed:\n{done.stderr[-2000:]}")
+        os.replace(copy, private)
         os.replace(unfinished, target)
     finally:
         unfinished.unlink(missing_ok=True)
+        copy.unlink(missing_ok=True)

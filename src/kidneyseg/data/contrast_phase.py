@@ -2,8 +2,8 @@
 
 Contrast medium brightens kidneys, vessels and organs, not fat, air or bone. To take it away or to weaken it, HU above
 those of tissue without contrast are drawn towards them: kidneys (25-40 HU unenhanced) by one curve, all other soft
-tissue (liver 50-65, spleen 40-50, muscle 45-60, blood 35-50 HU unenhanced) by another, and bone stays as it is. Below the
-threshold of its curve nothing changes: fat, cysts and necrosis look alike in every phase.
+tissue (liver 50-65, spleen 40-50, muscle 45-60, blood 35-50 HU unenhanced) by another, and bone stays as it is. Below
+the threshold of its curve nothing changes: fat, cysts and necrosis look alike in every phase.
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from kidneyseg.atomic import write_text
+from kidneyseg.config_files import first_fault, read_yaml
 from kidneyseg.data.cohort import Case, find_cases
 from kidneyseg.errors import InputError
 from kidneyseg.recipe.model import Model
@@ -128,19 +129,14 @@ def _named(folder: Path) -> DataSet:
 
 
 def _parse(path: Path) -> list[DataSet]:
+    fault = {"expected": "a list of data sets, each with name and folder",
+             "remedy": "Correct that line; `kidneyseg prepare --help` shows an example"}
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        datasets = TypeAdapter(list[DataSet]).validate_python(data)
-    except OSError as error:
-        found: Any = error.strerror or error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        found = " ".join(str(error).split())
+        datasets = TypeAdapter(list[DataSet]).validate_python(read_yaml(path, **fault))
     except ValidationError as error:
-        first = error.errors()[0]
-        found = f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg'].removeprefix('Value error, ')}"
+        found = first_fault(error)
     else:
         if datasets:
             return [one.model_copy(update={"folder": path.parent / one.folder}) for one in datasets]
         found = "an empty list"
-    raise InputError(path, expected="a list of data sets, each with name and folder", found=str(found),
-                     remedy="Correct that line; `kidneyseg prepare --help` shows an example")
+    raise InputError(path, found=found, **fault)

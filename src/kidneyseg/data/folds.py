@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kidneyseg.atomic import write_text
+from kidneyseg.config_files import read_json
 from kidneyseg.data.cohort import Case
 from kidneyseg.errors import InputError
 from kidneyseg.pool import run_cases
@@ -105,19 +107,10 @@ def load_splits(path: str | Path) -> dict:
         InputError: no such file, not JSON of that form, or a case in both parts of a fold.
     """
     path = Path(path)
-    try:
-        splits = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            path,
-            expected="the folds of prepared data",
-            found=error.strerror or str(error),
-            remedy="Run `kidneyseg prepare` with this --work first, or `kidneyseg cohort split`",
-        ) from None
-    except ValueError as error:
-        raise InputError(
-            path, expected="JSON", found=str(error), remedy="Make it again with `kidneyseg cohort split`"
-        ) from None
+    splits = read_json(
+        path, Any, expected="the folds of prepared data", remedy="Make it again with `kidneyseg cohort split`",
+        absent="Run `kidneyseg prepare` with this --work first, or `kidneyseg cohort split`",
+    )
     fault = _fault(splits)
     if fault:
         raise InputError(

@@ -15,6 +15,7 @@ import numpy as np
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 
 from kidneyseg.atomic import write_text
+from kidneyseg.config_files import read_text
 from kidneyseg.data.simulate import CYST, KIDNEY, resample_labels, simulate
 from kidneyseg.errors import InputError
 from kidneyseg.volume.nifti import CANONICAL, read_mask, save_nifti
@@ -111,13 +112,11 @@ def claim_folder(folder: Path, settings: dict) -> None:
     note = folder / "simulation.json"
     text = json.dumps(settings, indent=1) + "\n"
     if note.exists():
-        if note.read_text(encoding="utf-8") != text:
-            raise InputError(
-                folder,
-                expected=f"no cohort, or one made with {json.dumps(settings)}",
-                found=f"one made with {' '.join(note.read_text(encoding='utf-8').split())}",
-                remedy="Give another folder, or delete this one",
-            )
+        fault = {"expected": f"no cohort, or one made with {json.dumps(settings)}",
+                 "remedy": "Give another folder, or delete this one"}
+        noted = read_text(note, **fault)
+        if noted != text:
+            raise InputError(folder, found=f"one made with {' '.join(noted.split())[:200]}", **fault)
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(

@@ -18,7 +18,14 @@ from tqdm import tqdm
 
 from kidneyseg.data.cohort import Case
 from kidneyseg.data.memory import preparing_bytes
-from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, label_reading, recipe_settings, record_file
+from kidneyseg.data.prepared import (
+    PreparedCase,
+    PreparedStage,
+    case_folder,
+    label_reading,
+    recipe_settings,
+    record_file,
+)
 from kidneyseg.data.samples import stage_samples
 from kidneyseg.errors import InputError
 from kidneyseg.pool import require_workers, run_within
@@ -166,7 +173,8 @@ def _check_labels(path: Path, labels: Sequence[int], recipe: Recipe, reading: Ma
     if unknown:
         named = ", ".join(f"{name} {value}" for name, value in recipe.labels.items())
         raise InputError(path, expected=f"the recipe's labels ({named})", found=f"also {unknown}",
-                         remedy="Name them in the recipe's `labels` and its stages' `targets`, or in its or the data set's `merge`")
+                         remedy="Name them in the recipe's `labels` and its stages' `targets`, or in its or the data "
+                                "set's `merge`")
 
 
 def _source(path: Path) -> dict:

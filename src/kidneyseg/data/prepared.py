@@ -6,14 +6,41 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from pydantic import ConfigDict
+from typing_extensions import TypedDict
+
+from kidneyseg.config_files import read_json
 from kidneyseg.data.cohort import Case, require_labels
 from kidneyseg.data.datasets import dataset_cases, read_datasets, work_datasets
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Recipe, Stage
-from kidneyseg.volume.grid import Grid
+from kidneyseg.volume.grid import Grid, GridFacts
 
 FORMAT = 2  # raise it when the same recipe makes different records
+
+
+class Source(TypedDict):
+    """A file that a case was made from; ``modified`` in ns since 1970."""
+
+    path: str
+    bytes: int
+    modified: int
+
+
+class Settings(TypedDict):
+    """As :func:`recipe_settings` says."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")
+    stages: dict[str, Any]
+
+
+class Reading(TypedDict):
+    """As :func:`label_reading` says."""
+
+    merge: list[list[int]]
+    uncertain: list[list[int | list[int]]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +54,7 @@ class PreparedStage:
     """
 
     foreground: list[bool]
-    grids: list[dict]
+    grids: list[GridFacts]
     digests: dict[str, str] = field(default_factory=dict)
 
     def roi_grids(self) -> list[Grid]:
@@ -40,7 +67,7 @@ class PreparedCase:
 
     Attributes:
         case: its name.
-        image, label: where it came from: ``{"path", "bytes", "modified"}``; ``modified`` in ns since 1970.
+        image, label: where it came from.
         shape: voxels of the scan in canonical orientation, (z, y, x).
         spacing: mm, (z, y, x).
         labels: those in the mask's file, before the recipe's ``merge``, without the background.
@@ -51,16 +78,16 @@ class PreparedCase:
     """
 
     case: str
-    image: dict
-    label: dict
+    image: Source
+    label: Source
     shape: list[int]
     spacing: list[float]
     labels: list[int]
-    settings: dict
+    settings: Settings
     stages: dict[str, PreparedStage]
     dataset: str = ""
     patient: str = ""
-    reading: dict = field(default_factory=lambda: {"merge": [], "uncertain": []})
+    reading: Reading = field(default_factory=lambda: {"merge": [], "uncertain": []})
 
     @property
     def uncertain(self) -> dict[int, tuple[int, ...]]:
@@ -74,16 +101,15 @@ class PreparedCase:
     def read(cls, folder: Path) -> PreparedCase:
         """Raises InputError when there is no readable ``case.json``."""
         path = folder / "case.json"
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            stages = {name: PreparedStage(**stage) for name, stage in data.pop("stages").items()}
-            return cls(**data, stages=stages)
-        except FileNotFoundError:
+        if not path.exists():
             raise InputError(folder, expected="a prepared case", found="no case.json",
-                             remedy="Run kidneyseg prepare first") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(path, expected="what kidneyseg prepare wrote", found=f"{type(error).__name__}: {error}",
-                             remedy=f"Delete {folder} and run kidneyseg prepare again") from None
+                             remedy="Run kidneyseg prepare first")
+        fault = {"expected": "what kidneyseg prepare wrote",
+                 "remedy": f"Delete {folder} and run kidneyseg prepare again"}
+        made = read_json(path, cls, **fault)
+        if made.stages.keys() != made.settings["stages"].keys():
+            raise InputError(path, found="settings of other stages than there are", **fault)
+        return made
 
 
 def case_folder(work: Path, case: str) -> Path:
@@ -95,7 +121,7 @@ def record_file(folder: Path, case: str, stage: str) -> Path:
     return folder / f"{case}.{stage}.mindrecord"
 
 
-def label_reading(case: Case, recipe: Recipe) -> dict:
+def label_reading(case: Case, recipe: Recipe) -> Reading:
     """How the labels of a case's mask are read beyond the recipe's own ``merge``, as JSON types."""
     dataset = case.dataset
     merge = [] if dataset is None else sorted(dataset.merge.items())
@@ -113,7 +139,7 @@ def stage_settings(stage: Stage) -> dict:
     }
 
 
-def recipe_settings(recipe: Recipe) -> dict:
+def recipe_settings(recipe: Recipe) -> Settings:
     """All settings that a case's records depend on, as JSON types."""
     return {
         "format": FORMAT,

@@ -9,15 +9,16 @@ nothing on disk, and reading as many rows, their labels included, as a stack has
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import mindspore.dataset as ds
 import numpy as np
 from mindspore.mindrecord import FileWriter
 
 from kidneyseg.atomic import use_default_mode
+from kidneyseg.config_files import parse_json
 from kidneyseg.data.samples import Sample
 from kidneyseg.digest import sha256
 from kidneyseg.errors import InputError
@@ -126,7 +127,7 @@ def _is_whole(path: Path) -> bool:
     """Whether the file is as long as its header (a length of 8 bytes, then JSON) says that its last page reaches."""
     try:
         with open(path, "rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            header = parse_json(file.read(int.from_bytes(file.read(8), "little")), Any)
         ends = [page["page_id"] * header["page_size"] + page["page_size"] for page in header["page"]]
         return path.stat().st_size >= header["header_size"] + max(ends)
     except (ValueError, KeyError, TypeError, MemoryError, OverflowError):

@@ -53,8 +53,8 @@ def stage_samples(
     """The grids that ``stage`` looks at in one scan, and the samples cut from them, one at a time.
 
     A 3-D stage cuts each grid into overlapping windows, padded with air where it is smaller than one. Of a 2-D stage
-    every slice is a sample. Regions and masks of an earlier stage are those of a perfect one. A single slice has nothing
-    to teach a 3-D stage.
+    every slice is a sample. Regions and masks of an earlier stage are those of a perfect one. A single slice has
+    nothing to teach a 3-D stage.
 
     Args:
         scan: the CT in canonical orientation.

@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kidneyseg.atomic import atomic
+from kidneyseg.config_files import parse_json
 from kidneyseg.data.cohort import Case
 from kidneyseg.data.geometry import Part, StageMask, stage_parts
 from kidneyseg.deploy.program import Program
@@ -26,7 +27,7 @@ from kidneyseg.export.package import Package
 from kidneyseg.inference.cascade import painted_mask, stage_mask
 from kidneyseg.inference.stages import seen_slabs
 from kidneyseg.recipe import Stage
-from kidneyseg.volume.grid import Grid
+from kidneyseg.volume.grid import Grid, GridFacts
 from kidneyseg.volume.nifti import Scan, read_image, write_mask
 
 PREPROCESS = "Run with NEED_PREPROCESS y first"
@@ -148,4 +149,4 @@ def save_stage_mask(path: Path, found: StageMask) -> None:
 def load_stage_mask(path: Path) -> StageMask:
     """What :func:`save_stage_mask` wrote."""
     with np.load(path) as data:
-        return StageMask(data["mask"], Grid.from_dict(json.loads(str(data["grid"]))))
+        return StageMask(data["mask"], Grid.from_dict(parse_json(str(data["grid"]), GridFacts)))

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from kidneyseg.environment import given_environment
 from kidneyseg.errors import InputError
 
 LEFT_OUT = 1  # exit status: tensors were left out, and are named on stderr
@@ -37,7 +38,8 @@ class Program:
         command = [self.path, "--model", graph, "--batch", batch, "--manifest", tensors, "--out", out,
                    "--timing", timing, "--device", self.device, "--device-id", self.device_id]
         try:
-            done = subprocess.run([str(word) for word in command], stderr=subprocess.PIPE, text=True, check=False)
+            done = subprocess.run([str(word) for word in command], stderr=subprocess.PIPE, text=True, check=False,
+                                  env=given_environment())
         except OSError as error:
             raise InputError(self.path, expected="the inference program", found=error.strerror or str(error),
                              remedy="Build it: bash ascend310_infer/build.sh") from None

@@ -8,6 +8,7 @@ last axis fastest.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from kidneyseg.atomic import write_text
+from kidneyseg.config_files import read_text
 from kidneyseg.errors import InputError
 
 MANIFEST = "manifest.txt"
@@ -44,18 +46,14 @@ def write_manifest(folder: Path, tensors: Iterable[Tensor]) -> None:
 def read_manifest(folder: Path, remedy: str) -> dict[str, Tensor]:
     """The tensors that ``folder`` lists, by name, in order. Raises InputError, with ``remedy``."""
     path = folder / MANIFEST
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise InputError(path, expected="a list of tensors", found=error.strerror or str(error),
-                         remedy=remedy) from None
+    lines = read_text(path, expected="a list of tensors", remedy=remedy).split("\n")
     tensors = {}
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#"):
             continue
         digest, _, rest = line.partition(" ")
         shape, _, name = rest.partition(" ")
-        if not (name and all(length.isdecimal() for length in shape.split("x"))):
+        if not (name and re.fullmatch("[0-9]{1,9}(x[0-9]{1,9})*", shape)):
             raise InputError(f"{path}, line {number}", expected="SHA256 SHAPE NAME", found=line[:80], remedy=remedy)
         tensors[name] = Tensor(name, tuple(int(length) for length in shape.split("x")), digest)
     return tensors

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 import zipfile
@@ -11,8 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import NotRequired, TypedDict
 
 from kidneyseg.atomic import atomic
+from kidneyseg.config_files import read_json
 from kidneyseg.digest import sha256
 from kidneyseg.errors import InputError
 from kidneyseg.export.graph import Graph, Port
@@ -22,6 +26,35 @@ RECIPE = "recipe.yaml"
 GRAPHS = ("*.mindir", "*.onnx")
 REMEDY = "Export all stages of a model into one folder or .zip: `kidneyseg export -m MODEL -o OUT --format mindir|onnx`"
 AS_IT_IS = {"mean": 0.0, "std": 1.0, "per_volume": False}  # a normalisation that changes nothing
+
+
+class FileFacts(TypedDict):
+    """Of the graph's file."""
+
+    file: str
+    format: str
+    sha256: str
+
+
+class PortFacts(TypedDict):
+    """A `Port`."""
+
+    name: str
+    shape: Annotated[list[int | None], Field(min_length=1)]
+    dtype: Literal["float32", "uint8"]
+
+
+class Description(TypedDict):
+    """What is read of the JSON beside a graph; :mod:`kidneyseg.export.metadata` writes it."""
+
+    stage: str
+    graph: FileFacts
+    checkpoint: dict[str, str]
+    precision: str
+    input: PortFacts
+    output: PortFacts
+    recipe: dict[str, Any]
+    operators: NotRequired[dict[str, int]]
 
 
 @dataclass(frozen=True)
@@ -123,14 +156,13 @@ def _unpack(path: Path, folder: Path) -> None:
                          remedy=REMEDY) from None
 
 
-def _description(file: Path) -> dict | None:
+def _description(file: Path) -> Description | None:
     """The content of ``file`` if that describes a graph."""
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(file, expected="the JSON that export writes", found=str(error), remedy=REMEDY) from None
-    keys = {"stage", "graph", "checkpoint", "precision", "input", "output", "recipe"}
-    return data if isinstance(data, dict) and keys <= set(data) else None
+    fault = {"expected": "the JSON that export writes", "remedy": REMEDY}
+    data = read_json(file, Any, **fault)
+    if not isinstance(data, dict) or not Description.__required_keys__ <= data.keys():
+        return None
+    return read_json(file, Description, **fault)
 
 
 def _graph(folder: Path, stage: str, described: Sequence[tuple[Path, dict]], wanted: str) -> Graph:

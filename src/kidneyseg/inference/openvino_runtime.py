@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from kidneyseg.cpu.threads import thread_count
+from kidneyseg.environment import uncapped
 from kidneyseg.errors import InputError
 from kidneyseg.inference.padding import padded
 
@@ -63,12 +64,18 @@ class OpenVINORuntime:
 
 @cache
 def openvino() -> ModuleType:
-    """The package, imported without its telemetry, which would report every import to Google Analytics."""
+    """The package, imported without its telemetry, which would report every import to Google Analytics.
+
+    Its oneDNN is used at once, to be on all that the CPU has.
+    """
     name = "openvino_telemetry"
     loaded = sys.modules.get(name)
     sys.modules[name] = None  # "cannot be imported": OpenVINO then takes a stub
     try:
-        import openvino as package
+        with uncapped():
+            import openvino as package
+
+            package.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     except ImportError as error:
         raise InputError("--runtime openvino", expected="the package openvino", found=str(error),
                          remedy="pip install -e .[openvino], or take --runtime mindspore") from None

@@ -7,7 +7,7 @@ from mindspore import nn, ops
 from kidneyseg.losses.uncertain import Uncertain
 
 LEAST = 1e-6  # of 1 - p: below it the slope of a power less than 1 would grow without bound
-SMALLEST = 1e-30  # sum of probabilities below which a voxel of several classes has no slope: its logarithm would be -inf
+SMALLEST = 1e-30  # at least, of a sum of probabilities whose logarithm is taken
 
 
 def one_hot(target: ms.Tensor, classes: int) -> ms.Tensor:

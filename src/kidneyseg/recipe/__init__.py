@@ -8,6 +8,6 @@ from kidneyseg.recipe.training import Augment, Elastic, Lesion, Loss, Phases, Sa
 
 __all__ = [
     "Augment", "Component", "Elastic", "Inference", "Intensity", "Lesion", "Loss", "Network", "Phases", "Recipe",
-    "Region", "Sampler", "Schedule", "SideOutputs", "Slabs", "Slices", "Stage", "Train", "Volumes", "Whole", "common_labels",
-    "common_merge", "load_recipe", "parse_recipe", "save_recipe",
+    "Region", "Sampler", "Schedule", "SideOutputs", "Slabs", "Slices", "Stage", "Train", "Volumes", "Whole",
+    "common_labels", "common_merge", "load_recipe", "parse_recipe", "save_recipe",
 ]

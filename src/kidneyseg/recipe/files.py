@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from kidneyseg.atomic import write_text
+from kidneyseg.config_files import Damaged, parse_yaml, read_yaml
 from kidneyseg.errors import InputError, nearest
 from kidneyseg.recipe.geometry import SAMPLINGS
 from kidneyseg.recipe.schema import Recipe
@@ -23,16 +24,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         InputError: no such file, not YAML, an unknown key (with the nearest valid name) or a value out of range.
     """
     path = Path(path)
-    try:
-        data = _unshared(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InputError(
-            path, expected="a recipe (YAML)", found=error.strerror or str(error),
-            remedy="Give a file such as configs/mplab.yaml",
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(path, expected="valid YAML", found=" ".join(str(error).split()),
-                         remedy="Correct that line") from None
+    data = _unshared(read_yaml(path, expected="a recipe (YAML)", remedy="Give a file such as configs/mplab.yaml"))
     if not isinstance(data, dict):
         raise InputError(
             path, expected="a mapping of recipe keys", found=type(data).__name__,
@@ -73,8 +65,8 @@ def _override(data: dict, text: str) -> None:
             remedy="Write for example stages.coarse.train.epochs=2",
         )
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
+        parsed = parse_yaml(value)
+    except Damaged:
         raise InputError(f"override {text!r}", expected="a YAML value", found=value, remedy="Quote the value") from None
     node: Any = data
     parts = key.split(".")
@@ -100,8 +92,8 @@ def _index(items: list, part: str, text: str) -> int:
     names = [item.get("name") if isinstance(item, dict) else None for item in items]
     if part in names:
         return names.index(part)
-    if part.isdigit() and int(part) < len(items):
-        return int(part)
+    if part in (numbers := [str(index) for index in range(len(items))]):
+        return numbers.index(part)
     known = [n for n in names if n]
     raise InputError(
         f"override {text!r}", expected=f"one of {', '.join(known) or f'0-{len(items) - 1}'}", found=repr(part),

@@ -125,8 +125,8 @@ class Augment(Model):
     phases: other contrast phases; saturation: HU cut off above, to what other data sets are clipped to.
     equalise: probability of histogram equalisation; clip: what has changed stays in the range of the clipped HU; mixup:
         alpha of the Beta distribution that blends a batch with itself.
-    probability: chance that a sample gets each change that has no probability of its own (flip, elastic, phases, saturation,
-        equalise).
+    probability: chance that a sample gets each change that has no probability of its own (flip, elastic, phases,
+        saturation, equalise).
     """
 
     flip: float = Field(0.5, ge=0, le=1)

@@ -10,8 +10,13 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from kidneyseg.atomic import write_text
+from kidneyseg.config_files import read_json
 from kidneyseg.errors import InputError
 from kidneyseg.metrics.fold import FoldScores, score_fold
 
@@ -50,6 +55,14 @@ COLUMNS = (
 NAME_WIDTH, WIDTH = 20, 7
 
 
+class ScoresFile(TypedDict):
+    """What `read_scores` takes from a file of `write_json`; means and the like it computes again."""
+
+    cases: Annotated[list[dict[str, str | float | None]], Field(min_length=1)]
+    missing: list[str]
+    without_truth: list[str]
+
+
 def write_scores(scores: FoldScores, stem: str | Path) -> list[Path]:
     """Write ``STEM.json``, ``STEM.csv`` and ``STEM.md``, each atomically; returns their paths.
 
@@ -80,17 +93,16 @@ def write_json(scores: FoldScores, path: str | Path) -> Path:
 
 def read_scores(path: str | Path) -> FoldScores:
     """The scores that :func:`write_json` wrote; null is NaN again. Raises InputError if it is not such a file."""
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        cases = [{key: math.nan if value is None else value for key, value in case.items()}
-                 for case in content["cases"]]
-        return score_fold(cases, missing=content["missing"], without_truth=content["without_truth"])
-    except OSError as error:
-        found = error.strerror or str(error)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        found = "something else"
-    raise InputError(path, expected="scores that `kidneyseg eval` wrote", found=found,
-                     remedy="Run `kidneyseg eval` first")
+    fault = {"expected": "scores that `kidneyseg eval` wrote", "remedy": "Run `kidneyseg eval` first"}
+    content = read_json(path, ScoresFile, **fault)
+    for number, case in enumerate(content["cases"]):
+        lacking = sorted({"case", *content["cases"][0], *(column.key for column in COLUMNS)} - case.keys())
+        texts = [key for key, value in case.items() if isinstance(value, str) != (key == "case")]
+        if lacking or texts:
+            what = f"without {lacking[0]}" if lacking else f"with {texts[0]} {case[texts[0]]!r}"
+            raise InputError(path, found=f"case {number} {what}", **fault)
+    cases = [{key: math.nan if value is None else value for key, value in case.items()} for case in content["cases"]]
+    return score_fold(cases, missing=content["missing"], without_truth=content["without_truth"])
 
 
 def format_table(scores: FoldScores) -> str:

@@ -10,22 +10,53 @@ import sys
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
 
 import kidneyseg
 from kidneyseg.atomic import write_text
+from kidneyseg.config_files import read_json
+from kidneyseg.privacy import without_user
 from kidneyseg.recipe import Recipe, load_recipe, save_recipe
 
+RECORD = "run.json"
 PACKAGES = ("mindspore", "numpy", "scipy", "opencv-python-headless")
+
+
+class Session(TypedDict):
+    """Of training or evaluation; more than this, as :func:`record` says."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")
+    versions: dict[str, str]
+    git: str | None
+
+
+def read_sessions(folder: Path) -> dict[str, list[Session]]:
+    """The sessions of each stage, and those of "eval", in ``folder/run.json``.
+
+    Raises:
+        InputError: no such file, or a damaged one.
+    """
+    return read_json(folder / RECORD, dict[str, Annotated[list[Session], Field(min_length=1)]],
+                     expected="the record that `kidneyseg train` leaves", absent="Train this fold first",
+                     remedy="Copy it again, or delete it: only reports need it")
+
+
+def known_sessions(folder: Path) -> dict[str, list[Session]]:
+    """As :func:`read_sessions`; none where nothing was recorded yet. Ask before long work: :func:`record` will."""
+    return read_sessions(folder) if (folder / RECORD).exists() else {}
 
 
 def record(folder: Path, stage: str, facts: dict) -> None:
     """Add a session of training ``stage`` to ``folder/run.json``: ``facts``, versions, command, time, git revision.
 
-    ``run.json`` maps each stage to the list of its sessions; a resumed stage has several.
+    ``run.json`` maps each stage to the list of its sessions; a resumed stage has several. Paths are as
+    `without_user` leaves them.
     """
-    path = folder / "run.json"
-    runs = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    runs.setdefault(stage, []).append({
+    runs = known_sessions(folder)
+    runs.setdefault(stage, []).append(without_user({
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": sys.argv,
         **facts,
@@ -33,17 +64,15 @@ def record(folder: Path, stage: str, facts: dict) -> None:
                      **{name: version(name) for name in PACKAGES}},
         "machine": {"platform": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         "git": git_revision(),
-    })
-    write_text(path, json.dumps(runs, indent=2) + "\n")
+    }))
+    write_text(folder / RECORD, json.dumps(runs, indent=2) + "\n")
 
 
 def forget(folder: Path, stage: str) -> None:
     """Drop the sessions of a stage that is trained anew."""
-    path = folder / "run.json"
-    if path.exists():
-        runs = json.loads(path.read_text(encoding="utf-8"))
-        runs.pop(stage, None)
-        write_text(path, json.dumps(runs, indent=2) + "\n")
+    runs = known_sessions(folder)
+    if runs.pop(stage, None):
+        write_text(folder / RECORD, json.dumps(runs, indent=2) + "\n")
 
 
 def git_revision() -> str | None:

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
+from pydantic import ConfigDict
+from typing_extensions import NotRequired, TypedDict
+
 from kidneyseg.atomic import write_text
-from kidneyseg.errors import InputError
+from kidneyseg.config_files import read_json_lines
 
 
-def append_row(path: Path, row: dict) -> None:
+class Row(TypedDict):
+    """An epoch, counted from 0; what is no finite number is None."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")
+    epoch: int
+    loss: NotRequired[float]
+    lr: NotRequired[float]
+    seconds: NotRequired[float]
+    val_loss: NotRequired[float | None]
+    val_dice: NotRequired[dict[str, float | None]]
+
+
+def append_row(path: Path, row: Row) -> None:
     """Add one line, on the disk when this returns."""
+    row = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
     with open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
         file.flush()
@@ -24,19 +41,11 @@ def keep_rows(path: Path, epochs: int) -> None:
     write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def read_rows(path: Path) -> list[dict]:
+def read_rows(path: Path) -> list[Row]:
     """All rows; a last line cut short by a kill is left out. No file: no rows.
 
     Raises:
-        InputError: a broken line before the last.
+        InputError: a line before it that is not of such a log.
     """
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    rows = []
-    for number, line in enumerate(lines, 1):
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            if number < len(lines):
-                raise InputError(f"{path}, line {number}", expected="a JSON object", found=f"broken JSON ({error})",
-                                 remedy="Delete that line") from None
-    return rows
+    return read_json_lines(path, Row, expected="a JSON object of one epoch", remedy="Delete that line") \
+        if path.exists() else []

@@ -17,6 +17,7 @@ from kidneyseg.training import checkpoint, distributed, optimizer, provenance
 from kidneyseg.training.checkpoint import Progress
 from kidneyseg.training.distributed import Ranks
 from kidneyseg.training.loop import BEST, LAST, Loop
+from kidneyseg.training.rows import read_rows
 from kidneyseg.training.step import TrainStep
 from kidneyseg.training.validation import Validator, region_names
 
@@ -100,17 +101,24 @@ def build_loop(recipe: Recipe, stage: Stage, work: Path, folder: Path, cases: di
 
 
 def _check_earlier_run(folder: Path, stage: Stage, resume: bool, overwrite: bool) -> None:
-    last = folder / stage.name / LAST
-    if overwrite or not last.exists():
+    """Also reads all that training will add to: what is damaged is said before anything is computed or deleted."""
+    last, trained = folder / stage.name / LAST, folder / "recipe.yaml"
+    provenance.known_sessions(folder)
+    if trained.exists():
+        load_recipe(trained)
+    if overwrite:
+        return
+    read_rows(folder / stage.name / "log.jsonl")
+    if not last.exists():
         return
     if not resume:
         raise InputError(last.parent, expected="no earlier run", found="one that began before",
                          remedy="Give --resume to go on with it or --overwrite to train anew")
-    before = load_recipe(folder / "recipe.yaml").stage(stage.name)
+    before = load_recipe(trained).stage(stage.name)
     kept = ("region", "intensity", "sampling", "targets", "network", "loss", "train")
     changed = [key for key in kept if getattr(before, key) != getattr(stage, key)]
     if changed:
-        raise InputError(f"{folder / 'recipe.yaml'}: {stage.name}", expected="the recipe that this run began with",
+        raise InputError(f"{trained}: {stage.name}", expected="the recipe that this run began with",
                          found=f"another value of {', '.join(changed)}",
                          remedy="Resume with the recipe and overrides of the first call, or give --overwrite")
 

@@ -8,10 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from kidneyseg.volume.interpolation import linear, nearest
+
+ONE_PER_AXIS = Field(min_length=3, max_length=3)
+
+
+class GridFacts(TypedDict):
+    """A `Grid` in JSON."""
+
+    shape: Annotated[list[int], ONE_PER_AXIS]
+    origin: Annotated[list[float], ONE_PER_AXIS]
+    step: Annotated[list[float], ONE_PER_AXIS]
 
 
 @dataclass(frozen=True)
@@ -67,11 +80,11 @@ class Grid:
                                  min(other.shape[axis], int(np.ceil(high - 1e-6)))))
         return tuple(covered)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> GridFacts:
         return {"shape": list(self.shape), "origin": list(self.origin), "step": list(self.step)}
 
     @classmethod
-    def from_dict(cls, data: dict) -> Grid:
+    def from_dict(cls, data: GridFacts) -> Grid:
         return cls(tuple(data["shape"]), tuple(data["origin"]), tuple(data["step"]))
 
 

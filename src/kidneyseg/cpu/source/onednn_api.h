@@ -1,5 +1,5 @@
 // The part of oneDNN's C interface that the kernels use, declared here because MindSpore's wheel carries the library
-// (libdnnl.so.3) without its headers. The C interface and the numbers below are stable throughout oneDNN 3.
+// (libdnnl.so.3, of which the kernels load a copy) without its headers. The C interface and the numbers below are stable throughout oneDNN 3.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -1,0 +1,45 @@
+"""nnU-Net's network, MONAI's DynUNet, and its loss."""
+
+from __future__ import annotations
+
+import torch
+from monai.losses import DeepSupervisionLoss, DiceCELoss
+from monai.networks.nets import DynUNet
+from torch import nn
+
+from kidneyseg.benchmark.nnunet.plan import Plan
+
+MOST_FEATURES = 320
+
+
+class Network(DynUNet):
+    """In training it gives the logits of each resolution in its own size, as nnU-Net; DynUNet would enlarge them."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
+        logits = self.output_block(self.skip_layers(x))
+        return [logits, *self.heads] if self.training and self.deep_supervision else logits
+
+
+def build(plan: Plan, classes: int, width: int) -> Network:
+    """The network of ``plan``: (n, 1, z, y, x) to logits (n, classes, z, y, x).
+
+    Args:
+        width: features at full resolution, doubled with every level up to 320.
+    """
+    heads = _heads(plan)
+    return Network(
+        3, 1, classes, plan.kernels, plan.strides, plan.strides[1:],
+        filters=[min(MOST_FEATURES, width * 2**level) for level in range(len(plan.strides))],
+        deep_supervision=heads > 0, deep_supr_num=max(1, heads), trans_bias=True)
+
+
+def build_loss(plan: Plan) -> nn.Module:
+    """Dice of the foreground classes per patch + cross-entropy; a resolution weighs half of the one above it."""
+    dice_ce = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True)
+    weights = [0.5**level for level in range(_heads(plan) + 1)]
+    return DeepSupervisionLoss(dice_ce, weights=[weight / sum(weights) for weight in weights])
+
+
+def _heads(plan: Plan) -> int:
+    """Lower resolutions that are supervised: not the two lowest, of which nnU-Net gives one the weight 0."""
+    return len(plan.strides) - 3

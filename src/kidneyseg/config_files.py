@@ -1,0 +1,194 @@
+"""JSON and YAML files: whatever is wrong with one is said in one line. Every file of these kinds is read through here.
+
+Stricter than the formats where they would let a fault pass: a key that stands twice, a number that no computer number
+holds, NaN. In YAML also aliases that expand beyond all measure; a date is text, as in YAML 1.2.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from kidneyseg.errors import InputError
+
+Value = TypeVar("Value")
+DIGITS = 19  # of the largest integer of 64 bits
+MOST_VALUES = 100_000  # of a YAML file, its aliases written out
+DATE = "tag:yaml.org,2002:timestamp"
+
+
+class Damaged(ValueError):
+    """Text that cannot be read as what it should be; says in one line what is wrong."""
+
+
+def read_json(path: str | Path, model: type[Value], *, expected: str, remedy: str, absent: str = "") -> Value:
+    """The content of a JSON file as ``model``, any type that pydantic validates, without conversions.
+
+    Args:
+        expected, remedy: of the error's text.
+        absent: another remedy where there is no such file.
+
+    Raises:
+        InputError: no such file, or not such content.
+    """
+    try:
+        return parse_json(read_text(path, expected=expected, remedy=remedy, absent=absent), model)
+    except Damaged as error:
+        raise InputError(path, expected=expected, found=str(error), remedy=remedy) from None
+
+
+def read_json_lines(path: Path, model: type[Value], *, expected: str, remedy: str) -> list[Value]:
+    """A ``model`` per line of a JSON Lines file; a last line that a kill cut short is left out.
+
+    Raises:
+        InputError: as :func:`read_json`; ``expected`` is what a line should be.
+    """
+    *lines, rest = read_text(path, expected=f"lines, each {expected}", remedy=remedy).split("\n")
+    values = []
+    for number, line in enumerate([*lines, rest] if rest else lines, 1):
+        try:
+            values.append(parse_json(line, model))
+        except Damaged as error:
+            if number <= len(lines):
+                raise InputError(f"{path}, line {number}", expected=expected, found=str(error), remedy=remedy) from None
+    return values
+
+
+def read_yaml(path: str | Path, *, expected: str, remedy: str, absent: str = "") -> Any:
+    """The content of a YAML file, of plain types. Arguments and errors as of :func:`read_json`."""
+    try:
+        return parse_yaml(read_text(path, expected=expected, remedy=remedy, absent=absent))
+    except Damaged as error:
+        raise InputError(path, expected="valid YAML", found=str(error), remedy="Correct that line") from None
+
+
+def read_text(path: str | Path, *, expected: str, remedy: str, absent: str = "") -> str:
+    """The text of a UTF-8 file, with or without a byte-order mark. Arguments and errors as of :func:`read_json`."""
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        found, remedy = error.strerror, absent or remedy
+    except OSError as error:
+        found = error.strerror or str(error)
+    except UnicodeDecodeError as error:
+        found = f"a file that is no UTF-8 text (byte {error.start} is {error.object[error.start]:#04x})"
+    raise InputError(path, expected=expected, found=found, remedy=remedy)
+
+
+def parse_json(text: str | bytes, model: type[Value]) -> Value:
+    """``text`` as ``model``. Raises Damaged."""
+    try:
+        json.loads(text, parse_int=_integer, parse_float=_number, parse_constant=_number, object_pairs_hook=_distinct)
+        return _validator(model).validate_json(text, strict=True)
+    except ValidationError as error:
+        raise Damaged(first_fault(error)) from None
+    except RecursionError:
+        raise Damaged("brackets nested too deeply") from None
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError, too
+        raise Damaged(f"broken JSON ({error})") from None
+
+
+def parse_yaml(text: str) -> Any:
+    """``text`` as plain types. Raises Damaged."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise Damaged(" ".join(str(error).split()).replace(' in "<unicode string>"', "")) from None
+    except RecursionError:
+        raise Damaged("brackets nested too deeply") from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first fault that pydantic found: where, and what; in one line."""
+    first = error.errors()[0]
+    where, what = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+    found = "" if first["type"] in ("missing", "json_invalid", "value_error") else f", not {first['input']!r:.60}"
+    return " ".join(f"{where + ': ' if where else ''}{what}{found}".split())
+
+
+@cache
+def _validator(model: type[Value]) -> TypeAdapter[Value]:
+    return TypeAdapter(model)
+
+
+def _integer(text: str) -> int:
+    if len(text.lstrip("-")) > DIGITS:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    """Also of what JSON does not have but Python reads: NaN, Infinity."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is no finite number")
+    return value
+
+
+def _distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of ``pairs``."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+    return values
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which raises nothing but YAMLError and RecursionError."""
+
+    yaml_implicit_resolvers = {first: [(tag, pattern) for tag, pattern in resolvers if tag != DATE]
+                               for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None and _size(node, {}) > MOST_VALUES:
+            raise _fault(node, f"aliases that expand to more than {MOST_VALUES} values")
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, (int, float)) and not abs(value) < 10**DIGITS:
+                raise ValueError
+            return value
+        except (ValueError, LookupError, AttributeError):  # PyYAML's, of an impossible number for example
+            raise _fault(node, f"{str(node.value)[:40]!r} is no {node.tag.rpartition(':')[2]} in range") from None
+
+
+def _size(node: yaml.Node, known: dict[int, float]) -> float:
+    """The values in ``node``, with all aliases written out; infinite if it holds itself.
+
+    Raises:
+        YAMLError: a key stands twice in a mapping.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        children = node.value
+        if isinstance(node, yaml.MappingNode):
+            _require_distinct(node)
+            children = [child for pair in node.value for child in pair]
+        known[id(node)] = 1 + sum(_size(child, known) for child in children)
+    return known[id(node)]
+
+
+def _require_distinct(node: yaml.MappingNode) -> None:
+    seen = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if (key.tag, key.value) in seen:
+                raise _fault(key, f"the key {key.value!r} stands twice")
+            seen.add((key.tag, key.value))
+
+
+def _fault(node: yaml.Node, what: str) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, what, node.start_mark)
