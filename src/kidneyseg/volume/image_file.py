@@ -23,7 +23,7 @@ FILES_LOOKED_AT = 50  # of a folder, for DICOM
 DICOM_AT = 128  # of the four letters DICM
 CONVERT_DICOM = "Convert the series to NIfTI first, for example with `dcm2niix -z y -o OUT FOLDER`"
 
-_UNREADABLE = (OSError, EOFError, ValueError, OverflowError, RuntimeError, zlib.error, ImageFileError, HeaderDataError)
+_UNREADABLE = (EOFError, ValueError, OverflowError, RuntimeError, zlib.error, ImageFileError, HeaderDataError)
 
 
 def is_dicom(path: Path) -> bool:
@@ -71,6 +71,9 @@ def read_file(path: Path) -> tuple[nib.Nifti1Header, np.ndarray, float]:
                 found=f"{path.name!r}",
                 remedy="Convert it to NIfTI",
             )
+    except OSError as error:
+        raise InputError(path, expected="a file that can be read", found=error.strerror or str(error),
+                         remedy="Check its permissions and its disk") from None
     except _UNREADABLE as error:
         raise _unreadable(path, error) from None
     return header, data.reshape(data.shape[:3]), step

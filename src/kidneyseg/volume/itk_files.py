@@ -38,7 +38,7 @@ def read_itk(path: Path) -> tuple[nib.Nifti1Header, np.ndarray]:
 
     Raises:
         InputError: not one 3-D volume of one value per voxel, or one that no CT has.
-        RuntimeError, OSError, ValueError, EOFError, zlib.error: it cannot be read, or is damaged.
+        RuntimeError, ValueError, EOFError, zlib.error: it cannot be read, or is damaged.
     """
     import SimpleITK as sitk  # slow to import, and most cohorts are NIfTI
 

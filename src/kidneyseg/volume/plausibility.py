@@ -102,15 +102,21 @@ def result_doubts(mask: np.ndarray, voxel_ml: float) -> list[str]:
     """What is unlikely about a predicted mask, (z, y, x) with the labels 1 kidney and 2 tumour."""
     if not mask.any():
         return ["no kidney found, the mask is empty"]
-    inside = mask[bounding_box(mask > 0)]
+    inside = mask[bounding_box(mask)]
     kidney = np.count_nonzero(inside == KIDNEY) * voxel_ml
-    said = [f"a kidney of {kidney:.0f} ml, more than {MOST_KIDNEY_ML}"] if kidney > MOST_KIDNEY_ML else []
-    parts = cc3d.connected_components(inside > 0, connectivity=26)
-    lonely = np.setdiff1d(parts[inside == TUMOUR], parts[inside == KIDNEY])
-    if lonely.size:
-        ml = np.count_nonzero(np.isin(parts, lonely) & (inside == TUMOUR)) * voxel_ml
-        said.append(f"{ml:.1f} ml of tumour without a kidney beside it")
-    return said
+    lonely = _lonely_tumour(inside) * voxel_ml
+    return ([f"a kidney of {kidney:.0f} ml, more than {MOST_KIDNEY_ML}"] * (kidney > MOST_KIDNEY_ML)
+            + [f"{lonely:.1f} ml of tumour without a kidney beside it"] * (lonely > 0))
+
+
+def _lonely_tumour(mask: np.ndarray) -> int:
+    """Tumour voxels in 26-connected components without a voxel of kidney."""
+    tumour = mask == TUMOUR
+    if not tumour.any():
+        return 0
+    parts, count = cc3d.connected_components(mask > 0, connectivity=26, return_N=True)
+    with_kidney = np.bincount(parts[mask == KIDNEY], minlength=count + 1) > 0
+    return int(np.count_nonzero(~with_kidney[parts[tumour]]))
 
 
 def _raise(faults: list[InputError]) -> None:
