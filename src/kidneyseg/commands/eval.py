@@ -179,9 +179,9 @@ def _datasets(cases: list[Case]) -> dict[str, str]:
 
 
 def _report_datasets(scores: FoldScores, stem: Path, datasets: Mapping[str, str]) -> None:
-    """Where there are several data sets, print each one's means and write its scores to STEM.DATASET.*."""
-    names = sorted({datasets[case["case"]] for case in scores.cases})
-    for name in names if len(names) > 1 else ():
+    """Print the means of every named data set and write its scores to STEM.DATASET.*."""
+    names = sorted({datasets[case["case"]] for case in scores.cases} - {""})
+    for name in names:
         part = score_fold([case for case in scores.cases if datasets[case["case"]] == name])
         pooled = pooled_dice(part)
         print(f"{name}: {mean_and_sd(part)}; pooled: kidney {pooled['kidney']:.4f}, tumour {pooled['tumour']:.4f}; "
