@@ -16,7 +16,7 @@ BOMB = "a: &a [1]\n" + "".join(f"{to}: &{to} [{', '.join([f'*{of}'] * 10)}]\n" f
 MERGED = "a: &a {x: 1}\n" + "".join(f"{to}: &{to} {{<<: [{', '.join([f'*{of}'] * 10)}]}}\n" for of, to in NEXT)
 # json.loads elsewhere: of what this very program has written a moment ago, not of files
 OWN = {"recipe/files.py", "export/metadata.py", "contest/contestant.py", "benchmark/worker.py", "benchmark/predict.py",
-       "cpu/benchmark.py", "training/checkpoint.py"}
+       "benchmark/train.py", "benchmark/nnunet/worker.py", "cpu/benchmark.py", "training/checkpoint.py"}
 
 
 @pytest.mark.parametrize("text, word", [
