@@ -38,8 +38,8 @@ def work(tmp_path):
             save_scan(path, array, SPACING, axes=(0, 1, 2), flips=(True, False, True))
             paths[key] = {"path": str(path), "bytes": path.stat().st_size, "modified": path.stat().st_mtime_ns}
         case_folder(folder, name).mkdir(parents=True)
-        case = PreparedCase(case=name, **paths, shape=list(SHAPE), spacing=list(SPACING), labels=[], settings={},
-                            stages={})
+        case = PreparedCase(case=name, **paths, shape=list(SHAPE), spacing=list(SPACING), labels=[],
+                            settings={"stages": {}}, stages={})
         case.write(case_folder(folder, name))
     folds = [{"train": NAMES[2:], "val": NAMES[:2]}, {"train": NAMES[:2], "val": NAMES[2:]}]
     (folder / "splits.json").write_text(json.dumps({"seed": 1, "folds": folds}))
