@@ -156,7 +156,9 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             value = super().construct_object(node, deep)
-            if isinstance(value, (int, float)) and not abs(value) < 10**DIGITS:
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError
+            if isinstance(value, int) and abs(value) >= 10**DIGITS:
                 raise ValueError
             return value
         except (ValueError, LookupError, AttributeError):  # PyYAML's, of an impossible number for example

@@ -162,7 +162,7 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     ("report --work {work} --fold 3", ["fold3/scores.json", "No such file", "Run `kidneyseg eval` first"]),
     ("report --work {work} --fold -1", ["--fold", "0 or more", "'-1'"]),
     ("report --work {work}", ["scores.json", "No such file", "Run `kidneyseg eval` first"]),
-    ("report --work {broken_scores}", ["scores.json", "something else", "Run `kidneyseg eval` first"]),
+    ("report --work {broken_scores}", ["scores.json", "cases: Input should be", "Run `kidneyseg eval` first"]),
 
     ("demo --work {tmp}/out --cases 1", ["--cases", "5 or more"]),
     ("demo --work {tmp}/out -c {tmp}/none.yaml", ["none.yaml", "No such file", "configs/mplab.yaml"]),

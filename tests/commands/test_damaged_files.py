@@ -93,7 +93,7 @@ def good(tmp_path_factory) -> Good:
 @pytest.fixture
 def damaged(good, request) -> Iterator[Path]:
     file, damage = request.param
-    path = good.work / file
+    path = (good.work / file).resolve()
     before = path.read_text()
     path.write_bytes(DAMAGES[damage](before))
     yield path

@@ -6,10 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import kidneyseg
 from kidneyseg.atomic import write_text
+from kidneyseg.config_files import read_json
 from kidneyseg.digest import sha256
+from kidneyseg.errors import InputError
 from kidneyseg.volume.names import stem
 
 FOLDER = ".kidneyseg"
@@ -41,8 +44,8 @@ class Notes:
 
     def _read(self, case: str) -> dict | None:
         try:
-            return json.loads(self._file(case).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return read_json(self._file(case), dict[str, Any], expected="notes", remedy="Predict again")
+        except InputError:
             return None
 
     def _content(self, scan: Path) -> dict:
