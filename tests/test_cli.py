@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 
@@ -48,6 +49,27 @@ def test_without_mindspore_one_line_says_what_is_missing(monkeypatch, capsys):
     monkeypatch.setattr(train, "run", without)
     assert main(["train", "-c", "mplab", "--work", "work", "--stage", "all"]) == 2
     assert "expected the package mindspore" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error, words", [
+    (ZeroDivisionError("a bug"), "ZeroDivisionError: a bug"),
+    (OSError(28, "No space left on device", "work/log.jsonl"), "work/log.jsonl: expected room on the disk"),
+    (ModuleNotFoundError("No module named 'onnx'", name="onnx"), "expected the package onnx"),
+])
+def test_no_traceback_reaches_a_user_unless_asked_for(monkeypatch, capsys, caplog, error, words):
+    from kidneyseg.commands import train
+
+    def broken(args):
+        raise error
+
+    monkeypatch.setattr(train, "run", broken)
+    arguments = ["train", "-c", "mplab", "--work", "work"]
+    assert main(arguments) != 0
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1 and not caplog.text
+    caplog.set_level(logging.NOTSET, "kidneyseg")  # what --debug changes comes back after the test
+    assert main([*arguments, "--debug"]) != 0
+    assert "Traceback" in caplog.text and "in broken" in caplog.text
 
 
 def test_version_and_wrong_command(capsys):

@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 
 from kidneyseg.errors import InputError
-from kidneyseg.pool import default_workers, run_cases, run_within
+from kidneyseg.pool import default_workers, run_cases, run_within, try_cases
 from kidneyseg.volume.nifti import read_image
 
 
@@ -33,16 +33,23 @@ def test_results_keep_the_order_of_the_items():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_failures_reach_the_parent(workers):
+def test_all_failures_reach_the_parent_with_their_case(workers):
+    outcomes = try_cases(abs, [-1, "x", -2], ["first", "second", "third"], workers=workers, title="t")
+    assert outcomes[::2] == [1, 2] and "second: expected no failure, found TypeError: bad operand" in str(outcomes[1])
+    with pytest.raises(InputError, match="2 of 3 cases.* a: /no/such.nii.*no such file.*; b: /nor/this.nii"):
+        run_cases(not_there, ["/no/such.nii", "/nor/this.nii", "/"], ["a", "b", "c"], workers=workers, title="t")
     with pytest.raises(InputError) as caught:
-        run_cases(read_image, ["/no/such.nii", "/nor/this.nii"], ["a", "b"], workers=workers, title="t")
-    assert caught.value.found == "no such file" and caught.value.remedy
-    with pytest.raises(RuntimeError, match="second: TypeError: bad operand"):
-        run_cases(abs, [1, "x"], ["first", "second"], workers=workers, title="t")
+        run_cases(not_there, ["/no/such.nii"], ["a"], workers=workers, title="t")
+    assert caught.value.found == "no such file" and caught.value.subject == "/no/such.nii"
+
+
+def not_there(path):
+    if path != "/":
+        read_image(path)
 
 
 def test_a_killed_worker_is_told_from_a_bad_case():
-    with pytest.raises(InputError, match="fewer --workers"):
+    with pytest.raises(InputError, match="lack of memory.*fewer --workers"):
         run_cases(os._exit, [1, 1], ["a", "b"], workers=2, title="t")
 
 
@@ -93,9 +100,11 @@ def test_within_the_budget_they_run_side_by_side(tmp_path):
     assert overlapping(tmp_path) == 2
 
 
-def test_a_killed_process_fails_its_case_and_not_the_others(tmp_path):
+@pytest.mark.parametrize("budget", [9, 99])
+def test_a_killed_process_fails_its_case_and_not_the_others(tmp_path, budget):
+    """Not even those that were at work beside it."""
     items = ["a", "die", "b", "c"]
-    got = dict(run_within(partial(work, folder=tmp_path), items, [9] * 4, budget=9, workers=2))
+    got = dict(run_within(partial(work, folder=tmp_path), items, [9] * 4, budget=budget, workers=2))
     assert isinstance(got[1], BrokenProcessPool)
     assert [got[0], got[2], got[3]] == ["A", "B", "C"]
 

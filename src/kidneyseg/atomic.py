@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kidneyseg.errors import InputError
+from kidneyseg.failures import CANNOT_WRITE, explain
 
 
 @contextmanager
@@ -17,17 +18,22 @@ def atomic(path: str | Path) -> Iterator[Path]:
     The folder of ``path`` is made. The temporary name keeps the suffix, which tells some libraries the format.
 
     Raises:
-        InputError: as :func:`require_writable`.
+        InputError: as :func:`require_writable`; no room on the disk, no permission.
     """
     path = Path(path)
     require_writable(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    partial = path.with_name(f".{os.getpid()}.{path.name[-50:]}")  # no longer than a name may be
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         os.replace(partial, path)
+    except OSError as error:
+        if error.errno not in CANNOT_WRITE:
+            raise
+        raise explain(path, OSError(error.errno, error.strerror)) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # of a name too long, for example
+            partial.unlink(missing_ok=True)
 
 
 def require_writable(file: str | Path) -> None:

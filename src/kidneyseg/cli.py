@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 
 from kidneyseg import __version__
 from kidneyseg.errors import InputError
+from kidneyseg.failures import LOG, explain
 
+DEBUG = "--debug"
 COMMANDS = {
     "demo": "phantom cohort -> train -> score -> predict -> report, in minutes on two cores",
     "cohort": "look at a data set before trusting it: check, fingerprint, split",
@@ -27,12 +30,20 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one sub-command; returns the exit status (2: bad input, said in one line on stderr)."""
+    """Run one sub-command; returns the exit status.
+
+    2: bad input, 1: another failure; both are said in one line on stderr. ``--debug``, anywhere, adds the traceback.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
+    if DEBUG in argv:
+        argv = [word for word in argv if word != DEBUG]
+        logging.basicConfig(format="%(message)s")
+        LOG.setLevel(logging.DEBUG)
     parser = argparse.ArgumentParser(
         prog="kidneyseg", description="Kidney and kidney-tumour segmentation on CT with MindSpore.",
         epilog="`kidneyseg COMMAND --help` explains each. Start with `kidneyseg demo`.",
     )
+    parser.add_argument(DEBUG, action="store_true", help="show where an error happened; may stand anywhere")
     parser.add_argument("--version", action="version", version=f"kidneyseg {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in argv if not word.startswith("-")), None)
@@ -52,14 +63,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.run(args)
     except InputError as error:
+        LOG.debug("", exc_info=error)
         print(f"kidneyseg {args.command}: error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        if error.name != "mindspore":
-            raise
-        print(f"kidneyseg {args.command}: error: expected the package mindspore, found none. Install it as the README "
-              "says, or give `predict` a package of `kidneyseg export --format onnx`", file=sys.stderr)
+        LOG.debug("", exc_info=error)
+        other = ", or give `predict` a package of `kidneyseg export --format onnx`" if error.name == "mindspore" else ""
+        print(f"kidneyseg {args.command}: error: expected the package {error.name}, found none. Install it as the "
+              f"README says{other}", file=sys.stderr)
         return 2
+    except Exception as error:
+        print(f"kidneyseg {args.command}: error: {explain(args.command, error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"kidneyseg {args.command}: interrupted", file=sys.stderr)
         return 130

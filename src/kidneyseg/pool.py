@@ -1,11 +1,14 @@
-"""A function applied to every case of a cohort in worker processes: within a memory budget, and no failure is lost."""
+"""A function applied to every case of a cohort in worker processes: within a memory budget, and no failure is lost.
+
+One case that fails, whatever the error, does not stop the others.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -16,6 +19,7 @@ from tqdm import tqdm
 
 from kidneyseg.cpu.threads import usable_cpus
 from kidneyseg.errors import InputError
+from kidneyseg.failures import explain
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,19 +36,18 @@ def require_workers(workers: int) -> None:
         raise InputError("--workers", expected="at least 1", found=str(workers), remedy="Give 1 or more")
 
 
-def run_cases(
+def try_cases(
     function: Callable[[Item], Result], items: Sequence[Item], names: Sequence[str], *, workers: int, title: str
-) -> list[Result]:
-    """``[function(item) for item in items]`` in ``workers`` processes, with a progress bar called ``title``.
+) -> list[Result | InputError]:
+    """``function`` of every item in ``workers`` processes, with a progress bar called ``title``.
 
     Args:
         function: importable by name (processes are spawned), or a ``functools.partial`` of such a one.
         names: the case each item belongs to, for error messages.
         workers: 1 computes in this process.
 
-    Raises:
-        InputError: the first one that ``function`` raised, or a worker was killed.
-        RuntimeError: any other failure, with the case's name; the original error is its cause.
+    Returns:
+        In the order of ``items``: what ``function`` returned, or why it failed.
     """
     require_workers(workers)
     workers = min(workers, len(items))
@@ -53,14 +56,41 @@ def run_cases(
         if workers <= 1
         else run_within(function, items, [1] * len(items), budget=workers, workers=workers)
     )
-    results: dict[int, Result] = {}
+    results: dict[int, Result | InputError] = {}
     with closing(outcomes), tqdm(total=len(items), desc=title, unit="case", disable=None) as bar:
         for index, outcome in outcomes:
-            if isinstance(outcome, Exception):
-                raise _named(names[index], outcome) from outcome
-            results[index] = outcome
+            results[index] = explain(names[index], outcome) if isinstance(outcome, Exception) else outcome
             bar.update()
     return [results[index] for index in range(len(items))]
+
+
+def run_cases(
+    function: Callable[[Item], Result], items: Sequence[Item], names: Sequence[str], *, workers: int, title: str
+) -> list[Result]:
+    """As :func:`try_cases`, for results of which none may be missing.
+
+    Raises:
+        InputError: some items failed; the others have been computed all the same.
+    """
+    outcomes = try_cases(function, items, names, workers=workers, title=title)
+    require_all({name: one for name, one in zip(names, outcomes) if isinstance(one, InputError)}, len(items))
+    return outcomes
+
+
+def require_all(failures: Mapping[str, InputError | str], total: int) -> None:
+    """Raise one InputError for all ``failures``, by name, of ``total`` cases; that of a single case as it is."""
+    if total == 1 and failures:
+        raise next(iter(failures.values()))
+    if failures:
+        raise InputError(
+            f"{len(failures)} of {total} cases", expected="cases without faults",
+            found="; ".join(_named(name, str(failures[name])) for name in sorted(failures)),
+            remedy="Correct or remove them and run the same command again; the others are done",
+        )
+
+
+def _named(name: str, said: str) -> str:
+    return (said if said.startswith(f"{name}: ") else f"{name}: {said}").removesuffix(".")
 
 
 def run_within(
@@ -76,10 +106,12 @@ def run_within(
         costs: peak memory of each item, in the unit of ``budget``.
 
     Yields:
-        (index of the item, result or the exception it raised). A process that is killed, by the system for lack of
-        memory for example, fails the items that were running with BrokenProcessPool; the others go on in new processes.
+        (index of the item, result or the exception it raised). When a process is killed, by the system for lack of
+        memory for example, the items that were running start again one by one, with nothing beside them; what is killed
+        then fails with BrokenProcessPool. The others go on in new processes.
     """
     waiting = list(range(len(items)))
+    costs = list(costs)
     running: dict[Future, int] = {}
     executor = _executor(workers)
     try:
@@ -88,13 +120,18 @@ def run_within(
                 index = waiting.pop(0)
                 running[executor.submit(function, items[index])] = index
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            if any(isinstance(future.exception(), BrokenProcessPool) for future in finished):
+            if any(_broken(future) for future in finished):
                 finished, _ = wait(running)  # the executor fails them all
                 executor.shutdown(wait=True)
                 executor = _executor(workers)
+            suspects = [future for future in finished if _broken(future)]
             for future in finished:
                 index, error = running.pop(future), future.exception()
-                yield index, (future.result() if error is None else error)
+                if future in suspects and len(suspects) > 1:  # any of them may have been the one
+                    waiting.insert(0, index)
+                    costs[index] = budget + 1  # alone
+                else:
+                    yield index, (future.result() if error is None else error)
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
@@ -113,6 +150,10 @@ def _executor(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
 
 
+def _broken(future: Future) -> bool:
+    return isinstance(future.exception(), BrokenProcessPool)
+
+
 def _fits(index: int, running: dict[Future, int], costs: Sequence[int], budget: int) -> bool:
     return not running or costs[index] + sum(costs[other] for other in running.values()) <= budget
 
@@ -126,17 +167,3 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _named(name: str, error: Exception) -> Exception:
-    """The error to raise for a failed case: what the user must see, with the case's name."""
-    if isinstance(error, InputError):
-        return error
-    if isinstance(error, BrokenProcessPool):
-        return InputError(
-            name,
-            expected="a worker process that finishes",
-            found="one that was killed, probably for lack of memory",
-            remedy="Use fewer --workers",
-        )
-    return RuntimeError(f"{name}: {type(error).__name__}: {error}")

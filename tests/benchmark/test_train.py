@@ -35,7 +35,7 @@ def work(tmp_path):
                              flips=(True, False, True))
             paths[key] = {"path": str(path), "bytes": 0, "modified": 0}
         case_folder(folder, name).mkdir(parents=True)
-        PreparedCase(case=name, **paths, shape=list(shape), spacing=list(SPACING), labels=[], settings={},
+        PreparedCase(case=name, **paths, shape=list(shape), spacing=list(SPACING), labels=[], settings={"stages": {}},
                      stages={}).write(case_folder(folder, name))
     save_recipe(tiny_recipe().model_copy(update={"merge": {3: 1}}), folder / "recipe.yaml")
     folds = [{"train": ["a", "b", "flat"], "val": ["c"]}, {"train": ["a", "b"], "val": ["flat"]}]

@@ -29,7 +29,7 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     (SPLIT + "--work {file}", ["file", "a folder", "Give another"]),
     (SPLIT + "--work {broken_splits}", ["splits.json", "JSON", "Make it again"]),
     (SPLIT + "--work {other_splits}", ["splits.json", "other folds", "--overwrite"]),
-    ("cohort split {no_mask} --work {tmp}/out", ["no_mask", "case_00001", "add the masks"]),
+    ("cohort split {no_masks} --work {tmp}/out", ["no_masks", "case_00001", "add the masks"]),
     ("cohort split {broken_masks} --work {tmp}/out --folds 2 --workers 1", ["segmentation.nii.gz", "download it"]),
 
     ("simulate {tmp}/out", ["--phantom N", "one folder", "Give the folder of masks"]),
@@ -67,7 +67,7 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     (PREPARE + "--seed -1", ["--seed", "0 or more"]),
     (PREPARE + "--data {tmp}/none", ["none", "no such folder", "Check the path"]),
     (PREPARE + "--data {empty}", ["empty", "an empty folder", "Rename the files"]),
-    (PREPARE + "--data {no_mask}", ["no_mask", "case_00001", "add the masks"]),
+    (PREPARE + "--data {no_masks}", ["no_masks", "case_00001", "add the masks"]),
     (PREPARE + "--data {same_names}", ["a.nii", "is called 'a' too", "Rename one of them"]),
     (PREPARE + "--data {label_7}", ["2 of 2 cases", "also [7]", "Correct or remove them"]),
     (PREPARE + "--data {other_shape}", ["segmentation.nii.gz", "shape", "Correct or remove them"]),
@@ -143,7 +143,7 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     (PREDICT + "{scan} --runtime openvino --device GPU", ["--runtime openvino", "--device CPU", "--runtime mindspore"]),
     (PREDICT + "{scan} --runtime openvino --precision float16", ["float32", "float16", "bfloat16"]),
     ("predict -m {model} -i {scan} -o {file}", ["file", "a folder", "Give another"]),
-    ("predict -m {model} -i {scan} -o {scan_folder} --overwrite", ["which is a scan", "Give another"]),
+    ("predict -m {model} -i {scan} -o {scan_folder} --overwrite", ["scan", "scans in it", "Give another"]),
 
     ("budget -c {tmp}/none.yaml --work {tmp} --minutes 1 -o {tmp}/out/r.yaml", ["none.yaml", "No such file"]),
     ("budget -c {recipe} --work {tmp} --minutes 0 -o {tmp}/out/r.yaml", ["--minutes", "above 0", "'0'"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -59,15 +60,49 @@ def test_check_lists_all_faults_and_exits_1(cohort, tmp_path, capsys):
             (tmp_path / name / file.name).write_bytes(file.read_bytes())
     broken = tmp_path / "case_00000" / "imaging.nii.gz"
     broken.write_bytes(broken.read_bytes()[:2000])
-    (tmp_path / "case_00001" / "segmentation.nii.gz").unlink()
+    (tmp_path / "case_00001" / "imaging.nii.gz").unlink()
     assert main(["cohort", "check", str(tmp_path), "--workers", "1"]) == 1
     out = capsys.readouterr().out
-    assert (
-        "2 faults in 2 of 2 cases" in out and "case_00000/imaging.nii.gz" in out and "Copy or download it again" in out
-    )
+    assert "1 faults in 1 of 1 cases\n1 files or folders belong to no case" in out
+    assert "case_00000/imaging.nii.gz" in out and "Copy or download it again" in out and "a mask only" in out
     assert main(["cohort", "check", str(tmp_path), "--workers", "1", "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
-    assert found["cases"] == 2 and [fault["case"] for fault in found["faults"]] == ["case_00000", "case_00001"]
+    assert found["cases"] == 1 and [fault["case"] for fault in found["faults"]] == ["case_00000", "-"]
+
+
+@pytest.fixture
+def kits19(cohort, tmp_path):
+    """As it downloads: the last cases have no mask."""
+    folder = tmp_path / "kits19"
+    shutil.copytree(cohort, folder)
+    (folder / "case_00003" / "segmentation.nii.gz").unlink()
+    return folder
+
+
+def test_cases_without_mask_are_a_note_and_no_fault_where_others_have_masks(kits19, capsys):
+    assert main(["cohort", "check", str(kits19), "--workers", "1"]) == 0
+    assert "1 of 4 cases have no mask: case_00003" in capsys.readouterr().out
+    for file in kits19.glob("*/segmentation.nii.gz"):
+        file.unlink()
+    assert main(["cohort", "check", str(kits19), "--workers", "1"]) == 1
+    assert "4 faults in 4 of 4 cases" in capsys.readouterr().out
+
+
+def test_split_and_fingerprint_take_the_cases_that_have_masks(kits19, tmp_path, capsys):
+    assert main(["cohort", "split", str(kits19), "--work", str(tmp_path), "--workers", "1", "--folds", "3"]) == 0
+    assert sorted(name for fold in load_splits(tmp_path / "splits.json")["folds"] for name in fold["val"]) == [
+        "case_00000", "case_00001", "case_00002"]
+    assert main(["cohort", "fingerprint", str(kits19), "--workers", "1", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err.count("1 of 4 cases have no mask and are left out: case_00003") == 2
+    assert json.loads(out[out.index("{"):])["summary"]["cases"] == 3
+
+
+def test_fingerprint_describes_the_cases_that_can_be_read(kits19, capsys):
+    (kits19 / "case_00001" / "imaging.nii.gz").write_bytes(b"no gzip")
+    assert main(["cohort", "fingerprint", str(kits19), "--workers", "1"]) == 2
+    out, err = capsys.readouterr()
+    assert "2 cases; file axes" in out and "1 of 3 cases" in err and "case_00001/imaging.nii.gz" in err
 
 
 def test_fingerprint_prints_tables_or_json(cohort, capsys):

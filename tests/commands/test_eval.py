@@ -38,8 +38,8 @@ def work(tmp_path):
             save_scan(path, array, SPACING, axes=(0, 1, 2), flips=(True, False, True))
             paths[key] = {"path": str(path), "bytes": path.stat().st_size, "modified": path.stat().st_mtime_ns}
         case_folder(folder, name).mkdir(parents=True)
-        case = PreparedCase(case=name, **paths, shape=list(SHAPE), spacing=list(SPACING), labels=[], settings={},
-                            stages={})
+        case = PreparedCase(case=name, **paths, shape=list(SHAPE), spacing=list(SPACING), labels=[],
+                            settings={"stages": {}}, stages={})
         case.write(case_folder(folder, name))
     folds = [{"train": NAMES[2:], "val": NAMES[:2]}, {"train": NAMES[:2], "val": NAMES[2:]}]
     (folder / "splits.json").write_text(json.dumps({"seed": 1, "folds": folds}))
@@ -184,6 +184,31 @@ def test_an_ensemble_is_scored_beside_its_models(work, capsys):
     assert json.loads((place / "run.json").read_text())["eval"][0]["model"] == " + ".join(models)
     assert cli.main(["eval", "--work", str(work), "-m", *models, "-c", "demo"]) == 2
     assert cli.main(["eval", "--work", str(work), "-m", *models, "--fold", "all"]) == 2
+
+
+def test_a_case_that_fails_is_named_and_the_rest_scored(work, doubled, capsys):
+    (work / "fold0").mkdir()
+    (work.parent / "data" / NAMES[0] / "imaging.nii.gz").write_bytes(b"no gzip")
+    assert cli.main(["eval", "--work", str(work), "--json", str(work / "all.json")]) == 2
+    error = capsys.readouterr().err
+    assert "1 of 2 cases" in error and f"{NAMES[0]}/imaging.nii.gz" in error
+    for file in (work / "all.json", work / "fold0" / "scores.json", work / "fold0" / "scores_oracle.json"):
+        data = json.loads(file.read_text())
+        assert [case["case"] for case in data["cases"]] == [NAMES[1]] and list(data["failed"]) == [NAMES[0]]
+
+
+def test_pairs_of_other_names_are_shown_and_a_bad_mask_does_not_stop_the_rest(tmp_path, capsys):
+    for number in range(2):
+        save_scan(tmp_path / "truth" / NAMES[number] / "segmentation.nii.gz", labels_of(number), SPACING)
+        mask = labels_of(number)[number:]  # the second is of another shape
+        save_scan(tmp_path / "pred" / f"prediction_{number:05d}.nii.gz", mask, SPACING)
+    folders = ["--pred", str(tmp_path / "pred"), "--truth", str(tmp_path / "truth")]
+    assert cli.main(["eval", *folders, "--out", str(tmp_path / "s")]) == 2
+    out, err = capsys.readouterr()
+    assert "paired by number:" in out and f"{NAMES[1]}: prediction_00001.nii.gz" in out
+    assert "1 of 2 cases" in err and "prediction_00001.nii.gz" in err
+    assert json.loads((tmp_path / "s.json").read_text())["mean"]["kidney"] == 1
+    assert f"failed, not scored: {NAMES[1]}" in (tmp_path / "s.md").read_text()
 
 
 def test_each_data_set_is_scored_by_itself(work, doubled, capsys):

@@ -1,6 +1,8 @@
 """`kidneyseg predict` with real checkpoints (random weights): files, names, geometry, faults."""
 
+import errno
 import json
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +13,9 @@ from cascade_doubles import dice, make_hu, make_labels, make_model, make_recipe,
 from tiny_model import save_tiny_model, tiny_recipe
 
 from kidneyseg import cli
+from kidneyseg.commands import predict
 from kidneyseg.commands.predict import find_scans
+from kidneyseg.errors import InputError
 from kidneyseg.inference.model import Model
 
 SHAPE, SPACING = (20, 48, 60), (3.0, 1.5, 1.5)
@@ -29,6 +33,10 @@ def model(tmp_path_factory):
 def doubled(monkeypatch):
     """Model.load gives runtimes that know the answer."""
     monkeypatch.setattr(Model, "load", classmethod(lambda cls, *args: make_model(make_recipe())))
+
+
+def visible(folder):
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def scan(path, labels=LABELS, **orientation):
@@ -56,7 +64,7 @@ def test_real_checkpoint_gives_a_mask_in_the_scans_geometry(model, tmp_path, cap
     assert (summary["recipe"], summary["failed"], summary["skipped"]) == ("tiny", [], [])
     out = capsys.readouterr().out
     assert "ct: kidney" in out and " ml" in out
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["ct.nii.gz", "ct.png"]
+    assert visible(tmp_path / "out") == ["ct.nii.gz", "ct.png"]
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +124,9 @@ def test_names_of_every_layout(doubled, model, tmp_path):
     inputs = [str(tmp_path / name) for name in names]
     assert cli.main(["predict", "-m", model, "-i", *inputs, "-o", str(tmp_path / "out")]) == 0
     names = [f"{name}.nii.gz" for name in ("a", "b", "case_00001", "case_00002")]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
+    assert visible(tmp_path / "out") == names
     assert cli.main(["predict", "-m", model, "-i", str(tmp_path / "kits"), "-o", str(tmp_path / "folder")]) == 0
-    assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["case_00001.nii.gz", "case_00002.nii.gz"]
+    assert visible(tmp_path / "folder") == ["case_00001.nii.gz", "case_00002.nii.gz"]
 
 
 @pytest.mark.parametrize("files, names", [
@@ -147,7 +155,7 @@ def test_a_bad_scan_does_not_stop_the_others(doubled, model, tmp_path, monkeypat
     cut.write_bytes((tmp_path / "a.nii.gz").read_bytes()[:2000])
     args = ["-m", model, "-i", good[0], str(cut), str(tmp_path / "none.nii.gz"), good[1], "-o", str(tmp_path / "out")]
     assert cli.main(["predict", *args, "--json", str(tmp_path / "summary.json")]) == 2
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.nii.gz", "c.nii.gz"]
+    assert visible(tmp_path / "out") == ["a.nii.gz", "c.nii.gz"]
     error = capsys.readouterr().err
     assert "2 of 4 scans" in error and "faults in b, none" in error and str(cut) in error
     summary = (tmp_path / "summary.json").read_text()
@@ -156,15 +164,87 @@ def test_a_bad_scan_does_not_stop_the_others(doubled, model, tmp_path, monkeypat
     assert str(tmp_path) not in summary
 
 
-def test_done_scans_are_skipped_unless_told_otherwise(doubled, model, tmp_path, capsys):
+def test_one_scan_of_an_unexpected_error_does_not_stop_the_others(doubled, model, tmp_path, monkeypatch, capsys):
+    errors = {"b": MemoryError("Unable to allocate 148. TiB"), "d": ZeroDivisionError("a bug"),
+              "e": OSError(errno.ENOSPC, "No space left on device")}
+    for function, names in (("read_image", "bd"), ("write_mask", "e")):
+        monkeypatch.setattr(predict, function, failing(getattr(predict, function), {n: errors[n] for n in names}))
+    for name in "abcde":
+        scan(tmp_path / "scans" / f"{name}.nii.gz")
+    args = ["-m", model, "-i", str(tmp_path / "scans"), "-o", str(tmp_path / "out")]
+    assert cli.main(["predict", *args, "--json", str(tmp_path / "summary.json")]) == 2
+    assert visible(tmp_path / "out") == ["a.nii.gz", "c.nii.gz"]
+    failed = {one["case"]: one["error"] for one in json.loads((tmp_path / "summary.json").read_text())["failed"]}
+    assert "enough memory" in failed["b"] and "--debug" in failed["d"] and "room on the disk" in failed["e"]
+    error = capsys.readouterr().err
+    assert "3 of 5 scans" in error and "Traceback" not in error
+
+
+def failing(function, errors):
+    """``function`` of a path and more, which raises the error that ``errors`` has for the path's first letter."""
+    def wrapped(path, *rest):
+        if path.name[0] in errors:
+            raise errors[path.name[0]]
+        return function(path, *rest)
+    return wrapped
+
+
+def test_a_mask_is_done_only_for_its_scan_model_and_options(doubled, model, tmp_path, capsys):
     path, out = scan(tmp_path / "ct.nii.gz"), tmp_path / "out"
     out.mkdir()
-    (out / "ct.nii.gz").write_bytes(b"precious")
-    args = ["predict", "-m", model, "-i", path, "-o", str(out)]
-    assert cli.main(args) == 0
-    assert (out / "ct.nii.gz").read_bytes() == b"precious" and "skipped" in capsys.readouterr().out
-    assert cli.main([*args, "--overwrite"]) == 0
+    (out / "ct.nii.gz").write_bytes(b"of somebody")
+    args = ["predict", "-i", path, "-o", str(out), "-m"]
+
+    def said(*more):
+        assert cli.main([*args, *more]) == 0
+        return capsys.readouterr().out
+
+    assert "made anew" in said(model)
     assert nib.load(out / "ct.nii.gz").shape == nib.load(path).shape
+    assert "skipped" in said(model)
+    (out / "ct.nii.gz").write_bytes(b"drawn into since")
+    assert "skipped" in said(model) and (out / "ct.nii.gz").read_bytes() == b"drawn into since"
+    assert "skipped" not in said(model, "--overwrite")
+    assert "made anew" in said(model, "--overlay") and "skipped" in said(model, "--overlay")  # the picture was missing
+    other = shutil.copytree(model, tmp_path / "other")
+    assert "skipped" in said(str(other))  # the same model elsewhere
+    save_tiny_model(tmp_path / "trained", tiny_recipe(fine="unet2d"))
+    assert "made anew" in said(str(tmp_path / "trained"))
+    assert "made anew" in said(str(tmp_path / "trained"), "--precision", "float32")
+    scan(tmp_path / "ct.nii.gz", np.zeros(SHAPE, np.uint8))
+    assert "made anew" in said(model)
+    assert not np.asarray(nib.load(out / "ct.nii.gz").dataobj).any()
+
+
+@pytest.mark.parametrize("name", ["ct.nii", "ct_0000.nii.gz", "ct.nrrd", "case_00000/imaging.nii.gz"])
+def test_masks_never_go_to_the_folder_of_the_scans(model, tmp_path, name, capsys):
+    path = tmp_path / "scans" / name
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert cli.main(["predict", "-m", model, "-i", str(path), "-o", str(path.parent)]) == 2
+    assert cli.main(["predict", "-m", model, "-i", str(tmp_path / "scans"), "-o", str(tmp_path / "scans")]) == 2
+    assert capsys.readouterr().err.count("other than that of the scans") == 2
+
+
+def test_masks_among_files_are_left_out_as_in_folders(tmp_path, capsys):
+    names = ["a.nii.gz", "a_seg.nii.gz", "b.nrrd", "b.seg.nrrd", "case_1/imaging.nii.gz", "case_1/segmentation.nii.gz"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [case.name for case in find_scans([tmp_path / name for name in names])] == ["a", "b", "case_1"]
+    assert "a_seg.nii.gz" in capsys.readouterr().err
+    assert [case.name for case in find_scans([tmp_path / "a_seg.nii.gz"])] == ["a_seg"]  # it is named, so it is meant
+    with pytest.raises(InputError, match="masks only"):
+        find_scans([tmp_path / "a_seg.nii.gz", tmp_path / "b.seg.nrrd"])
+
+
+@pytest.mark.parametrize("name", ["""a b[1]'";|&*?<>`$x^$(é模型) 100%""", "x" * 230], ids=["nasty", "long"])
+def test_any_name_of_a_scan_and_a_folder(doubled, model, tmp_path, name, recwarn):
+    path, out = scan(tmp_path / name / f"{name}.nii.gz"), tmp_path / f"{name} out"
+    args = ["-i", path, "-o", str(out), "--overlay", "--json", str(out / "summary.json")]
+    assert cli.main(["predict", "-m", str(shutil.copytree(model, tmp_path / f"{name} model")), *args]) == 0
+    assert visible(out) == sorted([f"{name}.nii.gz", f"{name}.png", "summary.json"])
+    assert not [one for one in recwarn if "Glyph" in str(one.message)]
 
 
 def test_no_kidney_is_an_empty_mask_a_warning_and_success(doubled, model, tmp_path, capsys):

@@ -12,6 +12,7 @@ import pytest
 from tiny_training import make_work
 
 from kidneyseg.cli import main
+from kidneyseg.recipe import load_recipe, save_recipe
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,3 +88,35 @@ def test_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path, call):
                  "stages.fine.train.clip_norm=0")
     assert "a finite loss" in error and "step " in error
     assert not (tmp_path / "work/fold0/fine/best.ckpt").exists()
+
+
+EXPONENTIAL = "stages.fine.train.schedule={kind: exponential, factor: 0.9, warmup: 2, end: 0.000001}"
+
+
+def test_more_epochs_go_on_where_the_schedule_permits(tmp_path, call):
+    """The weights are those of a run that was asked for all epochs at once."""
+    straight = tmp_path / "straight"
+    straight.mkdir()
+    make_work(straight)
+
+    def train(folder, *options):
+        return main(["train", "-c", str(folder / "tiny.yaml"), "--work", str(folder / "work"), "--stage", "fine",
+                     "--device", "CPU", *options])
+
+    assert train(straight, EXPONENTIAL) == train(tmp_path, EXPONENTIAL, "stages.fine.train.epochs=1") == 0
+    assert train(tmp_path, EXPONENTIAL, "--resume") == 0
+    first, second = (ms.load_checkpoint(str(folder / "work/fold0/fine/last.ckpt")) for folder in (straight, tmp_path))
+    for name in first.keys() - {"progress"}:
+        np.testing.assert_array_equal(first[name].asnumpy(), second[name].asnumpy())
+    fewer = call("--stage", "fine", "--resume", EXPONENTIAL, "stages.fine.train.epochs=1")
+    assert "another value of train" in fewer
+
+
+def test_more_epochs_of_a_cosine_are_refused_with_what_is_possible(tmp_path, call):
+    save_recipe(load_recipe(tmp_path / "tiny.yaml"), tmp_path / "work/fold0/recipe.yaml")
+    (tmp_path / "work/fold0/fine").mkdir()
+    (tmp_path / "work/fold0/fine/last.ckpt").touch()
+    said = call("--stage", "fine", "--resume", "stages.fine.train.epochs=3")
+    assert "expected 2 epochs" in said and "found 3" in said and "--init" in said and "--overwrite" in said
+    changes = ["stages.fine.train.epochs=3", "stages.fine.train.seed=4"]
+    assert "another value" in call("--stage", "fine", "--resume", *changes)

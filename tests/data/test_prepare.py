@@ -16,7 +16,7 @@ import pytest
 from kidneyseg.data.batches import Batches
 from kidneyseg.data.cohort import Case, find_cases
 from kidneyseg.data.prepare import prepare, prepare_case
-from kidneyseg.data.prepared import PreparedCase, record_file
+from kidneyseg.data.prepared import PreparedCase, locate_cases, record_file
 from kidneyseg.data.records import read_records
 from kidneyseg.data.samples import stage_samples
 from kidneyseg.errors import InputError
@@ -145,12 +145,35 @@ def test_done_cases_are_skipped_and_stay_as_they_are(data, work):
 def test_changed_files_and_broken_notes_are_made_again(data, work, tmp_path, capsys):
     shutil.copytree(work, tmp_path / "work")
     first, second, third = find_cases(data)
-    copied = Path(shutil.copy(second.label, tmp_path))
+    changed = nib.load(second.label)
+    other = np.asarray(changed.dataobj).copy()
+    other[8, 34, 51] = 1
+    nib.save(nib.Nifti1Image(other, changed.affine), tmp_path / second.label.name)
     (tmp_path / "work" / "prepared" / third.name / "case.json").write_text('{"case": ')
-    summary = prepare(recipe(), [first, Case(second.name, second.image, copied), third], tmp_path / "work", workers=2)
+    again = Case(second.name, second.image, tmp_path / second.label.name)
+    summary = prepare(recipe(), [first, again, third], tmp_path / "work", workers=2)
     assert (summary.skipped, summary.rebuilt) == (["case_00000"], ["case_00001", "case_00002"])
     assert "2 cases were prepared with other settings or from other files" in capsys.readouterr().out
-    assert PreparedCase.read(tmp_path / "work" / "prepared" / "case_00001").label["path"] == str(copied)
+
+
+def test_a_cohort_that_moved_is_not_made_again_and_is_found_where_it_is(data, work, tmp_path):
+    shutil.copytree(work, tmp_path / "work")
+    moved = Path(shutil.copytree(data, tmp_path / "moved"))
+    os.utime(moved / "case_00001" / "imaging.nii.gz", (0, 0))  # as a copy that keeps no times
+    assert len(prepare(recipe(), find_cases(moved), tmp_path / "work", workers=1).skipped) == 3
+    cases = locate_cases(tmp_path / "work", ["case_00000", "case_00001"])
+    assert [case.image.parent.parent for case in cases] == [moved, moved]
+
+
+NASTY = """a b[1]'";|&*?<>`$x$(é模型) 100%"""
+
+
+@pytest.mark.parametrize("name", [NASTY, "x" * 230, "模" * 75], ids=["nasty", "long", "Chinese"])
+def test_any_name_can_be_prepared_and_read(data, tmp_path, name):
+    case = find_cases(data)[0]
+    prepare(recipe(), [Case(name, case.image, case.label)], tmp_path / NASTY / "work", workers=1)
+    batches = Batches(tmp_path / NASTY / "work", recipe().stage("fine"), [name], train=False, seed=0, batch_size=2)
+    assert next(iter(batches.epoch(0)))[2][0] == name
 
 
 def test_changed_settings_make_a_case_again(data, work, tmp_path):

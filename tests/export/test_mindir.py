@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tempfile
 
 import mindspore as ms
 import numpy as np
@@ -10,6 +11,7 @@ from mindspore import nn
 from tiny_model import save_tiny_model
 
 from kidneyseg import cli, nets
+from kidneyseg.inference.model import Model
 from kidneyseg.training.checkpoint import load_weights
 
 
@@ -75,3 +77,16 @@ def test_one_batch_size_on_request(exported, tmp_path):
     assert cli.main(["export", "-m", str(exported[0] / "model"), "-o", str(tmp_path), "--batch", "5"]) == 0
     assert sorted(path.name for path in tmp_path.glob("*.mindir")) == ["coarse.mindir", "fine.mindir"]
     assert json.loads((tmp_path / "fine.json").read_text())["input"]["shape"] == [5, 1, 32, 32]
+
+
+@pytest.mark.parametrize("form", ["mindir", "onnx"])
+def test_any_path_can_be_exported_to_and_loaded_from(exported, tmp_path, monkeypatch, form):
+    folder, _ = exported
+    nasty = tmp_path / """a b[1]'";|&*?<>`$x$(é模型)"""
+    nasty.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(nasty))
+    for out in (nasty / "out", nasty / "out.zip"):
+        argv = ["export", "-m", str(folder / "model"), "--format", form, "--batch", "1", "-o", str(out)]
+        assert cli.main(argv) == 0
+        assert Model.load(out, "CPU", runtime="auto").recipe.name == "tiny"
+    assert sorted(path.name for path in nasty.iterdir()) == ["out", "out.zip"]

@@ -51,20 +51,24 @@ def test_scores_a_folder(folders, workers):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_other_geometry_is_refused(folders, workers):
+def test_other_geometry_is_named_and_the_rest_scored(folders, workers):
     predictions, truth = folders
     moved = AFFINE.copy()
     moved[2, 3] += 3
     save(predictions / "prediction_00001.nii.gz", scene(), moved)
-    with pytest.raises(InputError, match="3.0 mm away") as caught:
-        score_folder(predictions, truth, workers=workers)
-    assert "prediction_00001" in str(caught.value) and "case_00001" in str(caught.value)
+    scores = score_folder(predictions, truth, workers=workers)
+    assert [case["case"] for case in scores.cases] == ["case_00000", "case_00002"]
+    assert scores.mean["kidney"] == pytest.approx((1 + 0) / 2)
+    (case, said), = scores.failed.items()
+    assert case == "case_00001" and "3.0 mm away" in said and "prediction_00001" in said
 
 
-def test_other_shape_is_refused(folders):
+def test_other_shapes_everywhere_are_an_error(folders):
     predictions, truth = folders
-    save(predictions / "prediction_00000.nii.gz", scene()[:-1])
-    with pytest.raises(InputError, match=r"\(11, 24, 24\)"):
+    for number in range(2):
+        save(predictions / f"prediction_0000{number}.nii.gz", scene()[:-1])
+    save(predictions / "prediction_00002.nii.gz", scene()[:-1])
+    with pytest.raises(InputError, match=r"3 of 3 cases.*\(11, 24, 24\)"):
         score_folder(predictions, truth)
 
 

@@ -152,6 +152,11 @@ class Inputs(dict):
         (self._cohort(path) / CASES[1] / "segmentation.nii.gz").unlink()
         return path
 
+    def no_masks(self, path):
+        for file in self._cohort(path).glob("*/segmentation.nii.gz"):
+            file.unlink()
+        return path
+
     def broken_scans(self, path):
         for file in self._cohort(path).glob("*/imaging.nii.gz"):
             file.write_bytes(b"not gzip")

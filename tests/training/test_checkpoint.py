@@ -20,7 +20,8 @@ def values(parameters):
 
 @pytest.fixture
 def saved(tmp_path):
-    path = tmp_path / "best.ckpt"
+    path = tmp_path / """a b[1]'";|&*?<>`$x$(é模型)""" / "best.ckpt"  # any folder will do
+    path.parent.mkdir()
     checkpoint.save_weights(path, tiny(seed=1), Progress(3, 5, 1.5, 2.5, 0.8, 2))
     return path
 

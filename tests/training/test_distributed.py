@@ -70,8 +70,10 @@ def left_behind(folder: Path) -> list[str]:
 
 
 def test_two_ranks_train_like_one(tmp_path):
-    work = make_work(tmp_path)
-    run = start(tmp_path, SPY, str(work), str(tmp_path / "tiny.yaml"), "fine", "0")
+    folder = tmp_path / """a b[1]'";|&*?(é模型)"""  # any name will do
+    folder.mkdir()
+    work = make_work(folder)
+    run = start(tmp_path, SPY, str(work), str(folder / "tiny.yaml"), "fine", "0")
     stdout, stderr = run.communicate(timeout=300)
     assert run.returncode == 0, stderr
     assert "epoch 2/2" in stdout and left_behind(tmp_path) == []
@@ -79,7 +81,7 @@ def test_two_ranks_train_like_one(tmp_path):
     first, second = (dict(np.load(tmp_path / f"rank{rank}.npz")) for rank in (0, 1))
     assert first.keys() == second.keys()
     assert all(first[name].tobytes() == second[name].tobytes() for name in first)
-    alone = ["-c", str(tmp_path / "tiny.yaml"), "--work", str(work), "--stage", "fine", "--device", "CPU"]
+    alone = ["-c", str(folder / "tiny.yaml"), "--work", str(work), "--stage", "fine", "--device", "CPU"]
     resumed = subprocess.run([sys.executable, "-m", "kidneyseg.cli", "train", *alone, "--resume"],
                              capture_output=True, text=True, timeout=200)
     assert resumed.returncode == 2 and "one that began on 2" in resumed.stderr

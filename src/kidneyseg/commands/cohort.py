@@ -9,13 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kidneyseg.atomic import require_folder
-from kidneyseg.commands.common import count_from_0
-from kidneyseg.data.check import Fault, check_cohort
-from kidneyseg.data.cohort import find_cases, require_labels
+from kidneyseg.commands.common import count_from_0, labelled_cases, shortened
+from kidneyseg.data.check import Fault, check_cohort, leftover_faults
+from kidneyseg.data.cohort import find_cases, read_cohort
 from kidneyseg.data.fingerprint import fingerprint
 from kidneyseg.data.folds import load_splits, make_splits, save_splits, tumour_volumes
 from kidneyseg.errors import InputError
-from kidneyseg.pool import default_workers
+from kidneyseg.pool import default_workers, require_all
 
 EXAMPLES = """examples:
   kidneyseg cohort check kits19/data
@@ -103,14 +103,25 @@ def _action(actions, name: str, line: str, function) -> argparse.ArgumentParser:
 
 
 def _check(args: argparse.Namespace) -> int:
-    cases = find_cases(args.data)
-    faults = check_cohort(cases, args.labels, workers=args.workers)
+    cohort = read_cohort(args.data)
+    cases, lone = cohort.cases, leftover_faults(cohort.leftovers)
+    of_cases = check_cohort(cases, args.labels, workers=args.workers)
+    faults = of_cases + lone
+    bare = [case.name for case in cases if case.label is None]
     if args.json:
-        print(json.dumps({"cases": len(cases), "faults": [asdict(fault) for fault in faults]}, indent=1))
-    elif faults:
+        print(json.dumps({"cases": len(cases), "without_mask": bare, "faults": [asdict(fault) for fault in faults]},
+                         indent=1))
+        return 1 if faults else 0
+    if faults:
         _print_faults(faults, args.data)
-        print(f"\n{len(faults)} faults in {len({fault.case for fault in faults})} of {len(cases)} cases")
-    else:
+        print()
+    if 0 < len(bare) < len(cases):
+        print(f"{len(bare)} of {len(cases)} cases have no mask: {shortened(bare)}; training leaves them out")
+    if of_cases:
+        print(f"{len(of_cases)} faults in {len({fault.case for fault in of_cases})} of {len(cases)} cases")
+    if lone:
+        print(f"{len(lone)} files or folders belong to no case")
+    if not faults:
         print(f"{len(cases)} cases, no faults")
     return 1 if faults else 0
 
@@ -128,11 +139,19 @@ def _inside(file: str, data: Path) -> str:
 
 
 def _fingerprint(args: argparse.Namespace) -> int:
-    found = fingerprint(find_cases(args.data), workers=args.workers)
+    cases = find_cases(args.data)
+    if any(case.label for case in cases):
+        cases = labelled_cases(cases, args.data)
+    found = fingerprint(cases, workers=args.workers)
     if args.json:
         print(json.dumps(found, indent=1))
-        return 0
-    summary = found["summary"]
+    else:
+        _print_fingerprint(found["summary"])
+    require_all(found["failed"], len(cases))
+    return 0
+
+
+def _print_fingerprint(summary: dict) -> None:
     print(
         f"{summary['cases']} cases; file axes grow towards "
         + ", ".join(f"{name} ({count})" for name, count in summary["orientations"].items())
@@ -163,7 +182,6 @@ def _fingerprint(args: argparse.Namespace) -> int:
     _print_table(
         ("HU in", *headings), [(part, *(f"{value:.0f}" for value in hu.values())) for part, hu in parts.items()]
     )
-    return 0
 
 
 def _numbers(value: float | Sequence[float], digits: int) -> str:
@@ -173,7 +191,7 @@ def _numbers(value: float | Sequence[float], digits: int) -> str:
 def _split(args: argparse.Namespace) -> int:
     path = args.work / "splits.json"
     require_folder(args.work)
-    cases = require_labels(find_cases(args.data), args.data)
+    cases = labelled_cases(find_cases(args.data), args.data)
     volumes = tumour_volumes(cases, workers=args.workers)
     splits = make_splits(volumes, args.folds, args.seed)
     if path.exists() and not args.overwrite and load_splits(path) != splits:

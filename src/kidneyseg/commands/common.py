@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from kidneyseg.data.cohort import Case, with_labels
 from kidneyseg.inference.backends import BACKENDS
 from kidneyseg.recipe import Recipe, load_recipe
 
@@ -29,6 +31,21 @@ def named_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in the file ``name``, or the one that configs/ has of that name. Raises InputError."""
     path, known = Path(name), CONFIGS / f"{name}.yaml"
     return load_recipe(known if not path.is_file() and known.exists() else path, overrides)
+
+
+def labelled_cases(cases: Sequence[Case], data: str | Path) -> list[Case]:
+    """Those of ``cases`` that have a mask; says how many have none. Raises InputError if none has."""
+    labelled = with_labels(cases, data)
+    bare = [case.name for case in cases if case.label is None]
+    if bare:
+        print(f"{data}: {len(bare)} of {len(cases)} cases have no mask and are left out: {shortened(bare)}",
+              file=sys.stderr)
+    return labelled
+
+
+def shortened(names: Sequence[str], limit: int = 5) -> str:
+    """The first of ``names``, for one line."""
+    return ", ".join(names[:limit]) + (" ..." if len(names) > limit else "")
 
 
 def count_from_0(text: str) -> int:

@@ -18,10 +18,10 @@ from pathlib import Path
 from kidneyseg.atomic import require_folder
 from kidneyseg.child import ChildFailed
 from kidneyseg.commands.budget import positive
-from kidneyseg.commands.common import add_device, count_from_0, named_recipe
+from kidneyseg.commands.common import add_device, count_from_0, labelled_cases, named_recipe
 from kidneyseg.commands.prepare import FOLDS, SEED
 from kidneyseg.contest import Contest, Contestant, Entrant, Outcome, Team, team_name
-from kidneyseg.data.cohort import Case, find_cases, require_labels
+from kidneyseg.data.cohort import Case, find_cases
 from kidneyseg.data.folds import load_splits, make_splits, save_splits, split_names, tumour_volumes
 from kidneyseg.data.prepare import check_names
 from kidneyseg.errors import InputError
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     recipes = _recipes(args.recipes)
     _check_ensembles(args.ensemble, [recipe.name for recipe in recipes])
-    cases = require_labels(find_cases(args.data), args.data)
+    cases = labelled_cases(find_cases(args.data), args.data)
     check_names(cases)
     require_folder(args.work)
     merge = common_merge(recipes)

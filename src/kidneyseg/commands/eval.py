@@ -22,6 +22,8 @@ from kidneyseg.errors import InputError
 from kidneyseg.export.package import RECIPE, is_package, opened
 from kidneyseg.metrics.evaluate import score_folder
 from kidneyseg.metrics.fold import FoldScores, pooled_dice, score_fold
+from kidneyseg.metrics.pairing import Pairing
+from kidneyseg.pool import require_all
 from kidneyseg.recipe import Recipe, load_recipe
 from kidneyseg.report.tables import format_table, mean_and_sd, write_json, write_scores
 
@@ -65,9 +67,9 @@ def run(args: argparse.Namespace) -> int:
     for file in filter(None, (args.json, args.out and f"{args.out}.json")):
         require_writable(file)
     if args.pred and args.truth and not args.work:
-        scores = _score_masks(args)
+        scores, total = _score_masks(args)
     elif args.work and not (args.pred or args.truth):
-        scores = _score_folds(args)
+        scores, total = _score_folds(args)
     else:
         given = [f"--{name}" for name in ("work", "pred", "truth") if getattr(args, name)]
         raise InputError("options of eval", expected="--work DIR, or --pred DIR with --truth DIR",
@@ -75,17 +77,29 @@ def run(args: argparse.Namespace) -> int:
                          remedy="See `kidneyseg eval --help`")
     if args.json:
         print(f"written: {write_json(scores, args.json)}")
+    require_all(scores.failed, total)
     return 0
 
 
-def _score_masks(args: argparse.Namespace) -> FoldScores:
-    scores = score_folder(args.pred, args.truth, workers=args.workers)
+def _score_masks(args: argparse.Namespace) -> tuple[FoldScores, int]:
+    """The scores, and the number of cases."""
+    scores = score_folder(args.pred, args.truth, workers=args.workers, paired=_print_guesses)
     print(format_table(scores), end="")
     _write(scores, args.out)
-    return scores
+    return scores, len(scores.cases) + len(scores.failed)
 
 
-def _score_folds(args: argparse.Namespace) -> FoldScores:
+def _print_guesses(pairing: Pairing) -> None:
+    """Name the pairs where the names are not the same."""
+    if pairing.rule:
+        print(f"No names agree; paired {pairing.rule}:")
+        for pair in pairing.pairs:
+            if pair.prediction:
+                print(f"  {pair.case}: {pair.prediction.name}")
+
+
+def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
+    """The scores of a fold, or the means of all, and the number of cases."""
     from kidneyseg.data.folds import fold_cases, load_splits
     from kidneyseg.data.prepared import locate_cases
 
@@ -98,9 +112,10 @@ def _score_folds(args: argparse.Namespace) -> FoldScores:
     cases = {fold: _of_datasets(locate_cases(args.work, fold_cases(args.work, fold)["val"], args.data), args)
              for fold in folds}
     results = {fold: _score_fold(args, fold, cases[fold]) for fold in folds}
+    total = sum(len(of_fold) for of_fold in cases.values())
     of_folds = {fold: result.scores or result.oracle for fold, result in results.items()}
     if len(folds) == 1:
-        return of_folds[folds[0]]
+        return of_folds[folds[0]], total
     for stem in ("scores", "oracle"):
         found = [getattr(result, stem) for result in results.values() if getattr(result, stem)]
         every = score_fold([case for scores in found for case in scores.cases]) if found else None
@@ -108,10 +123,12 @@ def _score_folds(args: argparse.Namespace) -> FoldScores:
             print(f"\nCases of {len(found)} folds, {'true regions' if stem == 'oracle' else 'whole cascade'}")
             _report_datasets(every, args.work / ("scores_oracle" if stem == "oracle" else "scores"),
                              _datasets(sum(cases.values(), [])))
-    over_folds = score_fold([{"case": f"fold {fold}", **scores.mean} for fold, scores in of_folds.items()])
+    failed = {name: error for scores in of_folds.values() for name, error in scores.failed.items()}
+    over_folds = score_fold([{"case": f"fold {fold}", **scores.mean} for fold, scores in of_folds.items()],
+                            failed=failed)
     print(f"\nMeans of {len(folds)} folds\n{format_table(over_folds)}", end="")
     _write(over_folds, args.work / "scores")
-    return over_folds
+    return over_folds, total
 
 
 def _of_datasets(cases: list[Case], args: argparse.Namespace) -> list[Case]:

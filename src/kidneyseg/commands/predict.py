@@ -1,9 +1,10 @@
 """Segment one scan, many, or a folder: a mask OUT/<case>.nii.gz per scan.
 
-Masks are uint8 and have the exact shape, affine and orientation of their scan. Scans whose mask is
-already there are skipped. A scan that cannot be read does not stop the others. Several models, of one recipe or of
-several, are averaged: their first stages find together where the later ones look, and in every voxel the label with the
-greatest mean probability counts.
+Masks are uint8 and have the exact shape, affine and orientation of their scan. A scan is skipped if its mask is there
+and was made of this very scan by the same models with the same options, as OUT/.kidneyseg/<case>.json says; what was
+drawn into such a mask since stays. A scan that fails, whatever the error, does not stop the others. Several models, of
+one recipe or of several, are averaged: their first stages find together where the later ones look, and in every voxel
+the label with the greatest mean probability counts.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ from tqdm import tqdm
 import kidneyseg
 from kidneyseg.ahead import ahead, behind
 from kidneyseg.atomic import require_folder, require_writable, write_text
-from kidneyseg.commands.common import add_device, add_runtime
+from kidneyseg.commands.common import add_device, add_runtime, shortened
+from kidneyseg.commands.predict_notes import Notes, asked_for
 from kidneyseg.data.cohort import Case, find_cases
 from kidneyseg.errors import InputError
+from kidneyseg.failures import explain
 from kidneyseg.inference.model import Model, read_model_recipe
 from kidneyseg.privacy import without_user
-from kidneyseg.volume.names import stem
+from kidneyseg.volume.names import CHANNEL, KITS_IMAGE, KITS_MASKS, MASK_ENDINGS, stem
 from kidneyseg.volume.nifti import Scan, read_image, write_mask
 
 if TYPE_CHECKING:
     from kidneyseg.inference.cascade import Result
     from kidneyseg.inference.ensemble import Ensemble, EnsembleResult
-
-CHANNEL = "_0000"  # with which nnU-Net ends the names of scans
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="of several models: also write OUT/<case>_disagreement.nii.gz, uint8, the percentage of "
                              "models that give a voxel another label than the mask does")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write volumes in ml, times and failures to FILE")
-    parser.add_argument("--overwrite", action="store_true", help="also segment scans whose mask is already there")
+    parser.add_argument("--overwrite", action="store_true", help="also segment scans whose mask is up to date")
     add_device(parser)
     add_runtime(parser, default="auto")
 
@@ -78,18 +79,20 @@ class Summary:
 
 def run(args: argparse.Namespace) -> int:
     scans = find_scans(args.input)
-    _check_out(args.out, scans)
+    _check_out(args.out, args.input, scans)
     if args.json:
         require_writable(args.json)
     recipes = [read_model_recipe(folder) for folder in (*args.model, *args.finders)]
     if args.disagreement and len(args.model) == 1:
         raise InputError("--disagreement", expected="several models", found=f"one, {args.model[0]}",
                          remedy="Name two or more after -m")
-    todo = [case for case in scans if args.overwrite or not _mask_path(args.out, case).exists()]
+    notes = Notes(args.out, asked_for(args.model, args.finders, runtime=args.runtime, precision=args.precision,
+                                      device=args.device))
+    todo = [case for case in scans if args.overwrite or not _is_done(args, notes, case)]
     summary = Summary(skipped=[case.name for case in scans if case not in todo])
     for name in summary.skipped:
         print(f"{name}: mask is already there, skipped (--overwrite to segment it again)")
-    failures: list[InputError] = []
+    failures: dict[str, InputError] = {}
     if todo:
         from kidneyseg.inference.ensemble import load_models
 
@@ -98,14 +101,14 @@ def run(args: argparse.Namespace) -> int:
         with tqdm(total=len(todo), desc="predict", unit="scan", disable=None) as bar:
             scans_read = ahead(lambda case: read_image(case.image), todo)
             segmented = ((case, partial(_segment, case, scan, model, bar)) for case, scan in scans_read)
-            for case, entry in behind(partial(_write, args, model), segmented):
+            for case, entry in behind(partial(_write, args, model, notes), segmented):
                 try:
                     summary.cases.append(entry())
-                except InputError as error:
-                    failures.append(error)
-                    summary.failed.append({"case": case.name, "image": str(case.image), "error": str(error)})
+                except Exception as error:
+                    failures[case.name] = failure = explain(case.image, error)
+                    summary.failed.append({"case": case.name, "image": str(case.image), "error": str(failure)})
                     if len(scans) > 1:
-                        tqdm.write(f"{case.name}: failed: {error}", file=sys.stderr)
+                        tqdm.write(f"{case.name}: failed: {failure}", file=sys.stderr)
                 bar.update()
     if args.json:
         facts = {"model": " + ".join(map(str, args.model)), "finders": [str(path) for path in args.finders],
@@ -113,10 +116,10 @@ def run(args: argparse.Namespace) -> int:
                  "kidneyseg": kidneyseg.__version__}
         write_text(args.json, json.dumps(without_user({**facts, **vars(summary)}), indent=2) + "\n")
     if failures and len(scans) == 1:
-        raise failures[0]
+        raise failures[scans[0].name]
     if failures:
-        names = ", ".join(failed["case"] for failed in summary.failed)
-        raise InputError(f"{len(failures)} of {len(scans)} scans", expected="readable CTs", found=f"faults in {names}",
+        raise InputError(f"{len(failures)} of {len(scans)} scans", expected="scans without faults",
+                         found=f"faults in {', '.join(failures)}",
                          remedy="See the lines above; the other scans are done")
     return 0
 
@@ -125,20 +128,33 @@ def find_scans(inputs: Sequence[Path]) -> list[Case]:
     """The scans that files and folders name, in their order.
 
     A file ``case_00000/imaging.nii.gz`` is called after its folder. ``_0000`` is not part of a name where all in the
-    folder end in it, as nnU-Net's do, and masks do not.
+    folder end in it, as nnU-Net's do, and masks do not. Of several files, those with the name of a mask are left out,
+    as in folders.
 
     Raises:
-        InputError: a folder without scans, or two scans of one name.
+        InputError: a folder without scans, masks only, or two scans of one name.
     """
+    files = [path for path in inputs if not path.is_dir()]
+    masks = {path for path in files if _is_mask(path)} if len(files) > 1 else set()
+    if masks:
+        print(f"masks among the scans, left out: {shortened([str(path) for path in sorted(masks)])}", file=sys.stderr)
     found: dict[str, Case] = {}
     for path in inputs:
-        for case in _scans_of(path):
+        for case in _scans_of(path) if path not in masks else ():
             other = found.setdefault(case.name, case)
             if other.image != case.image:
                 raise InputError(case.image, expected="scans of different names",
                                  found=f"{case.name!r} at {other.image} as well",
                                  remedy="Predict them into different folders, one after the other")
+    if not found:
+        raise InputError(files[0], expected="scans", found="masks only, to judge by their names",
+                         remedy="Give the scans, or rename them")
     return list(found.values())
+
+
+def _is_mask(path: Path) -> bool:
+    name = stem(path) or ""
+    return name.endswith(MASK_ENDINGS) or name.lower() in KITS_MASKS
 
 
 def _scans_of(path: Path) -> list[Case]:
@@ -146,8 +162,8 @@ def _scans_of(path: Path) -> list[Case]:
         name = stem(path) or path.name
         if all(other.endswith(CHANNEL) for file in path.parent.glob("*") if (other := stem(file))):
             name = name.removesuffix(CHANNEL)
-        return [Case(path.resolve().parent.name if name == "imaging" else name, path, None)]
-    own = [file for file in sorted(path.iterdir()) if stem(file) == "imaging"]  # the folder of one KiTS case
+        return [Case(path.resolve().parent.name if name.lower() == KITS_IMAGE else name, path, None)]
+    own = [file for file in sorted(path.iterdir()) if (stem(file) or "").lower() == KITS_IMAGE]  # one KiTS case
     if own:
         return [Case(path.resolve().name, own[0], None)]
     cases = find_cases(path)
@@ -155,13 +171,29 @@ def _scans_of(path: Path) -> list[Case]:
     return [Case(stem(case.image).removesuffix(CHANNEL) if numbered else case.name, case.image, None) for case in cases]
 
 
-def _check_out(out: Path, scans: Sequence[Case]) -> None:
+def _check_out(out: Path, inputs: Sequence[Path], scans: Sequence[Case]) -> None:
     require_folder(out)
-    for case in scans:
-        if _mask_path(out, case).resolve() == case.image.resolve():
-            raise InputError(out, expected="a folder other than that of the scans",
-                             found=f"{case.image.name}, which is a scan",
-                             remedy="Give another -o: a mask would take the scan's place")
+    if out.resolve() in {path.resolve() for path in (*inputs, *(case.image.parent for case in scans))}:
+        raise InputError(out, expected="a folder other than that of the scans", found="the scans in it",
+                         remedy="Give another -o: masks would take the scans' places, or pass for scans the next time")
+
+
+def _is_done(args: argparse.Namespace, notes: Notes, case: Case) -> bool:
+    """Whether nothing is left to do for ``case``; says so where its mask is there and still has to be made anew."""
+    files = [_mask_path(args.out, case), *_extras(args, case)]
+    try:
+        done = notes.is_done(case.name, case.image, files)
+    except OSError:  # the scan cannot be read: it fails later, by its name
+        done = False
+    if not done and files[0].exists():
+        print(f"{case.name}: a mask is there, but not of this scan, model and options: it is made anew")
+    return done
+
+
+def _extras(args: argparse.Namespace, case: Case) -> list[Path]:
+    """What is asked for beside the mask."""
+    picture, disagreement = args.out / f"{case.name}.png", args.out / f"{case.name}_disagreement.nii.gz"
+    return [picture] * args.overlay + [disagreement] * args.disagreement
 
 
 def _mask_path(out: Path, case: Case) -> Path:
@@ -184,17 +216,19 @@ def _segment(case: Case, read: Callable[[], Scan], model: Model | Ensemble,
     return scan, result, [*map(str, scan.doubts), *(str(warning.message) for warning in caught)]
 
 
-def _write(args: argparse.Namespace, model: Model | Ensemble, case: Case,
+def _write(args: argparse.Namespace, model: Model | Ensemble, notes: Notes, case: Case,
            segmented: tuple[Scan, Result, list[str]]) -> dict:
     """Write what is asked for, say the volumes; returns the case's entry of the summary."""
     scan, result, messages = segmented
     out = args.out
+    notes.forget(case.name)
     write_mask(_mask_path(out, case), result.mask, scan)
     entry = _entry(case, scan, result, model, out, messages)
     if args.disagreement:
         entry["disagreement"] = str(_write_disagreement(out / f"{case.name}_disagreement.nii.gz", result, scan))
     if args.overlay:
         entry["overlay"] = str(_draw(scan, result.mask, out / f"{case.name}.png", case.name))
+    notes.write(case.name, case.image)
     volumes = ", ".join(f"{name} {ml:.1f} ml" for name, ml in entry["volumes_ml"].items())
     tqdm.write(f"{case.name}: {volumes} ({sum(result.seconds.values()):.1f} s)")
     for message in messages:

@@ -12,8 +12,8 @@ import argparse
 from pathlib import Path
 
 from kidneyseg.atomic import require_folder
-from kidneyseg.commands.common import add_recipe, count_from_0, recipe_from
-from kidneyseg.data.cohort import Case, require_labels
+from kidneyseg.commands.common import add_recipe, count_from_0, labelled_cases, recipe_from
+from kidneyseg.data.cohort import Case
 from kidneyseg.data.datasets import dataset_cases, read_datasets, save_datasets
 from kidneyseg.data.folds import (
     is_dealt,
@@ -69,7 +69,7 @@ datasets.yaml is a list; only name and folder (relative to the file) are needed:
 def run(args: argparse.Namespace) -> int:
     recipe = recipe_from(args)
     datasets = read_datasets(args.data)
-    cases = require_labels(dataset_cases(datasets), " ".join(map(str, args.data)))
+    cases = labelled_cases(dataset_cases(datasets), " ".join(map(str, args.data)))
     check_names(cases)
     patients = {case.name: case.patient for case in cases}
     require_folder(args.work)
@@ -82,8 +82,8 @@ def run(args: argparse.Namespace) -> int:
     seed = _first_given(args.seed, before.get("seed"), SEED)
     if not keep:  # a wrong number of folds is said now, not after hours of work
         make_splits({case.name: 0.0 for case in cases}, number, seed, patients=patients)
-    save_datasets(datasets, args.work)
     summary = prepare(recipe, cases, args.work, workers=args.workers)
+    save_datasets(datasets, args.work)
     if not keep:
         volumes = tumour_volumes(cases, recipe.merge, workers=args.workers)
         origins = {case.name: case.dataset.name for case in cases}

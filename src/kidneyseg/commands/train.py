@@ -1,7 +1,9 @@
 """Train one stage of a recipe, or all, on one fold of the prepared data.
 
 Writes WORK/fold<K>/<stage>/{best.ckpt, last.ckpt, log.jsonl, tensorboard/}, and recipe.yaml and run.json beside them.
-Killed at any moment and called again with --resume, it ends with exactly the weights it would have had.
+Killed at any moment and called again with --resume, it ends with exactly the weights it would have had. With --resume
+and a greater `train.epochs`, a run goes on beyond its end if its schedule is constant or exponential. A cosine schedule
+depends on the number of epochs: --init and --overwrite begin a new one.
 """
 
 from __future__ import annotations

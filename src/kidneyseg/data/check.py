@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kidneyseg.data.cohort import Case
+from kidneyseg.data.cohort import Case, Leftover
 from kidneyseg.errors import InputError
-from kidneyseg.pool import run_cases
+from kidneyseg.pool import try_cases
 from kidneyseg.volume.nifti import Scan, read_image, read_mask
 
 KIDNEY = 1
@@ -35,29 +35,39 @@ def check_cohort(cases: Sequence[Case], labels: Sequence[int] = (1, 2), *, worke
     Looked for: files that cannot be read (damaged, not NIfTI, 4-D, without a usable affine), NaN and infinite values,
     all that :mod:`kidneyseg.volume.plausibility` refuses or doubts (spacing, size, sform against qform, HU, repeated
     slices), a missing mask, mask and scan of different shape or more than half a voxel apart, labels other than 0 and
-    ``labels``, no kidney (label 1), two cases of one name.
+    ``labels``, no kidney (label 1), two cases of one name. A missing mask is a fault only where no case has one.
     """
-    found = run_cases(
-        partial(check_case, labels=tuple(labels)), cases, [case.name for case in cases], workers=workers, title="check"
-    )
+    wants_mask = all(case.label is None for case in cases)
+    found = try_cases(partial(check_case, labels=tuple(labels), wants_mask=wants_mask), cases,
+                      [case.name for case in cases], workers=workers, title="check")
     twice = Counter(case.name for case in cases)
     return [
         fault
         for case, faults in zip(cases, found)
-        for fault in (([_duplicate(case, twice[case.name])] if twice[case.name] > 1 else []) + faults)
+        for fault in (([_duplicate(case, twice[case.name])] if twice[case.name] > 1 else [])
+                      + ([_failure(case, faults)] if isinstance(faults, InputError) else faults))
     ]
 
 
-def check_case(case: Case, labels: Sequence[int] = (1, 2)) -> list[Fault]:
-    """All faults of one case; both files are read even when the first is broken."""
+def leftover_faults(leftovers: Sequence[Leftover]) -> list[Fault]:
+    """A fault for each file and folder that belongs to no case."""
+    return [Fault("-", str(one.path), one.expected, one.found, one.remedy) for one in leftovers]
+
+
+def check_case(case: Case, labels: Sequence[int] = (1, 2), wants_mask: bool = True) -> list[Fault]:
+    """All faults of one case; both files are read even when the first is broken.
+
+    Args:
+        wants_mask: whether a missing mask is a fault.
+    """
     faults: list[Fault] = []
     scan = _read(read_image, case, case.image, faults)
     mask = None
-    if case.label is None:
+    if case.label is None and wants_mask:
         faults.append(
             Fault(case.name, str(case.image), "a mask beside the scan", "none", "Add the mask, or move the scan away")
         )
-    else:
+    elif case.label is not None:
         mask = _read(read_mask, case, case.label, faults)
     for volume in (scan, mask):
         faults += [_fault(case, doubt) for doubt in (volume.doubts if volume else ())]
@@ -84,6 +94,10 @@ def _read(read, case: Case, path: Path, faults: list[Fault]) -> Scan | None:
     except InputError as error:
         faults.append(_fault(case, error))
         return None
+
+
+def _failure(case: Case, error: InputError) -> Fault:
+    return Fault(case.name, str(case.image), error.expected, error.found, error.remedy)
 
 
 def _fault(case: Case, error: InputError) -> Fault:

@@ -14,7 +14,8 @@ import numpy as np
 from nibabel.orientations import aff2axcodes
 
 from kidneyseg.data.cohort import Case
-from kidneyseg.pool import run_cases
+from kidneyseg.errors import InputError
+from kidneyseg.pool import require_all, try_cases
 from kidneyseg.volume.nifti import Scan, read_image, read_mask
 
 HU_LOW, HU_HIGH = -1024, 3071
@@ -45,18 +46,25 @@ class CaseStatistics:
 
 
 def fingerprint(cases: Sequence[Case], *, workers: int = 1) -> dict:
-    """Statistics of a cohort, ready for JSON.
+    """Statistics of a cohort, ready for JSON; a case that cannot be read is named and left out.
 
     Returns:
         {"cases": [CaseStatistics.to_dict()], "summary": {"cases": count, "spacing_mm", "shape", "extent_mm": {"min",
         "median", "max"}, (z, y, x) each; "orientations": {axis codes: cases}, "hu": {"body", "kidney": as
-        :func:`describe`}, "labels": {label: {"cases", "ml": {"min", "median", "max"}, "components"}}}}.
+        :func:`describe`}, "labels": {label: {"cases", "ml": {"min", "median", "max"}, "components"}}},
+        "failed": {case: why}}.
 
     Raises:
-        InputError: a file cannot be read, or a mask has not the shape of its scan.
+        InputError: of no case both files can be read and belong together.
     """
-    rows = run_cases(case_statistics, cases, [case.name for case in cases], workers=workers, title="fingerprint")
-    return {"cases": [row.to_dict() for row in rows], "summary": _summary(rows)}
+    names = [case.name for case in cases]
+    outcomes = try_cases(case_statistics, cases, names, workers=workers, title="fingerprint")
+    failures = {name: one for name, one in zip(names, outcomes) if isinstance(one, InputError)}
+    rows = [one for one in outcomes if not isinstance(one, InputError)]
+    if not rows:
+        require_all(failures, len(cases))
+    return {"cases": [row.to_dict() for row in rows], "summary": _summary(rows),
+            "failed": {name: str(error) for name, error in failures.items()}}
 
 
 def case_statistics(case: Case) -> CaseStatistics:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,8 +27,10 @@ from kidneyseg.data.prepared import (
     record_file,
 )
 from kidneyseg.data.samples import stage_samples
+from kidneyseg.digest import sha256
 from kidneyseg.errors import InputError
-from kidneyseg.pool import require_workers, run_within
+from kidneyseg.failures import explain
+from kidneyseg.pool import require_all, require_workers, run_within
 from kidneyseg.recipe import Recipe
 from kidneyseg.volume.nifti import merge_labels, read_image, read_mask
 
@@ -60,8 +62,9 @@ def prepare(
 ) -> Summary:
     """Write the training samples of every stage of ``recipe`` for ``cases`` to ``work``/prepared/<case>/.
 
-    A case that is there, made with the same settings from the same files (size and time of change), is skipped. A
-    case's folder appears complete or not at all; what a killed run left behind is swept by the next.
+    A case that is there, made with the same settings from the same files, is skipped. Files are the same with the name,
+    size and time of change that they had, or the same content, wherever they are. A case's folder appears complete or
+    not at all; what a killed run left behind is swept by the next.
 
     Args:
         workers: processes at a time; large scans run fewer at a time, to stay within ``memory`` bytes.
@@ -132,26 +135,21 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> list[str]:
 
 
 def _prepare_all(recipe: Recipe, cases: Sequence[Case], work: str | Path, workers: int, memory: int) -> None:
-    """Prepare ``cases`` in processes; raise one InputError that lists all that failed."""
+    """Prepare ``cases`` in processes; raise one InputError that lists all that failed, whatever the error was."""
     if not cases:
         return
-    failures: dict[str, Exception] = {}
+    failures: dict[str, InputError] = {}
     costs = [preparing_bytes(case, recipe, unknown=memory) for case in cases]
     work_on = partial(prepare_case, recipe=recipe, work=work)
     with tqdm(total=len(cases), desc="prepare", unit="case", disable=None) as bar:
         for index, outcome in run_within(work_on, cases, costs, budget=memory, workers=min(workers, len(cases))):
             bar.update()
             if isinstance(outcome, Exception):
-                failures[cases[index].name] = outcome
+                failures[cases[index].name] = explain(cases[index].name, outcome)
             else:
                 for doubt in outcome:
                     tqdm.write(f"warning: {doubt}", file=sys.stderr)
-    if failures:
-        listed = "; ".join(f"{name}: {_said(failures[name])}" for name in sorted(failures))
-        raise InputError(
-            f"{len(failures)} of {len(cases)} cases", expected="cases that can be prepared", found=listed,
-            remedy="Correct or remove them and run the same command again; the other cases are done",
-        )
+    require_all(failures, len(cases))
 
 
 def check_names(cases: Sequence[Case]) -> None:
@@ -164,10 +162,6 @@ def check_names(cases: Sequence[Case]) -> None:
         seen[case.name] = case
 
 
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-
-
 def _check_labels(path: Path, labels: Sequence[int], recipe: Recipe, reading: Mapping[int, int]) -> None:
     unknown = sorted(set(labels) - {*recipe.labels.values(), *reading})
     if unknown:
@@ -177,9 +171,18 @@ def _check_labels(path: Path, labels: Sequence[int], recipe: Recipe, reading: Ma
                                 "set's `merge`")
 
 
-def _source(path: Path) -> dict:
+def _source(path: Path, digest: str | None = None) -> dict:
     stat = path.stat()
-    return {"path": str(path.resolve()), "bytes": stat.st_size, "modified": stat.st_mtime_ns}
+    return {"path": str(path.resolve()), "bytes": stat.st_size, "modified": stat.st_mtime_ns,
+            "sha256": digest or sha256(path)}
+
+
+def _is_from(path: Path, source: dict) -> bool:
+    """Whether ``path``, wherever it lies now, has the content that ``source`` was noted of."""
+    stat = path.stat()
+    if (path.name, stat.st_size, stat.st_mtime_ns) == (Path(source["path"]).name, source["bytes"], source["modified"]):
+        return True
+    return stat.st_size == source["bytes"] and source.get("sha256") == sha256(path)
 
 
 def _state(case: Case, recipe: Recipe, work: str | Path) -> str:
@@ -192,12 +195,21 @@ def _state(case: Case, recipe: Recipe, work: str | Path) -> str:
         return "new"
     try:
         made = PreparedCase.read(folder)
-        same = (made.settings, made.reading, made.patient, made.image, made.label) == (
-            recipe_settings(recipe), label_reading(case, recipe), case.patient, _source(case.image),
-            _source(case.label))
-    except (InputError, OSError):
+        same = (made.settings, made.reading, made.patient) == (
+            recipe_settings(recipe), label_reading(case, recipe), case.patient)
+        if not (same and _is_from(case.image, made.image) and _is_from(case.label, made.label)):
+            return "stale"
+    except (InputError, OSError, KeyError):
         return "stale"
-    return "done" if same else "stale"
+    _note_move(case, made, folder)
+    return "done"
+
+
+def _note_move(case: Case, made: PreparedCase, folder: Path) -> None:
+    """Let ``case.json`` say where the files are now."""
+    now = [_source(path, source.get("sha256")) for path, source in ((case.image, made.image), (case.label, made.label))]
+    if now != [made.image, made.label]:
+        replace(made, image=now[0], label=now[1]).write(folder)
 
 
 def _publish(partial_folder: Path, target: Path) -> None:

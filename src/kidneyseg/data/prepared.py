@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
+from kidneyseg.atomic import write_text
 from kidneyseg.config_files import read_json
 from kidneyseg.data.cohort import Case, require_labels
 from kidneyseg.data.datasets import dataset_cases, read_datasets, work_datasets
 from kidneyseg.errors import InputError
+from kidneyseg.plain_path import plain_name
 from kidneyseg.recipe import Recipe, Stage
 from kidneyseg.volume.grid import Grid, GridFacts
 
@@ -27,6 +29,7 @@ class Source(TypedDict):
     path: str
     bytes: int
     modified: int
+    sha256: NotRequired[str]  # versions before wrote none
 
 
 class Settings(TypedDict):
@@ -95,7 +98,7 @@ class PreparedCase:
         return {label: tuple(labels) for label, labels in self.reading["uncertain"]}
 
     def write(self, folder: Path) -> None:
-        (folder / "case.json").write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        write_text(folder / "case.json", json.dumps(asdict(self), indent=1))
 
     @classmethod
     def read(cls, folder: Path) -> PreparedCase:
@@ -118,7 +121,7 @@ def case_folder(work: Path, case: str) -> Path:
 
 def record_file(folder: Path, case: str, stage: str) -> Path:
     """The MindRecord file of one case and stage inside its folder; it is not there when the stage has no samples."""
-    return folder / f"{case}.{stage}.mindrecord"
+    return folder / f"{plain_name(case)}.{plain_name(stage)}.mindrecord"
 
 
 def label_reading(case: Case, recipe: Recipe) -> Reading:

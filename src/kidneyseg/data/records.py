@@ -22,6 +22,7 @@ from kidneyseg.config_files import parse_json
 from kidneyseg.data.samples import Sample
 from kidneyseg.digest import sha256
 from kidneyseg.errors import InputError
+from kidneyseg.failures import cause
 
 SCHEMA = {
     "image": {"type": "bytes"},
@@ -96,7 +97,7 @@ def read_records(
                 yield _row(row, shape)
     except RuntimeError as error:
         raise InputError(
-            paths[0].parent.parent, expected="readable MindRecord files", found=str(error).strip().splitlines()[0],
+            paths[0].parent.parent, expected="readable MindRecord files", found=cause(error),
             remedy="Delete the broken case's folder and run kidneyseg prepare again",
         ) from error
 

@@ -14,8 +14,8 @@ from kidneyseg.commands.predict import find_scans
 from kidneyseg.data.cohort import Case, find_cases
 from kidneyseg.deploy.cascade import Deployment
 from kidneyseg.deploy.program import Program
-from kidneyseg.errors import InputError
 from kidneyseg.export.package import Package, opened, read_package
+from kidneyseg.failures import explain
 from kidneyseg.metrics.evaluate import score_masks
 from kidneyseg.metrics.fold import score_fold
 from kidneyseg.report.tables import format_table, write_scores
@@ -25,12 +25,12 @@ FORMATS = {"Ascend310": ("MindIR",), "CPU": ("ONNX", "MindIR")}  # what each dev
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 2 after bad input, said in one line on stderr."""
+    """Returns the exit status: 2 after an error, said in one line on stderr."""
     args = _parser().parse_args(argv)
     try:
         return run(args)
-    except InputError as error:
-        print(f"run_infer_310: error: {error}", file=sys.stderr)
+    except Exception as error:
+        print(f"run_infer_310: error: {explain(args.data, error)}", file=sys.stderr)
         return 2
 
 
@@ -67,8 +67,8 @@ def score(deployment: Deployment, cases: Sequence[Case]) -> None:
         try:
             truth = read_mask(case.label, deployment.package.recipe.merge)
             scores.append(score_masks(case.name, read_mask(deployment.mask_path(case)), truth))
-        except InputError as error:
-            deployment.failures[case.name] = error
+        except Exception as error:
+            deployment.failures[case.name] = explain(case.name, error)
     if scores:
         gathered = score_fold(scores)
         write_scores(gathered, deployment.out / "scores")

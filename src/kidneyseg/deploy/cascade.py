@@ -24,6 +24,7 @@ from kidneyseg.deploy.program import Program
 from kidneyseg.deploy.tensors import MANIFEST, Recorder, Replay, Tensor, read_manifest, write_manifest
 from kidneyseg.errors import InputError
 from kidneyseg.export.package import Package
+from kidneyseg.failures import explain
 from kidneyseg.inference.cascade import painted_mask, stage_mask
 from kidneyseg.inference.stages import seen_slabs
 from kidneyseg.recipe import Stage
@@ -127,8 +128,8 @@ class Deployment:
         for case in tqdm(todo, desc=title, unit="scan", disable=None):
             try:
                 work(case, read_image(case.image))
-            except InputError as error:
-                self.failures[case.name] = error
+            except Exception as error:
+                self.failures[case.name] = explain(case.name, error)
 
     def _tensors(self, stage: Stage) -> Path:
         return self.out / "preprocess_Result" / stage.name

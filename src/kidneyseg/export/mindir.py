@@ -15,6 +15,7 @@ from kidneyseg.export.graph import Form, Graph, Port, input_shape
 from kidneyseg.export.mindir_nodes import count_operators
 from kidneyseg.inference.model import checkpoint_path
 from kidneyseg.inference.networks import stock_network
+from kidneyseg.plain_path import plain_folder
 from kidneyseg.recipe import Stage
 
 FORMATS = {".mindir": "MindIR", ".air": "AIR"}
@@ -37,10 +38,10 @@ def export_mindir(stage: Stage, model: Path, path: Path, form: Form) -> Graph:
     images = ms.Tensor(shape=list(input_shape(stage, form.batch)), dtype=getattr(ms, form.dtype))
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
-        partial = Path(folder) / path.name
+        partial = Path(folder) / f"graph{path.suffix}"
         proto = trace(cell, images, partial.with_suffix(".mindir"))
         if path.suffix == ".air":
-            ms.export(cell, ms.ops.zeros(images.shape, images.dtype), file_name=str(partial), file_format="AIR")
+            _export(cell, ms.ops.zeros(images.shape, images.dtype), partial, "AIR")
         use_default_mode(partial)
         os.replace(partial, path)
     return Graph(path, FORMATS[path.suffix], _port(proto.graph.input[0], form.dtype), _port(proto.graph.output[0]),
@@ -49,10 +50,15 @@ def export_mindir(stage: Stage, model: Path, path: Path, form: Form) -> Graph:
 
 def trace(cell: ms.nn.Cell, images: ms.Tensor, path: Path) -> ModelProto:
     """Write ``cell``, called with ``images``, as the MindIR file ``path`` and return what it holds."""
-    ms.export(cell, images, file_name=str(path), file_format="MINDIR")
+    _export(cell, images, path, "MINDIR")
     proto = ModelProto()
     proto.ParseFromString(path.read_bytes())
     return proto
+
+
+def _export(cell: ms.nn.Cell, images: ms.Tensor, path: Path, file_format: str) -> None:
+    with plain_folder(path.parent) as folder:
+        ms.export(cell, images, file_name=str(folder / path.name), file_format=file_format)
 
 
 def _port(value: ValueInfoProto, dtype: str = "float32") -> Port:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class FoldScores:
         undefined: per key the names of the cases it is NaN for, which its mean and SD leave out.
         missing: cases without a prediction; they are scored as empty masks, not left out.
         without_truth: predictions nobody has the truth for; not scored.
+        failed: cases that could not be scored, and why; the mean leaves them out.
     """
 
     cases: tuple[Score, ...]
@@ -33,10 +34,12 @@ class FoldScores:
     undefined: dict[str, tuple[str, ...]]
     missing: tuple[str, ...] = ()
     without_truth: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 def score_fold(
-    cases: Sequence[Score], *, missing: Sequence[str] = (), without_truth: Sequence[str] = ()
+    cases: Sequence[Score], *, missing: Sequence[str] = (), without_truth: Sequence[str] = (),
+    failed: Mapping[str, str] | None = None,
 ) -> FoldScores:
     """Gather the scores of cases that have the same keys; see :class:`FoldScores`.
 
@@ -59,6 +62,7 @@ def score_fold(
         undefined=undefined,
         missing=tuple(missing),
         without_truth=tuple(without_truth),
+        failed=dict(failed or {}),
     )
 
 

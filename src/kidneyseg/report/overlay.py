@@ -15,6 +15,7 @@ from matplotlib.patheffects import withStroke
 from kidneyseg import colours
 from kidneyseg.atomic import atomic
 from kidneyseg.metrics.regions import KIDNEY_AND_MASSES
+from kidneyseg.report.lettering import lettering
 from kidneyseg.report.slices import centre_of_interest, informative_slices
 
 SOFT_TISSUE = (400.0, 40.0)  # window width and level, HU
@@ -95,7 +96,8 @@ def overlay(
     draw(axes[1][2], AXIAL, centre[0])
     _zoom(axes[1][2], masks, centre, spacing)
     width, level = window
-    figure.suptitle(f"{title}   W {width:g} L {level:g} HU".strip(), color="white", fontsize=13)
+    text, style = lettering(f"{title}   W {width:g} L {level:g} HU".strip())
+    figure.suptitle(text, color="white", fontsize=13, **style)
     _legend(figure, masks)
     with atomic(path) as partial:
         figure.savefig(partial, format="png", facecolor="black")

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from kidneyseg import colours
 from kidneyseg.atomic import atomic
 from kidneyseg.metrics.fold import FoldScores
+from kidneyseg.report.lettering import lettering
 from kidneyseg.training.rows import read_rows
 
 LINE_STYLES = ("-", "--", ":", "-.")
@@ -33,7 +34,8 @@ def curves(logs: Mapping[str, str | Path], path: str | Path) -> Path:
         raise ValueError("no training log to draw")
     figure = Figure(figsize=(13, 4), dpi=110, layout="constrained")
     loss, dice, rate = figure.subplots(1, 3)
-    for (stage, log), colour in zip(logs.items(), colours.LINES):
+    for (name, log), colour in zip(logs.items(), colours.LINES):
+        stage, _ = lettering(name)
         rows = read_rows(Path(log))
         _line(loss, rows, "loss", f"{stage}, training", colour, "-")
         _line(loss, rows, "val_loss", f"{stage}, validation", colour, "--")
@@ -60,7 +62,8 @@ def boxplot(scores_by_name: Mapping[str, FoldScores], path: str | Path,
     if not scores_by_name:
         raise ValueError("no scores to draw")
     rows, columns = -(-len(keys) // PANELS), min(len(keys), PANELS)
-    names = [re.sub("([+@])", r"\n\1 ", name) for name in scores_by_name]  # of an ensemble, a line per member
+    lettered = [lettering(name) for name in scores_by_name]
+    names = [re.sub("([+@])", r"\n\1 ", name) for name, _ in lettered]  # of an ensemble, a line per member
     height = 1.2 + 0.25 * sum(1 + name.count("\n") for name in names)
     figure = Figure(figsize=(4.5 * columns, height * rows), dpi=110, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
@@ -75,6 +78,8 @@ def boxplot(scores_by_name: Mapping[str, FoldScores], path: str | Path,
                        medianprops={"color": "black"})
             ax.plot(values, position + jitter.uniform(-0.15, 0.15, values.size), "o", color=colour, ms=4)
         ax.set_yticks(range(len(names)), names)
+        for label, (_, style) in zip(ax.get_yticklabels(), lettered):
+            label.set(**style)
         ax.set_title(key.replace("_", " "))
         ax.grid(axis="x", alpha=0.3)
     panels[0].invert_yaxis()  # the first name on top; the panels share the axis

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from kidneyseg.atomic import write_text
 from kidneyseg.config_files import read_json
@@ -61,6 +61,7 @@ class ScoresFile(TypedDict):
     cases: Annotated[list[dict[str, str | float | None]], Field(min_length=1)]
     missing: list[str]
     without_truth: list[str]
+    failed: NotRequired[dict[str, str]]  # versions before wrote none
 
 
 def write_scores(scores: FoldScores, stem: str | Path) -> list[Path]:
@@ -86,6 +87,7 @@ def write_json(scores: FoldScores, path: str | Path) -> Path:
         "undefined": scores.undefined,
         "missing": scores.missing,
         "without_truth": scores.without_truth,
+        "failed": scores.failed,
     }
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
     return Path(path)
@@ -102,7 +104,8 @@ def read_scores(path: str | Path) -> FoldScores:
             what = f"without {lacking[0]}" if lacking else f"with {texts[0]} {case[texts[0]]!r}"
             raise InputError(path, found=f"case {number} {what}", **fault)
     cases = [{key: math.nan if value is None else value for key, value in case.items()} for case in content["cases"]]
-    return score_fold(cases, missing=content["missing"], without_truth=content["without_truth"])
+    return score_fold(cases, missing=content["missing"], without_truth=content["without_truth"],
+                      failed=content.get("failed"))
 
 
 def format_table(scores: FoldScores) -> str:
@@ -139,6 +142,8 @@ def notes(scores: FoldScores) -> list[str]:
         lines.append(f"no prediction, scored as empty: {', '.join(scores.missing)}")
     if scores.without_truth:
         lines.append(f"prediction without truth, not scored: {', '.join(scores.without_truth)}")
+    if scores.failed:
+        lines.append(f"failed, not scored: {', '.join(scores.failed)}")
     for column in COLUMNS:
         if column.key in scores.undefined:
             lines.append(f"{column.group} {column.heading} not defined (a mask is empty), left out of the mean: "

@@ -12,7 +12,7 @@ from kidneyseg import losses, nets
 from kidneyseg.data.batches import Batches
 from kidneyseg.data.folds import fold_cases
 from kidneyseg.errors import InputError
-from kidneyseg.recipe import Recipe, Stage, load_recipe
+from kidneyseg.recipe import Recipe, Stage, Train, load_recipe
 from kidneyseg.training import checkpoint, distributed, optimizer, provenance
 from kidneyseg.training.checkpoint import Progress
 from kidneyseg.training.distributed import Ranks
@@ -32,7 +32,8 @@ def train_stage(
 
     Args:
         fold: which of the folds of ``WORK/splits.json`` is held out for validation.
-        resume: go on from ``last.ckpt``, bit for bit as if never stopped; start where there is none yet.
+        resume: go on from ``last.ckpt``, bit for bit as if never stopped; start where there is none yet. The recipe may
+            ask for more epochs than it did, but of a cosine schedule.
         overwrite: forget an earlier run of this stage, and the fold's scores with it.
         init: model folder whose weights of this stage a new run starts from; None: random weights from the seed.
         device: "auto", "CPU", "GPU" or "Ascend".
@@ -117,10 +118,27 @@ def _check_earlier_run(folder: Path, stage: Stage, resume: bool, overwrite: bool
     before = load_recipe(trained).stage(stage.name)
     kept = ("region", "intensity", "sampling", "targets", "network", "loss", "train")
     changed = [key for key in kept if getattr(before, key) != getattr(stage, key)]
-    if changed:
+    if changed == ["train"] and _only_more_epochs(before.train, stage.train):
+        _require_open_end(f"{trained}: {stage.name}", before.train, stage.train)
+    elif changed:
         raise InputError(f"{trained}: {stage.name}", expected="the recipe that this run began with",
                          found=f"another value of {', '.join(changed)}",
                          remedy="Resume with the recipe and overrides of the first call, or give --overwrite")
+
+
+def _only_more_epochs(before: Train, now: Train) -> bool:
+    return now.epochs > before.epochs and now == before.model_copy(update={"epochs": now.epochs})
+
+
+def _require_open_end(subject: str, before: Train, now: Train) -> None:
+    """Raise InputError if the learning rate of the epochs that are done depends on how many there will be."""
+    if now.schedule.kind == "cosine":
+        raise InputError(
+            subject, expected=f"{before.epochs} epochs, at whose end this run's cosine schedule ends",
+            found=f"{now.epochs}",
+            remedy="Resume with the epochs of the first call; to go on from the best weights with a new schedule, give "
+                   "--init WORK/fold<K> --overwrite and the number of further epochs",
+        )
 
 
 def _require_ranks(last: Path, progress: Progress, ranks: Ranks) -> None:

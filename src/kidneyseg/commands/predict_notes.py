@@ -1,0 +1,74 @@
+"""Which masks of an output folder are done: what each was made of, noted in OUT/.kidneyseg/<case>.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import kidneyseg
+from kidneyseg.atomic import write_text
+from kidneyseg.digest import sha256
+from kidneyseg.volume.names import stem
+
+FOLDER = ".kidneyseg"
+DETACHED = (".mhd", ".nhdr")  # headers, whose voxels are in another file
+
+
+@dataclass(frozen=True)
+class Notes:
+    """Notes about the masks in ``out``.
+
+    Attributes:
+        asked: models and options, as JSON types, with the SHA-256 of all the models' files.
+    """
+
+    out: Path
+    asked: dict
+
+    def is_done(self, case: str, scan: Path, files: Sequence[Path]) -> bool:
+        """Whether all ``files`` are there and their mask was made of ``scan`` as is asked now."""
+        return all(file.exists() for file in files) and self._read(case) == self._content(scan)
+
+    def forget(self, case: str) -> None:
+        """To be called before the mask is replaced."""
+        self._file(case).unlink(missing_ok=True)
+
+    def write(self, case: str, scan: Path) -> None:
+        """To be called once the mask and all that belongs to it are written."""
+        write_text(self._file(case), json.dumps(self._content(scan), indent=1) + "\n")
+
+    def _read(self, case: str) -> dict | None:
+        try:
+            return json.loads(self._file(case).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def _content(self, scan: Path) -> dict:
+        return {"scan": scan_digests(scan), **self.asked}
+
+    def _file(self, case: str) -> Path:
+        return self.out / FOLDER / f"{case}.json"
+
+
+def asked_for(models: Sequence[Path], finders: Sequence[Path], **options: str) -> dict:
+    """:attr:`Notes.asked`; where the models lie does not matter."""
+    return {"models": [model_digests(model) for model in models], "finders": [model_digests(one) for one in finders],
+            **options, "kidneyseg": kidneyseg.__version__}
+
+
+def model_digests(model: Path) -> dict[str, str]:
+    """SHA-256 of the files that make a model: a .zip, a folder of graphs, or a recipe and its checkpoints."""
+    if model.is_file():
+        return {"package": sha256(model)}
+    files = [file for pattern in ("recipe.yaml", "*/best.ckpt", "*.onnx", "*.mindir") for file in model.glob(pattern)]
+    return {str(file.relative_to(model)): sha256(file) for file in sorted(files)}
+
+
+def scan_digests(scan: Path) -> list[str]:
+    """SHA-256 of a scan's file, and of those of its name beside it where it is only the header."""
+    files = [scan]
+    if scan.suffix.lower() in DETACHED:
+        files = sorted(file for file in scan.parent.iterdir() if file.name.startswith(f"{stem(scan)}."))
+    return [sha256(file) for file in files]
