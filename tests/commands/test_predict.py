@@ -288,12 +288,11 @@ def test_finders_only_help_to_find(model, tmp_path, capsys):
 
 
 def test_what_is_doubtful_about_scan_and_result_is_said(doubled, model, tmp_path, capsys):
-    labels = make_labels(SHAPE, [((10, 26, 44), (6, 8, 8))], [((10, 26, 16), (3, 4, 4))])
-    path = save_scan(tmp_path / "ct.nii.gz", make_hu(labels), (12.0, 1.5, 1.5))
+    path = save_scan(tmp_path / "ct.nii.gz", make_hu(LABELS), (12.0, 8.0, 8.0))
     summary = tmp_path / "summary.json"
     assert cli.main(["predict", "-m", model, "-i", str(path), "-o", str(tmp_path / "out"), "--json", str(summary)]) == 0
     said = json.loads(summary.read_text())["cases"][0]["warnings"]
-    assert ["12 x 1.5 x 1.5 mm" in said[0], "tumour without a kidney beside it" in said[-1]] == [True, True]
+    assert ["12 x 8 x 8 mm" in said[0], "more than 900" in said[-1]] == [True, True]
     error = capsys.readouterr().err
     assert all(f"warning: {warning}" in error for warning in said)
 
