@@ -106,7 +106,7 @@ def test_more_epochs_go_on_where_the_schedule_permits(tmp_path, call):
     assert train(straight, EXPONENTIAL) == train(tmp_path, EXPONENTIAL, "stages.fine.train.epochs=1") == 0
     assert train(tmp_path, EXPONENTIAL, "--resume") == 0
     first, second = (ms.load_checkpoint(str(folder / "work/fold0/fine/last.ckpt")) for folder in (straight, tmp_path))
-    for name in first.keys() - {"progress"}:
+    for name in first.keys() - {"progress", "digest"}:
         np.testing.assert_array_equal(first[name].asnumpy(), second[name].asnumpy())
     fewer = call("--stage", "fine", "--resume", EXPONENTIAL, "stages.fine.train.epochs=1")
     assert "another value of train" in fewer

@@ -143,7 +143,7 @@ def test_the_oracles_regions_reach_every_model(scan):
 
 
 def test_nothing_found_is_said_once(tmp_path):
-    scan = read_saved(tmp_path, np.full(SHAPE, -1000, np.int16), SPACING)
+    scan = read_saved(tmp_path, np.full(SHAPE, -100, np.int16), SPACING)
     with pytest.warns(UserWarning, match="no kidney found") as told:
         result = Ensemble.of([make_model(roi()), make_model(roi())]).segment(scan)
     assert len(told) == 1 and not result.mask.any() and not result.disagreement.any()

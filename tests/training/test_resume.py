@@ -56,7 +56,7 @@ def train(folder, moment, *options):
 
 def entries(path):
     return {name: np.asarray(value if isinstance(value, str) else value.asnumpy())
-            for name, value in ms.load_checkpoint(str(path)).items() if name != "progress"}
+            for name, value in ms.load_checkpoint(str(path)).items() if name not in ("progress", "digest")}
 
 
 def rows(folder):

@@ -136,7 +136,7 @@ def _of_datasets(cases: list[Case], args: argparse.Namespace) -> list[Case]:
     names = {case.dataset.name if case.dataset else "" for case in cases}
     unknown = sorted(set(args.datasets or ()) - names)
     if unknown:
-        raise InputError(f"--datasets {' '.join(unknown)}", expected=f"data sets of {args.work}: {', '.join(names)}",
+        raise InputError(f"--datasets {' '.join(unknown)}", expected=f"data sets of {args.work}: {', '.join(sorted(names))}",
                          found="no case of it in the fold", remedy="Name one of them")
     return [case for case in cases if not args.datasets or case.dataset.name in args.datasets]
 
