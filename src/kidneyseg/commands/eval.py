@@ -133,10 +133,10 @@ def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
 
 def _of_datasets(cases: list[Case], args: argparse.Namespace) -> list[Case]:
     """Those of ``cases`` that --datasets asks for, all by default."""
-    names = {case.dataset.name if case.dataset else "" for case in cases}
-    unknown = sorted(set(args.datasets or ()) - names)
+    names = sorted({case.dataset.name if case.dataset else "" for case in cases})
+    unknown = sorted(set(args.datasets or ()) - set(names))
     if unknown:
-        raise InputError(f"--datasets {' '.join(unknown)}", expected=f"data sets of {args.work}: {', '.join(sorted(names))}",
+        raise InputError(f"--datasets {' '.join(unknown)}", expected=f"data sets of {args.work}: {', '.join(names)}",
                          found="no case of it in the fold", remedy="Name one of them")
     return [case for case in cases if not args.datasets or case.dataset.name in args.datasets]
 
