@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(not cpu.available(), reason="no C++ compiler for
 torch = pytest.importorskip("torch")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def tiles_on_every_processor(monkeypatch):
     """Where vectors are long, cases as small as these would take a product per tap."""
     monkeypatch.setenv("KIDNEYSEG_WINOGRAD", "always")
@@ -56,6 +56,7 @@ def in_float64(x, values, padding):
     return {"output": out.detach().numpy(), **{name: tensor.grad.numpy() for name, tensor in tensors.items()}}
 
 
+@pytest.mark.usefixtures("tiles_on_every_processor")
 @pytest.mark.parametrize("name", CASES)
 def test_same_as_pytorch(name):
     shape, channels, kernel, padding = CASES[name]
@@ -67,6 +68,7 @@ def test_same_as_pytorch(name):
     assert not np.array_equal(found["output"], expected["output"]), "exact: one product per tap"
 
 
+@pytest.mark.usefixtures("tiles_on_every_processor")
 @pytest.mark.parametrize("shape", [(2, 32, 30, 50), (1, 32, 9, 21, 24)])
 def test_transposed_convolution_at_stride_1(shape):
     rng, dims = np.random.default_rng(0), len(shape) - 2
