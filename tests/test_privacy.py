@@ -9,15 +9,15 @@ from kidneyseg.privacy import without_user
 
 @pytest.fixture(autouse=True)
 def user(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/anna")
+    monkeypatch.setenv("HOME", "/Users/anna")
     monkeypatch.setattr(getpass, "getuser", lambda: "anna")
 
 
 @pytest.mark.parametrize("text, expected", [
-    ("/home/anna/work/ct.nii.gz", "~/work/ct.nii.gz"), ("/home/anna", "~"), ("--work=/home/anna/w", "--work=~/w"),
-    ("/home/anna/a: expected one, found '/home/anna/b'.", "~/a: expected one, found '~/b'."),
-    ("/scratch/anna/work", "/scratch/$USER/work"), ("/mnt/home/anna", "/mnt/home/$USER"),
-    ("/home/annabel/work", "/home/annabel/work"), ("/home/anna.old", "/home/anna.old"), ("anna/work", "anna/work"),
+    ("/Users/anna/work/ct.nii.gz", "~/work/ct.nii.gz"), ("/Users/anna", "~"), ("--work=/Users/anna/w", "--work=~/w"),
+    ("/Users/anna/a: expected one, found '/Users/anna/b'.", "~/a: expected one, found '~/b'."),
+    ("/scratch/anna/work", "/scratch/$USER/work"), ("/mnt/Users/anna", "/mnt/Users/$USER"),
+    ("/Users/annabel/work", "/Users/annabel/work"), ("/Users/anna.old", "/Users/anna.old"), ("anna/work", "anna/work"),
     ("work/ct.nii.gz", "work/ct.nii.gz"), ("a kidney of 3/4", "a kidney of 3/4"),
 ])
 def test_home_and_user(text, expected):
@@ -25,8 +25,8 @@ def test_home_and_user(text, expected):
 
 
 def test_everywhere_in_a_record():
-    record = {"command": ["/home/anna/bin/kidneyseg", "train"], "seconds": 1.5, "init": None,
-              "of": ({"a": "/home/anna"},)}
+    record = {"command": ["/Users/anna/bin/kidneyseg", "train"], "seconds": 1.5, "init": None,
+              "of": ({"a": "/Users/anna"},)}
     assert without_user(record) == {"command": ["~/bin/kidneyseg", "train"], "seconds": 1.5, "init": None,
                                     "of": [{"a": "~"}]}
 

@@ -223,7 +223,9 @@ def test_each_data_set_is_scored_by_itself(work, doubled, capsys):
         assert [case["case"] for case in every["cases"]] == [NAMES[0], NAMES[2]]
         one = json.loads((work / "fold1" / f"{stem}.b.json").read_text())
         assert [case["case"] for case in one["cases"]] == [NAMES[3]]
-    assert said.count("a: mean +/- SD over 2 cases") == 2 and "pooled: kidney 0." in said
+    for what in ("whole cascade", "regions from the true masks"):
+        assert f"a, {what}: mean +/- SD over 2 cases" in said
+    assert "pooled: kidney 0." in said
     assert cli.main(["eval", "--work", str(work), "--datasets", "b"]) == 0
     assert [case["case"] for case in json.loads((work / "fold0" / "scores.json").read_text())["cases"]] == [NAMES[1]]
     assert not (work / "fold0" / "scores.a.json").exists()

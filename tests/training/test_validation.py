@@ -69,3 +69,15 @@ def test_the_picture_of_a_stack_is_its_middle_slice():
     picture = Validator(Middle(), Constant(), {"kidney": (1,)})([(stack, np.ones((1, 6, 7), np.int32), ["a"])]).picture
     np.testing.assert_array_equal(picture.image, stack[0, 2])
     np.testing.assert_array_equal(picture.predicted, stack[0, 2] > 0)
+
+
+def test_voxels_that_may_be_of_several_classes_count_where_it_is_known():
+    class Three(nn.Cell):  # says 1 where the image is 1, 2 where it is 2
+        def construct(self, image):
+            return ops.concat((image == 0, image == 1, image == 2), axis=1).astype(ms.float32)
+
+    image = np.array([0, 1, 2, 2, 1, 0], np.float32).reshape(1, 1, 1, 6)
+    target = np.array([0, 130, 130, 2, 1, 130], np.int32).reshape(1, 1, 6)
+    validator = Validator(Three(), Constant(), {"both": (1, 2), "second": (2,)}, {130: (1, 2)})
+    dice = validator([(image, target, ["a"])]).dice
+    assert dice["both"] == pytest.approx(2 * 4 / (4 + 5)) and dice["second"] == 1  # 130 is no sure second

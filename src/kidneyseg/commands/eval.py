@@ -10,7 +10,7 @@ them.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,13 +116,10 @@ def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
     of_folds = {fold: result.scores or result.oracle for fold, result in results.items()}
     if len(folds) == 1:
         return of_folds[folds[0]], total
-    for stem in ("scores", "oracle"):
-        found = [getattr(result, stem) for result in results.values() if getattr(result, stem)]
-        every = score_fold([case for scores in found for case in scores.cases]) if found else None
-        if every:
-            print(f"\nCases of {len(found)} folds, {'true regions' if stem == 'oracle' else 'whole cascade'}")
-            _report_datasets(every, args.work / ("scores_oracle" if stem == "oracle" else "scores"),
-                             _datasets(sum(cases.values(), [])))
+    every = sum(cases.values(), [])
+    _report_datasets([result.scores for result in results.values()], every, args.work / "scores", "whole cascade")
+    _report_datasets([result.oracle for result in results.values()], every, args.work / "scores_oracle",
+                     "regions from the true masks")
     failed = {name: error for scores in of_folds.values() for name, error in scores.failed.items()}
     over_folds = score_fold([{"case": f"fold {fold}", **scores.mean} for fold, scores in of_folds.items()],
                             failed=failed)
@@ -133,12 +130,12 @@ def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
 
 def _of_datasets(cases: list[Case], args: argparse.Namespace) -> list[Case]:
     """Those of ``cases`` that --datasets asks for, all by default."""
-    names = sorted({case.dataset.name if case.dataset else "" for case in cases})
+    names = sorted({case.dataset_name for case in cases})
     unknown = sorted(set(args.datasets or ()) - set(names))
     if unknown:
         raise InputError(f"--datasets {' '.join(unknown)}", expected=f"data sets of {args.work}: {', '.join(names)}",
                          found="no case of it in the fold", remedy="Name one of them")
-    return [case for case in cases if not args.datasets or case.dataset.name in args.datasets]
+    return [case for case in cases if not args.datasets or case.dataset_name in args.datasets]
 
 
 def _score_fold(args: argparse.Namespace, fold: int, cases: list[Case]) -> FoldResult:
@@ -161,31 +158,27 @@ def _score_fold(args: argparse.Namespace, fold: int, cases: list[Case]) -> FoldR
         "seconds": result.seconds})
     for old in [*folder.glob("scores.*"), *folder.glob("scores_oracle.*")]:  # of other masks than those written now
         old.unlink()
-    datasets = _datasets(cases)
     if result.scores:
         mean = sum(result.seconds.values()) / len(result.seconds)
         print(f"\nFold {fold}: whole cascade on raw CT, {mean:.1f} s per case\n{format_table(result.scores)}", end="")
         _write(result.scores, folder / "scores")
-        _report_datasets(result.scores, folder / "scores", datasets)
+        _report_datasets([result.scores], cases, folder / "scores", "whole cascade")
     if result.oracle:
         print(f"\nFold {fold}: oracle, ROIs cut from the true masks\n{format_table(result.oracle)}", end="")
         _write(result.oracle, folder / "scores_oracle")
-        _report_datasets(result.oracle, folder / "scores_oracle", datasets)
+        _report_datasets([result.oracle], cases, folder / "scores_oracle", "regions from the true masks")
     return result
 
 
-def _datasets(cases: list[Case]) -> dict[str, str]:
-    return {case.name: case.dataset.name if case.dataset else "" for case in cases}
-
-
-def _report_datasets(scores: FoldScores, stem: Path, datasets: Mapping[str, str]) -> None:
-    """Print the means of every named data set and write its scores to STEM.DATASET.*."""
-    names = sorted({datasets[case["case"]] for case in scores.cases} - {""})
-    for name in names:
-        part = score_fold([case for case in scores.cases if datasets[case["case"]] == name])
+def _report_datasets(folds: Sequence[FoldScores | None], cases: Sequence[Case], stem: Path, what: str) -> None:
+    """Print the means of every named data set over the cases of ``folds`` and write its scores to STEM.DATASET.*."""
+    datasets = {case.name: case.dataset_name for case in cases}
+    scored = [case for scores in folds if scores for case in scores.cases]
+    for name in sorted({datasets[case["case"]] for case in scored} - {""}):
+        part = score_fold([case for case in scored if datasets[case["case"]] == name])
         pooled = pooled_dice(part)
-        print(f"{name}: {mean_and_sd(part)}; pooled: kidney {pooled['kidney']:.4f}, tumour {pooled['tumour']:.4f}; "
-              f"tumour found: {part.mean['volume_ml_tumour_prediction']:.2f} ml a case")
+        print(f"{name}, {what}: {mean_and_sd(part)}; pooled: kidney {pooled['kidney']:.4f}, tumour "
+              f"{pooled['tumour']:.4f}; tumour found: {part.mean['volume_ml_tumour_prediction']:.2f} ml a case")
         write_scores(part, f"{stem}.{name}")
 
 

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     save_datasets(datasets, args.work)
     if not keep:
         volumes = tumour_volumes(cases, recipe.merge, workers=args.workers)
-        origins = {case.name: case.dataset.name for case in cases}
+        origins = {case.name: case.dataset_name for case in cases}
         save_splits(make_splits(volumes, number, seed, patients=patients, datasets=origins), path)
     save_recipe(recipe, args.work / "recipe.yaml")
     print(_told(summary, args.work))

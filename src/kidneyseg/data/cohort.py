@@ -43,6 +43,11 @@ class Case:
     dataset: DataSet | None = None
     patient: str = ""
 
+    @property
+    def dataset_name(self) -> str:
+        """Name of its data set; "" of a lone cohort."""
+        return self.dataset.name if self.dataset else ""
+
     def reading(self, merge: Mapping[int, int]) -> Mapping[int, int]:
         """What to merge in its mask: the data set's labels, then those of a recipe's ``merge``."""
         return self.dataset.reading(merge) if self.dataset else merge

@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 from scipy import ndimage as ndi
 
-NAMES = ("unenhanced", "weak", "corticomedullary", "nephrographic")
+from kidneyseg.recipe import Phases
+
+NAMES = tuple(Phases.model_fields)
 BONE_HU = 200.0  # brighter than soft tissue in a portal or nephrographic phase
 CORTEX = 0.35  # outer share of a kidney's depth, slice by slice
 LESS_HU = 60.0  # loss of contrast at which all of the added noise is there

@@ -125,7 +125,7 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> list[str]:
         PreparedCase(
             case=case.name, **sources, shape=list(scan.array.shape), spacing=list(scan.spacing),
             labels=labels, settings=recipe_settings(recipe), stages=stages,
-            dataset=case.dataset.name if case.dataset else "", patient=case.patient,
+            dataset=case.dataset_name, patient=case.patient,
             reading=label_reading(case, recipe),
         ).write(partial_folder)
         _publish(partial_folder, target)

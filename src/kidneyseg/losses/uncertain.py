@@ -18,7 +18,7 @@ Uncertain = Mapping[int, tuple[int, ...]]
 
 def inside(target: ms.Tensor, region: tuple[int, ...], uncertain: Uncertain) -> ms.Tensor:
     """Where ``target`` (N, *S) int is certainly in ``region``, a set of classes: (N, *S) bool."""
-    sure = _codes_inside(region, tuple(uncertain.items()))
+    sure = (*region, *_split(region, tuple(uncertain.items()))[0])
     found = target == sure[0]
     for code in sure[1:]:
         found = ops.logical_or(found, target == code)
@@ -27,7 +27,7 @@ def inside(target: ms.Tensor, region: tuple[int, ...], uncertain: Uncertain) -> 
 
 def known(target: ms.Tensor, region: tuple[int, ...], uncertain: Uncertain) -> ms.Tensor | None:
     """Where it is known whether ``target`` is in ``region``: (N, *S) float32; None: everywhere."""
-    unsure = _codes_across(region, tuple(uncertain.items()))
+    unsure = _split(region, tuple(uncertain.items()))[1]
     if not unsure:
         return None
     found = target != unsure[0]
@@ -36,11 +36,13 @@ def known(target: ms.Tensor, region: tuple[int, ...], uncertain: Uncertain) -> m
     return found.astype(ms.float32)
 
 
+def split_codes(region: tuple[int, ...], uncertain: Uncertain) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Codes of voxels that are in ``region``, a set of classes, for certain, and of those of which it is not known."""
+    parts = {code: (set(classes) & set(region), set(classes) - set(region)) for code, classes in uncertain.items()}
+    return (tuple(code for code, (_, outside) in parts.items() if not outside),
+            tuple(code for code, (within, outside) in parts.items() if within and outside))
+
+
 @constexpr  # compiled graphs know no sets
-def _codes_inside(region: tuple[int, ...], uncertain: tuple[tuple[int, tuple[int, ...]], ...]) -> tuple[int, ...]:
-    return (*region, *(code for code, classes in uncertain if set(classes) <= set(region)))
-
-
-@constexpr
-def _codes_across(region: tuple[int, ...], uncertain: tuple[tuple[int, tuple[int, ...]], ...]) -> tuple[int, ...]:
-    return tuple(code for code, classes in uncertain if 0 < len(set(classes) & set(region)) < len(set(classes)))
+def _split(region: tuple[int, ...], uncertain: tuple) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return split_codes(region, dict(uncertain))

@@ -10,6 +10,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
+from kidneyseg.losses.uncertain import split_codes
 from kidneyseg.recipe import Recipe, Stage
 
 
@@ -100,9 +101,8 @@ class Validator:
     def _overlap(self, target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         counts = []
         for classes in self.regions.values():
-            inside = [code for code, of in self.uncertain.items() if set(of) <= set(classes)]
-            unknown = [code for code, of in self.uncertain.items() if set(of) & set(classes) and code not in inside]
-            t, p = np.isin(target, [*classes, *inside]), np.isin(predicted, classes)
+            inside, unknown = split_codes(classes, self.uncertain)
+            t, p = np.isin(target, (*classes, *inside)), np.isin(predicted, classes)
             if unknown:
                 p &= ~np.isin(target, unknown)
             counts.append((np.count_nonzero(t & p), np.count_nonzero(t) + np.count_nonzero(p)))
