@@ -14,9 +14,3 @@ def pytest_terminal_summary(terminalreporter, config):
     if any("tests/robustness" in report.nodeid for report in terminalreporter.getreports("failed")):
         terminalreporter.line(f"robustness: seed {config.option.seed}; repeat one with "
                               "`pytest tests/robustness/test_campaign.py --input NAME`")
-
-
-def pytest_ignore_collect(collection_path, config):
-    """The campaign still finds faults; until they are mended it runs when it is asked for by its path."""
-    asked = any("robustness" in word for word in config.args)
-    return True if collection_path.name == "robustness" and not asked else None

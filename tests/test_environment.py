@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kidneyseg import CAP
+from kidneyseg import CAP, CAPPED
 
 GIVEN = """
 import os
@@ -37,7 +37,8 @@ print(os.environ["ONEDNN_MAX_CPU_ISA"], [op.get_rt_info()["primitiveType"].astyp
 
 
 def said(*argv, cap=None, **variables):
-    environment = {name: value for name, value in os.environ.items() if name not in (CAP, "GLOG_v", "LD_LIBRARY_PATH")}
+    ours = (CAP, CAPPED, "GLOG_v", "LD_LIBRARY_PATH")
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
     environment |= variables | ({CAP: cap} if cap else {})
     return subprocess.run([sys.executable, *argv], capture_output=True, text=True, env=environment).stdout.strip()
 
@@ -46,6 +47,14 @@ def said(*argv, cap=None, **variables):
     (None, "[None, None, None, '3'] None True"), ("AVX512_CORE", "['AVX512_CORE', None, None, '3'] AVX512_CORE True")])
 def test_a_child_gets_what_the_user_has_set(cap, expected):
     assert said("-c", GIVEN, cap=cap) == expected
+
+
+def test_a_cap_of_a_parent_process_is_not_taken_for_the_users():
+    parent = ("import subprocess, sys, kidneyseg\n"
+              "code = 'import os, kidneyseg; print(kidneyseg.CAP in kidneyseg.GIVEN, os.environ[kidneyseg.CAP])'\n"
+              "print(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout)")
+    assert said("-c", parent) == "False AVX2"
+    assert said("-c", parent, cap="AVX512_CORE") == "True AVX512_CORE"
 
 
 @pytest.mark.skipif("avx512f" not in Path("/proc/cpuinfo").read_text().split(), reason="this CPU has no AVX-512")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +25,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     require_writable(path)
-    partial = path.with_name(f".{os.getpid()}.{path.name[-50:]}")  # no longer than a name may be
+    partial = temporary_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -34,6 +37,49 @@ def atomic(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # of a name too long, for example
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_beside(path: str | Path) -> Iterator[Path]:
+    """An empty hidden folder beside ``path``, for what becomes ``path`` by a move; the block's end removes it."""
+    folder = temporary_name(Path(path))
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def temporary_name(path: Path) -> Path:
+    """A hidden name beside ``path`` of this process's own. What killed processes left under such names is removed.
+
+    The machine's name, in a few letters, is a part of it: of other machines' processes nothing is known here.
+    """
+    name, machine = path.name[-50:], f"{zlib.crc32(os.uname().nodename.encode()):08x}"  # no longer than a name may be
+    for leftover in path.parent.glob(f".{machine}-*.{glob.escape(name)}"):
+        process = leftover.name.partition("-")[2].partition(".")[0]
+        if process.isdecimal() and not _is_another_at_work(int(process)):
+            _remove(leftover)
+    return path.with_name(f".{machine}-{os.getpid()}.{name}")
+
+
+def _is_another_at_work(process: int) -> bool:
+    """Whether ``process``, a number, is a living one but this."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return process != os.getpid()
+
+
+def _remove(leftover: Path) -> None:
+    if leftover.is_dir():
+        shutil.rmtree(leftover, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            leftover.unlink()
 
 
 def require_writable(file: str | Path) -> None:

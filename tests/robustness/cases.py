@@ -27,6 +27,7 @@ class Case:
         files: files and folders of the world that are copied, ``damaged`` among them.
         results: what it writes ("stdout" too), to be compared with that of the undamaged file.
         others: those of its outputs that do not depend on the damaged file: they must be there whatever happens to it.
+        shared: those that tell of all items of a batch: where one failed they tell of the others, and name it.
         every: of its damages one in so many is tried in the shortest campaign.
     """
 
@@ -36,6 +37,7 @@ class Case:
     files: tuple[str, ...]
     results: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
     every: int = 1
 
 
@@ -45,7 +47,7 @@ PREDICT = "predict -m package.zip -o out --device CPU -i "
 PREPARE = "prepare -c tiny.yaml --data data --work new --folds 2 --workers 1"
 PREPARED = ("new/splits.json", "new/prepared/case_00001/case_00001.fine.mindrecord")
 NEIGHBOUR = "new/prepared/case_00002/case_00002.fine.mindrecord"
-RESUME = "train -c tiny.yaml --work work --device CPU --resume"
+RESUME = "train -c tiny.yaml --work work --device CPU --resume --stage fine"
 ANEW = "train -c tiny.yaml --work work --device CPU --overwrite --stage fine"
 EVAL_WORK = "eval --work work --fold 0 --runtime openvino --no-oracle --device CPU --data data"
 EVAL_MASKS = "eval --pred masks --truth data --json scores.json"
@@ -90,8 +92,9 @@ CASES = {
                           ("data", "simulated"), ("simulated/case_00001/imaging.nii.gz",), every=3),
     # scores
     "eval-prediction": Case(EVAL_MASKS, "masks/case_00001.nii.gz", NII_GZ, ("masks", *COHORT), ("scores.json",),
-                            every=3),
-    "eval-truth": Case(EVAL_MASKS, MASK, NII_GZ, ("masks", *COHORT), ("scores.json",), every=6),
+                            shared=("scores.json",), every=3),
+    "eval-truth": Case(EVAL_MASKS, MASK, NII_GZ, ("masks", *COHORT), ("scores.json",), shared=("scores.json",),
+                       every=6),
     "eval-splits": Case(f"{EVAL_WORK} {TOO_FAR}", "work/splits.json", JSON, ("work", *COHORT), every=3),
     "report-scores": Case("report --work work", f"{FOLD}/scores.json", JSON, TRAINED, every=4),
     "report-run": Case("report --work work", f"{FOLD}/run.json", JSON, TRAINED, every=4),

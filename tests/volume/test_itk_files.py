@@ -8,6 +8,7 @@ import SimpleITK as sitk
 
 from kidneyseg.errors import InputError
 from kidneyseg.volume.image_file import read_file
+from kidneyseg.volume.nifti import read_image
 
 DATA = np.random.default_rng(0).integers(-200, 300, (10, 11, 12)).astype(np.int16)
 NAMES = ("ct.mha", "ct.mhd", "ct.nrrd", "ct.nhdr")
@@ -75,3 +76,21 @@ def test_an_encoding_that_itk_cannot_read_is_named(tmp_path):
     path.write_bytes(header.replace(b"encoding: raw", b"encoding: bzip2") + b"\n\n" + bz2.compress(body))
     with pytest.raises(InputError, match="found bzip2. Save it with another encoding"):
         read_file(path)
+
+
+@pytest.mark.parametrize("line", ["sizes: " + "9" * 5000, "x" * 5000, "space directions: " + "(1,0,0) " * 900])
+def test_a_header_line_that_would_crash_itk_is_refused(tmp_path, line):
+    path = tmp_path / "ct.nrrd"
+    sitk.WriteImage(sitk.Image([4, 4, 4], sitk.sitkInt16), str(path))
+    first, rest = path.read_bytes().split(b"\n", 1)
+    path.write_bytes(b"\n".join([first, line.encode(), rest]))
+    with pytest.raises(InputError, match=f"{len(line.strip())} letters"):
+        read_image(path)
+
+
+def test_long_comments_and_keys_of_an_nrrd_are_legal(tmp_path):
+    path = tmp_path / "ct.nrrd"
+    sitk.WriteImage(sitk.GetImageFromArray(np.full((4, 4, 4), -50, np.int16)), str(path))
+    first, rest = path.read_bytes().split(b"\n", 1)
+    path.write_bytes(b"\n".join([first, b"# " + b"c" * 3000, b"key:=" + b"v" * 3000, rest]))
+    assert (read_image(path).array == -50).all()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 
-from kidneyseg.atomic import write_text
+from kidneyseg.atomic import folder_beside, write_text
 from kidneyseg.config_files import read_text
 from kidneyseg.data.simulate import CYST, KIDNEY, resample_labels, simulate
 from kidneyseg.errors import InputError
@@ -94,13 +93,10 @@ def write_case(
     """
     transform = ornt_transform(CANONICAL, axcodes2ornt(codes))
     affine = affine @ inv_ornt_aff(transform, hu.shape)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}")
-    try:
+    with folder_beside(folder) as partial:
         for name, array in (("imaging", hu), ("segmentation", label)):
             save_nifti(partial / f"{name}.nii.gz", nib.Nifti1Image(apply_orientation(array, transform), affine))
         os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def claim_folder(folder: Path, settings: dict) -> None:

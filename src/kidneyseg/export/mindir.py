@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import mindspore as ms
 from mindspore.train.mind_ir_pb2 import ModelProto, ValueInfoProto
 
-from kidneyseg.atomic import use_default_mode
+from kidneyseg.atomic import folder_beside, use_default_mode
 from kidneyseg.export.cells import probabilities
 from kidneyseg.export.graph import Form, Graph, Port, input_shape
 from kidneyseg.export.mindir_nodes import count_operators
@@ -36,9 +35,8 @@ def export_mindir(stage: Stage, model: Path, path: Path, form: Form) -> Graph:
     """
     cell = probabilities(stock_network(stage, checkpoint_path(model, stage.name)), stage, form)
     images = ms.Tensor(shape=list(input_shape(stage, form.batch)), dtype=getattr(ms, form.dtype))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
-        partial = Path(folder) / f"graph{path.suffix}"
+    with folder_beside(path) as folder:
+        partial = folder / f"graph{path.suffix}"
         proto = trace(cell, images, partial.with_suffix(".mindir"))
         if path.suffix == ".air":
             _export(cell, ms.ops.zeros(images.shape, images.dtype), partial, "AIR")

@@ -14,6 +14,7 @@ from kidneyseg.volume.plausibility import require_bytes, require_no_more, requir
 
 ENCODINGS = {"gz": "gzip", "bz2": "bzip2"}  # NRRD's other names
 UNREADABLE = ("bzip2",)  # by SimpleITK
+LONGEST = 500  # letters of a header field: ITK's NRRD reader crashes when it complains of one of over about 1000
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ def read_itk(path: Path) -> tuple[nib.Nifti1Header, np.ndarray]:
     """
     import SimpleITK as sitk  # slow to import, and most cohorts are NIfTI
 
+    voxels = _metaimage(path) if path.suffix.lower() in (".mha", ".mhd") else _nrrd(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
@@ -56,7 +58,7 @@ def read_itk(path: Path) -> tuple[nib.Nifti1Header, np.ndarray]:
     require_size(path, shape)
     require_spacing(path, reader.GetSpacing()[::-1])
     one = sitk.GetArrayViewFromImage(sitk.Image([1, 1, 1], reader.GetPixelID()))
-    _require_whole(path, shape, one.itemsize)
+    _require_whole(path, voxels, shape, one.itemsize)
     data = sitk.GetArrayFromImage(reader.Execute()).T
     data = data.astype(np.float32 if data.dtype.kind == "f" or data.dtype.itemsize > 4 else data.dtype, copy=False)
     affine = np.eye(4)
@@ -70,9 +72,8 @@ def read_itk(path: Path) -> tuple[nib.Nifti1Header, np.ndarray]:
     return header, data
 
 
-def _require_whole(path: Path, shape: tuple[int, ...], itemsize: int) -> None:
+def _require_whole(path: Path, voxels: Voxels, shape: tuple[int, ...], itemsize: int) -> None:
     """Check size and checksums of the voxels in a pass of their own: ITK takes what is damaged for good."""
-    voxels = _metaimage(path) if path.suffix.lower() in (".mha", ".mhd") else _nrrd(path)
     if voxels.encoding in UNREADABLE:
         raise InputError(path, expected="voxels that are raw or compressed with gzip", found=voxels.encoding,
                          remedy="Save it with another encoding, or convert it to NIfTI")
@@ -112,6 +113,8 @@ def _nrrd(path: Path) -> Voxels:
     with open(path, "rb") as file:
         while (line := _line(file, end_is_empty=True)):
             key, _, value = line.partition(":")
+            if len(line) > LONGEST and not line.startswith("#") and not value.startswith("="):
+                raise ValueError(f"a header field {key[:40]!r} of {len(line)} letters")
             fields[key.strip().lower()] = value.strip()
         offset = file.tell()
     name = fields.get("data file", fields.get("datafile"))
