@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from kidneyseg.cpu.processor import multiplies_bfloat16
+
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -37,8 +39,8 @@ class Setting:
 
 def settings() -> list[Setting]:
     """Those that this CPU may be fast with."""
-    has_bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return [Setting(last, half) for half in ((False, True) if has_bfloat16 else (False,)) for last in (False, True)]
+    halves = (False, True) if multiplies_bfloat16() else (False,)
+    return [Setting(last, half) for half in halves for last in (False, True)]
 
 
 def fastest(network: nn.Module, make_step: Callable[[nn.Module, Setting], Callable[[Batch], float]], batch: Batch,
