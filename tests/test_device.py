@@ -31,6 +31,14 @@ def test_the_device_at_work_can_be_chosen_again():
     assert done.stdout.strip().endswith("True"), done.stderr
 
 
+def test_an_accelerator_can_be_chosen_again_with_the_real_switch_of_mindspore():
+    """MindSpore takes `set_deterministic` once: two stages in one process ended in a traceback."""
+    code = ("from kidneyseg import device; import mindspore as ms; ms.hal.is_available = lambda name: name == 'GPU';"
+            "ms.set_device = lambda name: None; print(device.use(), device.use('GPU'))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["GPU", "GPU"], done.stderr
+
+
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_a_network_fitted_to_the_cpu_keeps_its_parameters(precision):
     network = nets.build(Network(name="unet2d", width=4, depth=2), 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import mindspore as ms
 from mindspore import nn
 
@@ -29,12 +31,18 @@ def use(name: str = "auto") -> str:
                 continue
         ms.set_context(mode=ms.GRAPH_MODE)
         if target != "CPU":
-            ms.set_deterministic(True)
+            _make_deterministic()
         return target
     raise InputError(
         f"device {name}", expected="a device this MindSpore build can use", found=f"no {name}",
         remedy="Use --device CPU, or install the driver and the MindSpore build for it",
     )
+
+
+@cache
+def _make_deterministic() -> None:
+    """MindSpore takes this once in a process, and raises RuntimeError when it is said again."""
+    ms.set_deterministic(True)
 
 
 def fit(network: nn.Cell, precision: str, device: str) -> nn.Cell:

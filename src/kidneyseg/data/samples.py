@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kidneyseg.data.class_codes import class_table
-from kidneyseg.data.geometry import StageMask, mask_grid, seen_image, stage_parts
+from kidneyseg.data.geometry import StageMask, mask_grid, seen_grid, seen_image, stage_parts
 from kidneyseg.recipe import Recipe, Slabs, Stage, Volumes
 from kidneyseg.recipe.geometry import Sampling
+from kidneyseg.volume.body import body_box
 from kidneyseg.volume.box import widen
 from kidneyseg.volume.grid import Grid, sample
 from kidneyseg.volume.nifti import Scan
@@ -53,8 +54,8 @@ def stage_samples(
     """The grids that ``stage`` looks at in one scan, and the samples cut from them, one at a time.
 
     A 3-D stage cuts each grid into overlapping windows, padded with air where it is smaller than one. Of a 2-D stage
-    every slice is a sample. Regions and masks of an earlier stage are those of a perfect one. A single slice has
-    nothing to teach a 3-D stage.
+    every slice is a sample. Regions and masks of an earlier stage are those of a perfect one; ``region.negatives``
+    follow them. A single slice has nothing to teach a 3-D stage.
 
     Args:
         scan: the CT in canonical orientation.
@@ -65,7 +66,9 @@ def stage_samples(
         return [], iter(())
     of = stage.region.of
     earlier = None if of is None else true_mask(scan, label, recipe, recipe.stage(of))
-    grids = [part.seen for part in stage_parts(scan, recipe, stage, earlier)]
+    parts = stage_parts(scan, recipe, stage, earlier)
+    elsewhere = negative_regions(scan, [part.region for part in parts], stage.region.negatives)
+    grids = [part.seen for part in parts] + [seen_grid(region, scan.spacing, stage.sampling) for region in elsewhere]
     table = class_table(stage.targets, uncertain)
 
     def cut() -> Iterator[Sample]:
@@ -75,6 +78,23 @@ def stage_samples(
             yield from _slices(image, classes, roi) if stage.dims == 2 else _windows(image, classes, roi, stage)
 
     return grids, cut()
+
+
+def negative_regions(scan: Scan, regions: Sequence[Grid], count: int) -> list[Grid]:
+    """For each of ``regions``, crops of the scan's grid, ``count`` of its size at random places of the body.
+
+    The same for the same scan and regions. A region that is larger than the body along an axis begins where that does.
+    """
+    if not (count and regions):
+        return []
+    own, body = Grid.of(scan.array), body_box(scan.array)
+    rng = np.random.default_rng([int(n) for region in regions for n in (*region.shape, *region.origin)])
+    boxes = [
+        tuple(slice(first := int(rng.integers(part.start, max(part.start, part.stop - size) + 1)), min(first + size, n))
+              for part, size, n in zip(body, region.shape, own.shape))
+        for region in regions for _ in range(count)
+    ]
+    return [own.crop(box) for box in boxes]
 
 
 def _slices(image: np.ndarray, classes: np.ndarray, roi: int) -> Iterator[Sample]:

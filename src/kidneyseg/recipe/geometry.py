@@ -28,6 +28,8 @@ class Region(Model):
     confined: what the stage finds outside the earlier stage's mask is dropped, before its components are cleaned.
     grow: mm by which that mask is grown for both. Training masks with true contours, which give away what hides behind
         them; the earlier stage's own are off by voxels of its grid, and a rim of about that width hides the difference.
+    negatives: training only: for each region, this many more of its size at random places of the body. True regions
+        alone never show a stage what an earlier stage finds falsely, such as bowel full of contrast.
     body: crop the black border around the patient first (only where no earlier stage is named).
     """
 
@@ -40,6 +42,7 @@ class Region(Model):
     masked: bool = False
     confined: bool = False
     grow: float = Field(0.0, ge=0)
+    negatives: int = Field(0, ge=0)
     body: bool = True
 
     @model_validator(mode="after")
@@ -48,7 +51,7 @@ class Region(Model):
             raise ValueError("masked and confined need the mask of an earlier stage: name it in `of`")
         if self.grow and not (self.masked or self.confined):
             raise ValueError("grow is of the mask of masked and confined: set one of them, or leave it out")
-        where, unused = f"with crop: {self.crop}", ["gap", "least", "margin", "voxels"]
+        where, unused = f"with crop: {self.crop}", ["gap", "least", "margin", "voxels", "negatives"]
         if self.of is None:
             where, unused = "without `of`", ["crop", *unused]
         elif self.crop != "none":
