@@ -21,5 +21,5 @@ if ! bash "$root/ascend310_infer/build.sh" "$build" >"$build/build.log" 2>&1; th
   echo "run_infer_310: error: ascend310_infer cannot be built, see above and $build/build.log" >&2
   exit 2
 fi
-exec python -m kidneyseg.deploy "$package" "$data" --preprocess "$preprocess" --device-id "$device_id" \
+exec python -m kidneyseg deploy "$package" "$data" --preprocess "$preprocess" --device-id "$device_id" \
   --device "$device" --program "$build/kidneyseg_infer"

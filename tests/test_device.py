@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from kidneyseg import cpu, device, nets
+from kidneyseg import cpu_kernels, device, nets
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Network
 
@@ -41,14 +41,14 @@ def test_an_accelerator_can_be_chosen_again_with_the_real_switch_of_mindspore():
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
 def test_a_network_fitted_to_the_cpu_keeps_its_parameters(precision):
-    network = nets.build(Network(name="unet2d", width=4, depth=2), 2)
+    network = nets.build_network(Network(name="unet2d", width=4, depth=2), 2)
     before = {parameter.name: id(parameter) for parameter in network.get_parameters()}
-    fitted = device.fit(network, precision, "CPU")
+    fitted = device.prepare_network(network, precision, "CPU")
     assert {parameter.name: id(parameter) for parameter in fitted.get_parameters()} == before
-    assert (fitted is network) == (precision == "float16" or not cpu.available())
+    assert (fitted is network) == (precision == "float16" or not cpu_kernels.available())
 
 
 def test_bfloat16_is_for_cpus_that_are_faster_with_it(monkeypatch):
-    monkeypatch.setattr(cpu, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(cpu_kernels, "has_bfloat16", lambda: False)
     with pytest.raises(InputError, match="precision=float32"):
-        device.fit(None, "bfloat16", "CPU")
+        device.prepare_network(None, "bfloat16", "CPU")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kidneyseg.errors import InputError
-from kidneyseg.recipe import Slices, Volumes, load_recipe, save_recipe
+from kidneyseg.recipe import SliceSampling, VolumeSampling, load_recipe, save_recipe
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 MPLAB = Path(__file__).parents[1] / "configs/mplab.yaml"
@@ -24,11 +24,11 @@ def test_shipped_recipes_load_and_round_trip(path, tmp_path):
 def test_mplab_is_the_published_system():
     recipe = load_recipe(MPLAB)
     coarse, fine = recipe.stages
-    assert coarse.sampling == Volumes(spacing=(3.22, 1.62, 1.62), patch=(80, 160, 160), stride=(48, 44, 44))
+    assert coarse.sampling == VolumeSampling(spacing=(3.22, 1.62, 1.62), patch=(80, 160, 160), stride=(48, 44, 44))
     assert (coarse.intensity.clip, coarse.intensity.mean, coarse.intensity.std) == ((-79, 304), 119.84, 103.80)
     assert (coarse.network.name, coarse.loss.name) == ("unet3d", "dice_ce")
     assert (coarse.train.batch_size, coarse.classes) == (4, 2)
-    assert fine.sampling == Slices(size=(256, 256))
+    assert fine.sampling == SliceSampling(size=(256, 256))
     assert (fine.region.of, fine.region.gap, fine.region.margin) == ("coarse", 15, 3)
     assert (fine.network.name, fine.loss.name) == ("unet3plus", "hybrid_dice")
     assert (fine.train.batch_size, fine.classes) == (8, 3)
@@ -133,8 +133,8 @@ def test_bad_overrides_are_refused(override, words):
 
 
 def test_the_result_is_the_last_stage_or_those_that_are_named():
-    assert load_recipe(MPLAB).painted == ("fine",)
-    assert load_recipe(MPLAB, ["result=[coarse,fine]"]).painted == ("coarse", "fine")
+    assert load_recipe(MPLAB).result_stages == ("fine",)
+    assert load_recipe(MPLAB, ["result=[coarse,fine]"]).result_stages == ("coarse", "fine")
 
 
 @pytest.mark.parametrize("sampling, window, channels", [

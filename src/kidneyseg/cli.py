@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from kidneyseg import __version__
 from kidneyseg.errors import InputError
-from kidneyseg.failures import LOG, explain
+from kidneyseg.system.failures import LOG, explain
 
 DEBUG = "--debug"
 COMMANDS = {
@@ -24,6 +24,7 @@ COMMANDS = {
     "compare": "several recipes on the same folds: scores and costs in one table",
     "predict": "segment one scan, many, or a folder",
     "report": "one HTML page: scores, curves and pictures of a trained fold",
+    "deploy": "segment with exported graphs and the C++ inference program",
     "export": "MindIR or ONNX of every stage with what inference needs beside it",
     "benchmark": "speed beside the peers, in one run",
 }
@@ -78,7 +79,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"kidneyseg {args.command}: interrupted", file=sys.stderr)
         return 130
-
-
-if __name__ == "__main__":
-    sys.exit(main())

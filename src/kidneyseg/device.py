@@ -7,7 +7,7 @@ from functools import cache
 import mindspore as ms
 from mindspore import nn
 
-from kidneyseg import cpu, nets
+from kidneyseg import cpu_kernels, nets
 from kidneyseg.errors import InputError
 
 
@@ -45,7 +45,7 @@ def _make_deterministic() -> None:
     ms.set_deterministic(True)
 
 
-def fit(network: nn.Cell, precision: str, device: str) -> nn.Cell:
+def prepare_network(network: nn.Cell, precision: str, device: str) -> nn.Cell:
     """``network`` as ``device`` computes it best; use what is returned, it has the same Parameters.
 
     Args:
@@ -56,5 +56,5 @@ def fit(network: nn.Cell, precision: str, device: str) -> nn.Cell:
         InputError: bfloat16 on a CPU that is not faster with it.
     """
     if device == "CPU" and precision != "float16":
-        return cpu.accelerate(network, precision)
+        return cpu_kernels.accelerate(network, precision)
     return nets.apply_precision(network, precision)

@@ -28,7 +28,12 @@ class InputError(Exception):
         return partial(InputError, self.subject, expected=self.expected, found=self.found, remedy=self.remedy), ()
 
 
-def nearest(word: str, words: Sequence[str]) -> str | None:
+def did_you_mean(word: str, words: Sequence[str]) -> str | None:
     """Ask whether a close word of ``words`` was meant by a misspelt ``word``; None when none is close."""
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     return f"Did you mean {close[0]!r}?" if close else None
+
+
+def shortened(names: Sequence[str], limit: int = 5) -> str:
+    """The first of ``names``, for one line."""
+    return ", ".join(names[:limit]) + (" ..." if len(names) > limit else "")

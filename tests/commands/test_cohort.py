@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kidneyseg.cli import main
-from kidneyseg.data.folds import load_splits
+from kidneyseg.cohort.folds import load_splits
 
 KITS_AFFINE = np.array([[0, 0, -5, 0], [0, -5, 0, 0], [-8, 0, 0, 0], [0, 0, 0, 1.0]])
 

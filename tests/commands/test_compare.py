@@ -13,11 +13,11 @@ import yaml
 from cascade_doubles import make_hu, make_labels, save_scan
 
 from kidneyseg import cli, nets
-from kidneyseg.child import ChildFailed
-from kidneyseg.contest import entrant
-from kidneyseg.metrics.evaluate import score_masks
+from kidneyseg.evaluation import candidate
+from kidneyseg.evaluation.command_process import ChildFailed
+from kidneyseg.metrics.mask_folder import score_masks
+from kidneyseg.model_folder.checkpoint import TrainingState, save_weights
 from kidneyseg.recipe import load_recipe, save_recipe
-from kidneyseg.training.checkpoint import Progress, save_weights
 from kidneyseg.volume.nifti import read_mask
 
 CASES, SHAPE, SPACING = 6, (20, 48, 60), (3.0, 1.5, 1.5)
@@ -51,7 +51,7 @@ def calls(monkeypatch):
         ACTORS.get(argv[0], run_here)(argv)
         return 100.0 + len(made)
 
-    monkeypatch.setattr(entrant, "run_command", run_command)
+    monkeypatch.setattr(candidate, "run_command", run_command)
     return made
 
 
@@ -72,8 +72,8 @@ def train(argv):
     for stage in recipe.stages:
         if not (fold / stage.name).exists():
             (fold / stage.name).mkdir()
-            network = nets.build(stage.network, stage.classes)
-            save_weights(fold / stage.name / "best.ckpt", network, Progress())
+            network = nets.build_network(stage.network, stage.classes)
+            save_weights(fold / stage.name / "best.ckpt", network, TrainingState())
             rows = [json.dumps({"epoch": epoch, "seconds": 60.0}) for epoch in range(stage.train.epochs)]
             (fold / stage.name / "log.jsonl").write_text("\n".join(rows) + "\n")
 

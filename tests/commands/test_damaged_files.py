@@ -10,13 +10,13 @@ import pytest
 from bad_inputs import CASES, Good
 
 from kidneyseg import cli
-from kidneyseg.export.graph import Graph, Port
+from kidneyseg.export.graph import Graph, TensorSpec
 from kidneyseg.export.metadata import write_metadata
-from kidneyseg.metrics.fold import score_fold
+from kidneyseg.metrics.summary import score_fold
+from kidneyseg.model_folder import run_record
+from kidneyseg.model_folder.epoch_log import append_row
 from kidneyseg.recipe import load_recipe
 from kidneyseg.report.tables import COLUMNS, write_json
-from kidneyseg.training import provenance
-from kidneyseg.training.rows import append_row
 
 NUMBER = re.compile(r"(?<=[\s\[])\d+(\.\d+)?(?=[,\]}\n])")
 
@@ -71,9 +71,9 @@ def good(tmp_path_factory) -> Good:
     for name in ("scores", "scores_oracle"):
         write_json(scores, good.model / f"{name}.json")
     for stage in ("fine", "eval"):
-        provenance.record(good.model, stage, {"ranks": 1})
+        run_record.record(good.model, stage, {"ranks": 1})
     (good.work / "fold1" / "model").mkdir(parents=True)
-    provenance.record(good.work / "fold1" / "model", "eval", {"ranks": 1})
+    run_record.record(good.work / "fold1" / "model", "eval", {"ranks": 1})
     for epoch in range(2):
         append_row(good.model / "fine" / "log.jsonl", {"epoch": epoch, "loss": 0.5, "val_dice": {"tumour": 0.25}})
     (good.model / "fine" / "last.ckpt").write_bytes(b"cut")
@@ -81,8 +81,8 @@ def good(tmp_path_factory) -> Good:
     (good.work / "package").mkdir()
     (good.work / "package" / "recipe.yaml").write_text(good.recipe.read_text())
     for stage in recipe.stages:
-        graph = Graph(good.work / "package" / f"{stage.name}.onnx", "ONNX", Port("image", (None, 1, 32, 32)),
-                      Port("probabilities", (None, stage.classes, 32, 32)))
+        graph = Graph(good.work / "package" / f"{stage.name}.onnx", "ONNX", TensorSpec("image", (None, 1, 32, 32)),
+                      TensorSpec("probabilities", (None, stage.classes, 32, 32)))
         graph.path.write_bytes(b"graph")
         write_metadata(graph, recipe, stage, good.model)
     (good.work / "simulated").mkdir()

@@ -12,10 +12,11 @@ from cascade_doubles import ByIntensity, make_hu, make_labels, make_model, make_
 from tiny_model import save_tiny_model, tiny_recipe
 
 from kidneyseg import cli
-from kidneyseg.data.datasets import DataSet, save_datasets
-from kidneyseg.data.prepared import PreparedCase, case_folder
+from kidneyseg.cohort.case import DataSet
+from kidneyseg.cohort.datasets import save_datasets
 from kidneyseg.inference.model import Model
 from kidneyseg.recipe import save_recipe
+from kidneyseg.training_data.prepared_case import PreparedCase, case_folder
 
 SHAPE, SPACING = (20, 48, 60), (3.0, 1.5, 1.5)
 NAMES = [f"case_{n:05d}" for n in range(4)]

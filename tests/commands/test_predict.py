@@ -13,8 +13,8 @@ from cascade_doubles import dice, make_hu, make_labels, make_model, make_recipe,
 from tiny_model import save_tiny_model, tiny_recipe
 
 from kidneyseg import cli
+from kidneyseg.cohort.scans import find_scans
 from kidneyseg.commands import predict
-from kidneyseg.commands.predict import find_scans
 from kidneyseg.errors import InputError
 from kidneyseg.inference.model import Model
 

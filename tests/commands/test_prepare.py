@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from kidneyseg.cli import main
-from kidneyseg.data.batches import Batches
-from kidneyseg.data.folds import make_splits, split_names
-from kidneyseg.data.phantom import write_cohort
+from kidneyseg.cohort.folds import make_splits, split_names
 from kidneyseg.recipe import load_recipe
+from kidneyseg.simulation.phantom import write_cohort
+from kidneyseg.training_data.batches import Batches
 
 SMALL = ["stages.coarse.sampling.patch=[32,64,64]", "stages.coarse.sampling.stride=[32,64,64]",
          "stages.fine.sampling.size=[64,64]"]

@@ -12,13 +12,13 @@ from mindspore.train.mind_ir_pb2 import ModelProto
 from tiny_model import save_tiny_model, tiny_recipe
 
 from kidneyseg import device
-from kidneyseg.export.cells import Normalised
-from kidneyseg.export.graph import Form
+from kidneyseg.export.graph import ExportOptions
 from kidneyseg.export.mindir import export_mindir
-from kidneyseg.export.mindir_nodes import read_nodes
-from kidneyseg.export.onnx_file import export_onnx
-from kidneyseg.inference.backends import load_runtimes
+from kidneyseg.export.mindir_graph import read_nodes
+from kidneyseg.export.onnx_export import export_onnx
+from kidneyseg.export.wrappers import Normalised
 from kidneyseg.recipe import Intensity, parse_recipe
+from kidneyseg.runtime.select import load_runtimes
 from kidneyseg.volume.intensity import moments, normalise
 
 GIVEN, OWN = Intensity(), Intensity(per_volume=True)
@@ -74,7 +74,7 @@ def test_normalisation_in_the_graph_is_that_of_numpy(intensity, atol):
 def test_onnx_of_8_bit_images(model, tmp_path, name):
     folder, recipe, float32 = model
     stage = recipe.stage(name)
-    graph = export_onnx(stage, folder, tmp_path / "graph.onnx", Form(uint8=True))
+    graph = export_onnx(stage, folder, tmp_path / "graph.onnx", ExportOptions(uint8=True))
     assert (graph.input.dtype, graph.output.dtype) == ("uint8", "float32")
     assert graph.input.shape == (None, stage.channels, *stage.sampling.window)
     session = onnxruntime.InferenceSession(graph.path, providers=["CPUExecutionProvider"])
@@ -92,7 +92,7 @@ def test_mindir_of_8_bit_images_in_float16(model, tmp_path, name):
     folder, recipe, float32 = model
     stage = recipe.stage(name)
     batch = stage.inference.batch_size
-    graph = export_mindir(stage, folder, tmp_path / "graph.mindir", Form(batch, uint8=True, float16=True))
+    graph = export_mindir(stage, folder, tmp_path / "graph.mindir", ExportOptions(batch, uint8=True, float16=True))
     assert (graph.input.dtype, graph.precision, graph.output.dtype) == ("uint8", "float16", "float32")
     proto = ModelProto()
     proto.ParseFromString(graph.path.read_bytes())
@@ -111,7 +111,7 @@ def test_mindir_of_8_bit_images_in_float16(model, tmp_path, name):
 def test_onnx_in_float16(model, tmp_path):
     folder, recipe, float32 = model
     stage = recipe.stage("fine")
-    graph = export_onnx(stage, folder, tmp_path / "half.onnx", Form(float16=True))
+    graph = export_onnx(stage, folder, tmp_path / "half.onnx", ExportOptions(float16=True))
     kinds = Counter(weight.data_type for weight in onnx.load(graph.path).graph.initializer if len(weight.dims) == 4)
     assert kinds[onnx.TensorProto.FLOAT16] > 4
     images = normalised(grey(stage, 3), stage.intensity)

@@ -5,9 +5,9 @@ import json
 import pytest
 from tiny_model import tiny_recipe
 
-from kidneyseg.export.graph import Graph, Port, input_shape
+from kidneyseg.export.graph import Graph, TensorSpec, input_shape
 from kidneyseg.export.metadata import describe
-from kidneyseg.inference.model import checkpoint_path
+from kidneyseg.model_folder.folder import checkpoint_path
 from kidneyseg.recipe import parse_recipe
 
 STACKS = {"sampling": {"size": [32, 32], "stack": 3, "slice_spacing": 1.0}, "intensity": {"per_volume": True},
@@ -36,7 +36,7 @@ def test_json_says_every_region_and_sampling(fine, shape, said, unsaid, tmp_path
     checkpoint_path(tmp_path, "fine").parent.mkdir()
     for file in (graph, checkpoint_path(tmp_path, "fine")):
         file.write_bytes(b"any")
-    ports = Port("images", input_shape(stage, 2)), Port("probabilities", (2, 3, *stage.window))
+    ports = TensorSpec("images", input_shape(stage, 2)), TensorSpec("probabilities", (2, 3, *stage.window))
     data = describe(Graph(graph, "MindIR", *ports), recipe, stage, tmp_path)["input"]
     text = json.dumps(data)
     assert data["shape"] == [2, *shape] and data["axes"] == ["batch", "channel", *"zyx"[-stage.dims:]]

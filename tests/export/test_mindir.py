@@ -12,7 +12,7 @@ from tiny_model import save_tiny_model
 
 from kidneyseg import cli, nets
 from kidneyseg.inference.model import Model
-from kidneyseg.training.checkpoint import load_weights
+from kidneyseg.model_folder.checkpoint import load_weights
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def exported(tmp_path_factory):
 
 
 def expected_probabilities(folder, stage, images):
-    network = nets.build(stage.network, stage.classes, stage.channels)
+    network = nets.build_network(stage.network, stage.classes, stage.channels)
     load_weights(network, folder / "model" / stage.name / "best.ckpt")
     logits = network.set_train(False)(ms.Tensor(images)).asnumpy().astype(np.float64)
     return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -61,7 +61,7 @@ def test_json_tells_everything(exported, name, batch):
     assert data["graph"] == {"file": graph.name, "format": "MindIR", "sha256": digest}
     assert data["checkpoint"]["sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert data["versions"]["mindspore"] == ms.__version__
-    network = nets.build(stage.network, stage.classes, stage.channels)
+    network = nets.build_network(stage.network, stage.classes, stage.channels)
     convolutions = sum(isinstance(cell, nn.Conv2d | nn.Conv3d) for _, cell in network.cells_and_names())
     assert data["operators"][f"Conv{stage.dims}D"] == convolutions and data["operators"]["Softmax"] == 1
     assert "Load" not in data["operators"] and (data["precision"], data["input"]["dtype"]) == ("float32", "float32")

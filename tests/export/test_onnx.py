@@ -12,10 +12,10 @@ from mindspore import nn, ops
 from tiny_model import save_tiny_model
 
 from kidneyseg import cli, nets
-from kidneyseg.digest import sha256
 from kidneyseg.errors import InputError
-from kidneyseg.export import onnx_file
+from kidneyseg.export import onnx_export
 from kidneyseg.recipe import Network
+from kidneyseg.system.digest import sha256
 
 DEPTHS = {"deeplabv3plus": 5, "unet_resnet34": 5}
 OPTIONS = ("residual", "attention", "deep_supervision")
@@ -27,7 +27,7 @@ def make(name, norm):
     has = inspect.signature(nets.NETWORKS[name]).parameters
     spec = Network(name=name, width=4, depth=DEPTHS.get(name, 3), norm=norm,
                    **{option: True for option in OPTIONS if option in has})
-    network, rng = nets.build(spec, classes=3, in_channels=2).set_train(False), np.random.default_rng(1)
+    network, rng = nets.build_network(spec, classes=3, in_channels=2).set_train(False), np.random.default_rng(1)
     for parameter in network.get_parameters():
         if parameter.ndim == 1:
             parameter.set_data(ms.Tensor(rng.uniform(0.3, 1, parameter.shape), ms.float32))
@@ -50,7 +50,7 @@ def test_every_network_with_all_its_options_gives_its_logits_for_any_batch(name,
     axes = max(parameter.ndim for parameter in network.get_parameters()) - 2
     size = {2: (16, 32), 3: (8, 8, 16)}[axes]
     path = tmp_path / "network.onnx"
-    onnx.save(onnx_file.to_onnx(network, (2, 2, *size), any_batch=True), path)
+    onnx.save(onnx_export.to_onnx(network, (2, 2, *size), any_batch=True), path)
     ms.set_context(mode=ms.PYNATIVE_MODE)
     for batch in (1, 3):
         images = noise(batch, 2, *size)
@@ -91,7 +91,7 @@ def test_nothing_else_is_left(exported):
 
 
 def test_a_file_that_computes_something_else_is_not_written(exported, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(onnx_file.Writer.write.__globals__["OPERATORS"], "ReLU",
+    monkeypatch.setitem(onnx_export.Writer.write.__globals__["OPERATORS"], "ReLU",
                         lambda writer, node: writer.emit("Neg", node, [writer.tensor(node.inputs[0])]))
     assert cli.main(["export", "-m", str(exported[0] / "model"), "-o", str(tmp_path / "out"), "--format", "onnx"]) == 2
     assert "apart in ONNX Runtime" in capsys.readouterr().err
@@ -105,7 +105,7 @@ class Sorted(nn.Cell):
 
 def test_operators_without_a_counterpart_are_named():
     with pytest.raises(InputError, match="operator Sort"):
-        onnx_file.to_onnx(Sorted(), (2, 1, 4, 4), any_batch=False)
+        onnx_export.to_onnx(Sorted(), (2, 1, 4, 4), any_batch=False)
 
 
 def test_air_is_refused(exported, tmp_path, capsys):

@@ -7,7 +7,7 @@ import pytest
 from tiny_model import save_tiny_model, tiny_recipe
 
 from kidneyseg.errors import InputError
-from kidneyseg.export.graph import Graph, Port, input_shape
+from kidneyseg.export.graph import Graph, TensorSpec, input_shape
 from kidneyseg.export.metadata import write_metadata
 from kidneyseg.export.package import is_package, opened, read_package, write_zip
 from kidneyseg.recipe import parse_recipe, save_recipe
@@ -30,7 +30,7 @@ def add(folder, model, stage, name, batch, recipe=None, dtype="float32"):
     (folder / name).write_bytes(name.encode())
     kind = {"onnx": "ONNX", "mindir": "MindIR"}[name.rpartition(".")[2]]
     shape = input_shape(spec, batch)
-    ports = Port("images", shape, dtype), Port("probabilities", (batch, spec.classes, *shape[2:]))
+    ports = TensorSpec("images", shape, dtype), TensorSpec("probabilities", (batch, spec.classes, *shape[2:]))
     return write_metadata(Graph(folder / name, kind, *ports), recipe, spec, model)
 
 

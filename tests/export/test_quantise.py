@@ -8,7 +8,8 @@ from cascade_doubles import make_hu, make_labels, make_model, make_recipe, read_
 from onnx import TensorProto, helper, numpy_helper
 
 from kidneyseg.errors import InputError
-from kidneyseg.export.quantise import Sampled, calibration_images, quantise_onnx
+from kidneyseg.export.quantise import quantise_onnx
+from kidneyseg.inference.calibration import Sampled, calibration_images
 
 CHANNELS, CLASSES, BATCH, SIZE = 24, 3, 4, 16
 

@@ -7,11 +7,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 from cascade_doubles import FAT, dice, make_hu, make_labels, make_model, make_recipe, read_saved, save_scan
+from views import true_view
 
-from kidneyseg.data.geometry import StageMask
-from kidneyseg.data.samples import stage_samples
-from kidneyseg.inference.cascade import cleaned, segment
+from kidneyseg.inference.cascade import cleaned
 from kidneyseg.inference.model import Model
+from kidneyseg.preprocessing.stage_view import StageView
+from kidneyseg.training_data.samples import stage_samples
 from kidneyseg.volume.grid import Grid
 from kidneyseg.volume.intensity import normalise
 from kidneyseg.volume.nifti import read_image, write_mask
@@ -24,7 +25,7 @@ BUMP = ((22, 66, 90), (4, 6, 6))
 
 def run(tmp_path, labels, recipe=None, **options):
     model = make_model(recipe or make_recipe())
-    return segment(read_saved(tmp_path, make_hu(labels), SPACING), model, **options), model
+    return model.segment(read_saved(tmp_path, make_hu(labels), SPACING), **options), model
 
 
 def check(mask, labels):
@@ -67,7 +68,8 @@ def test_components_of_a_tilted_scan_are_measured_with_the_determinant(tmp_path)
     mask[:2, 5:9, 5:9] = 1
     for ml, kept in ((7.9, True), (8.1, False)):
         stage = make_recipe(components=[{"labels": [1], "min_ml": ml}]).stages[0]
-        assert cleaned(tilted, stage, StageMask(mask, Grid.of(scan.array).resize(mask.shape))).mask.any() == kept
+        view = StageView(tilted, stage, (), Grid.of(scan.array).resize(mask.shape))
+        assert cleaned(view, mask).mask.any() == kept
 
 
 @pytest.mark.parametrize("shape", [(1, 100, 120), (3, 20, 20)])
@@ -87,7 +89,7 @@ def test_mask_comes_back_in_the_files_own_orientation(tmp_path, axes, flips):
     path = save_scan(tmp_path / "scan.nii.gz", make_hu(labels), SPACING, axes, flips)
     truth = nib.load(save_scan(tmp_path / "truth.nii.gz", labels, SPACING, axes, flips))
     scan = read_image(path)
-    write_mask(tmp_path / "mask.nii.gz", segment(scan, make_model(make_recipe())).mask, scan)
+    write_mask(tmp_path / "mask.nii.gz", make_model(make_recipe()).segment(scan).mask, scan)
     written, given = nib.load(tmp_path / "mask.nii.gz"), nib.load(path)
     assert written.shape == given.shape and written.get_data_dtype() == np.uint8
     np.testing.assert_array_equal(written.affine, given.affine)
@@ -136,7 +138,7 @@ def test_mean_of_overlapping_rois_decides(tmp_path):
     answers = iter(np.float32([[0.05, 0.9, 0.05], [0.05, 0.35, 0.6]]).repeat(7, axis=0))  # 32 slices in batches of 5
     model.runtimes["fine"] = lambda images: np.broadcast_to(
         next(answers)[None, :, None, None], (len(images), 3, *images.shape[2:]))
-    result = segment(read_saved(tmp_path, make_hu(labels), SPACING), model)
+    result = model.segment(read_saved(tmp_path, make_hu(labels), SPACING))
     assert [roi.origin[2] for roi in result.rois["fine"]] == [34, 58] and result.rois["fine"][0].shape[2] == 32
     row = result.mask[20, 40]
     assert (row[34:66] == 1).all() and (row[66:90] == 2).all() and not row[:34].any() and not row[90:].any()
@@ -147,11 +149,11 @@ def test_oracle_takes_rois_from_the_true_mask(tmp_path):
     labels = make_labels(SHAPE, [LEFT, RIGHT], [BUMP])
     model = make_model(make_recipe())
     model.runtimes["coarse"] = None  # must not be asked
-    result = segment(read_saved(tmp_path, make_hu(labels), SPACING), model, oracle=labels)
+    result = model.segment(read_saved(tmp_path, make_hu(labels), SPACING), oracle=labels)
     check(result.mask, labels)
     assert len(result.rois["fine"]) == 2
     with pytest.raises(ValueError, match="does not lie on"):
-        segment(read_saved(tmp_path, make_hu(labels), SPACING), model, oracle=labels[1:])
+        model.segment(read_saved(tmp_path, make_hu(labels), SPACING), oracle=labels[1:])
 
 
 def test_stage_and_final_components_are_applied(tmp_path):
@@ -208,7 +210,7 @@ def test_body_crop_does_not_move_the_mask(tmp_path):
     hu[:, 90:150, 100:170] = np.where(make_hu(labels) == -1000, FAT, make_hu(labels))
     truth = np.zeros(hu.shape, bool)
     truth[:, 90:150, 100:170] = labels > 0
-    result = segment(read_saved(tmp_path, hu, SPACING), make_model(make_recipe()))
+    result = make_model(make_recipe()).segment(read_saved(tmp_path, hu, SPACING))
     assert result.stages["coarse"].grid.origin[1] > 50
     assert dice(result.mask > 0, truth) > 0.95
 
@@ -217,8 +219,8 @@ def test_oracle_rois_are_those_of_the_training_data(tmp_path):
     labels = make_labels(SHAPE, [LEFT, RIGHT], [BUMP])
     recipe = make_recipe()
     scan = read_saved(tmp_path, make_hu(labels), SPACING)
-    result = segment(scan, make_model(recipe), oracle=labels)
-    grids, _ = stage_samples(scan, labels, recipe, recipe.stage("fine"))
+    result = make_model(recipe).segment(scan, oracle=labels)
+    grids, _ = stage_samples(true_view(scan, labels, recipe, recipe.stage("fine")), labels)
     assert [roi.resize((roi.shape[0], 64, 64)) for roi in result.rois["fine"]] == grids
 
 
@@ -233,9 +235,9 @@ def test_network_sees_in_inference_what_it_saw_in_training(tmp_path):
             return inner(images)
         model.runtimes[stage.name] = runtime
     last_only = recipe.model_copy(update={"stages": recipe.stages[:1]})
-    segment(scan, model, oracle=labels)
-    segment(scan, Model(last_only, model.runtimes))
+    model.segment(scan, oracle=labels)
+    Model(last_only, model.runtimes).segment(scan)
     for stage in recipe.stages:
-        _, samples = stage_samples(scan, labels, recipe, stage)
+        _, samples = stage_samples(true_view(scan, labels, recipe, stage), labels)
         trained = [normalise(s.image, stage.intensity.mean, stage.intensity.std) for s in samples]
         np.testing.assert_array_equal(np.stack(seen[stage.name]), np.stack(trained))

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from cascade_doubles import KIDNEY, TUMOUR, dice, make_hu, make_labels, make_model, read_saved
+from views import true_view
 
-from kidneyseg.data.geometry import stack_slices
-from kidneyseg.data.samples import stage_samples
-from kidneyseg.inference.cascade import segment
+from kidneyseg.preprocessing.image import stack_slices
 from kidneyseg.recipe import parse_recipe
+from kidneyseg.training_data.samples import stage_samples
 from kidneyseg.volume.grid import Grid
 from kidneyseg.volume.intensity import moments, normalise
 
@@ -40,7 +40,7 @@ def two(sampling, crop="kidneys", more=None, **region):
 
 def run(tmp_path, recipe, labels=LABELS, **options):
     model = make_model(recipe)
-    return segment(read_saved(tmp_path, make_hu(labels), SPACING), model, **options), model
+    return model.segment(read_saved(tmp_path, make_hu(labels), SPACING), **options), model
 
 
 def check(mask, labels=LABELS):
@@ -86,7 +86,7 @@ def answering(tmp_path, answer, **inference):
     value = np.float32(answer)[:, None, None]
     model.runtimes["fine"] = lambda images: np.broadcast_to(
         np.stack([1 - value, value]), (len(images), 2, 16, 64, 64)) + np.zeros(images.shape, np.float32)
-    result = segment(read_saved(tmp_path, make_hu(LABELS), SPACING), model)
+    result = model.segment(read_saved(tmp_path, make_hu(LABELS), SPACING))
     [roi] = result.rois["fine"]
     inside = result.mask[tuple(slice(int(o), int(o) + n) for o, n in zip(roi.origin, roi.shape))]
     assert (inside == inside[:, :1, :1]).all()
@@ -169,7 +169,7 @@ def test_what_lies_outside_the_earlier_mask(tmp_path, region, kept):
     seen = []
     inner = model.runtimes["tumour"]
     model.runtimes["tumour"] = lambda images: (seen.append(images), inner(images))[1]
-    result = segment(read_saved(tmp_path, hu, SPACING), model, oracle=truth)
+    result = model.segment(read_saved(tmp_path, hu, SPACING), oracle=truth)
     assert (result.stages["tumour"].mask[outside] == 2).any() == kept
     assert (result.stages["tumour"].mask[(LABELS == 0) & ~outside] == 2).sum() < 20
     assert dice(result.stages["tumour"].mask[LABELS > 0] == 2, LABELS[LABELS > 0] == 2) > 0.9
@@ -195,7 +195,7 @@ def test_with_the_true_mask_only_stages_of_the_result_run(tmp_path):
     recipe = three(masked=True, confined=True)
     model = make_model(recipe)
     model.runtimes["coarse"] = None  # must not be asked
-    result = segment(read_saved(tmp_path, make_hu(LABELS), SPACING), model, oracle=LABELS)
+    result = model.segment(read_saved(tmp_path, make_hu(LABELS), SPACING), oracle=LABELS)
     check(result.mask)
     assert set(result.stages) == {"kidney", "tumour"}
 
@@ -215,8 +215,8 @@ def test_networks_see_in_inference_what_they_see_in_training(tmp_path, sampling,
     inner = model.runtimes["fine"]
     model.runtimes["fine"] = lambda images: (seen.extend(images), inner(images))[1]
     scan = read_saved(tmp_path, make_hu(LABELS), SPACING)
-    segment(scan, model, oracle=LABELS)
-    grids, samples = stage_samples(scan, LABELS, recipe, fine)
+    model.segment(scan, oracle=LABELS)
+    grids, samples = stage_samples(true_view(scan, LABELS, recipe, fine), LABELS)
     trained = [s.image for s in samples]
     if fine.dims == 2:
         numbers = np.concatenate([first + stack_slices(grid.shape[0], fine.channels) for first, grid in zip(

@@ -179,7 +179,7 @@ def test_side_outputs_fade_within_one_compiled_graph():
 
 
 def build(**settings):
-    return losses.build(Loss(**settings))
+    return losses.build_loss(Loss(**settings))
 
 
 def certain(target: np.ndarray, classes: int = 3) -> ms.Tensor:
@@ -217,7 +217,7 @@ def test_log_dice_is_steeper_near_zero_and_its_gradient_is_finite_at_one():
 def test_half_precision_logits_are_computed_in_float32(name):
     logits, target = example((6, 5))
     logits = logits.astype(np.float16)
-    loss = losses.build(Loss(name=name))
+    loss = losses.build_loss(Loss(name=name))
     half = loss(ms.Tensor(logits), ms.Tensor(target))
     full = loss(ms.Tensor(logits.astype(np.float32)), ms.Tensor(target))
     assert half.dtype == ms.float32 and float(half) == float(full)
@@ -284,7 +284,7 @@ def marginal_cross_entropy(x, may_be):
 ])
 def test_voxels_of_several_classes_count_for_what_is_known_of_them(size, name, reference):
     logits, target, may_be = uncertain_example(size)
-    loss = losses.build(Loss(name=name, regions=REGIONS), UNCERTAIN)
+    loss = losses.build_loss(Loss(name=name, regions=REGIONS), UNCERTAIN)
     assert_same(loss, lambda x, t: reference(x, may_be), logits, target)
 
 
@@ -300,5 +300,5 @@ def test_focal_and_binary_losses_of_voxels_of_several_classes():
         unsure = may_be[:, 1:] & (may_be.sum(1, keepdim=True) > 1)
         return (cost * ~unsure).mean()
 
-    assert_same(losses.build(Loss(name="focal_dice"), UNCERTAIN), focal, logits, target)
-    assert_same(losses.build(Loss(name="bce"), UNCERTAIN), binary, logits, target)
+    assert_same(losses.build_loss(Loss(name="focal_dice"), UNCERTAIN), focal, logits, target)
+    assert_same(losses.build_loss(Loss(name="bce"), UNCERTAIN), binary, logits, target)

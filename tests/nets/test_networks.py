@@ -18,7 +18,7 @@ SUPERVISED = {"unetpp": 2, "unet3plus": 3, "resunet3d": 3}  # name -> outputs of
 
 def tiny(name: str, **options) -> ms.nn.Cell:
     ms.set_seed(0)
-    return nets.build(Network(**{"name": name, "width": 4, "depth": depths(name)[0], **options}), classes=3)
+    return nets.build_network(Network(**{"name": name, "width": 4, "depth": depths(name)[0], **options}), classes=3)
 
 
 def depths(name: str) -> tuple[int, int]:
@@ -78,7 +78,7 @@ def test_slabs_of_any_number_of_slices_pass_the_25d_network():
     ("unet3d", {"residual": True, "attention": True})])
 def test_a_few_steps_in_graph_mode_lower_the_loss(name, options):
     network = tiny(name, **options)
-    loss = losses.build(Loss(name="dice_ce"))
+    loss = losses.build_loss(Loss(name="dice_ce"))
     optimiser = ms.nn.Adam(network.trainable_params(), 1e-2)
     x = images(name)
     y = (x.squeeze(1) > 0.5).astype(ms.int32) + (x.squeeze(1) > 1.5).astype(ms.int32)

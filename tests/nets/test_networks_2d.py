@@ -1,6 +1,6 @@
 """The 2-D and 2.5-D networks against PyTorch in float64 with the same weights: logits and gradients.
 
-The networks run compiled, on MindSpore's own cells and on the kernels of `kidneyseg.cpu`.
+The networks run compiled, on MindSpore's own cells and on the kernels of `kidneyseg.cpu_kernels`.
 """
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from kidneyseg import cpu, nets
+from kidneyseg import cpu_kernels, nets
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Network
 
@@ -24,7 +24,7 @@ CASES = {  # name -> depth, input channels, size
 
 def build(name: str, depth: int, in_channels: int, width: int = 8) -> ms.nn.Cell:
     ms.set_seed(1)
-    return nets.build(Network(name=name, width=width, depth=depth), 3, in_channels).set_train()
+    return nets.build_network(Network(name=name, width=width, depth=depth), 3, in_channels).set_train()
 
 
 def compiled(network: ms.nn.Cell, x: np.ndarray, mix: np.ndarray) -> dict[str, np.ndarray]:
@@ -56,7 +56,7 @@ def test_same_as_written_out_in_torch(name):
     mix = rng.normal(size=(2, 3, *size)).astype(np.float32)
     expected = in_torch(name, network, depth, x, mix)
     for accelerate in (False, True):
-        found = compiled(cpu.accelerate(network) if accelerate else network, x, mix)
+        found = compiled(cpu_kernels.accelerate(network) if accelerate else network, x, mix)
         assert found.keys() == expected.keys()
         for key, value in expected.items():
             assert np.abs(found[key] - value).max() <= 1e-4 * np.abs(value).max(), (accelerate, key)

@@ -11,12 +11,12 @@ import pytest
 
 from kidneyseg import nets
 from kidneyseg.errors import InputError
-from kidneyseg.inference.networks import stock_network
+from kidneyseg.model_folder.checkpoint import TrainingState, save_weights
+from kidneyseg.model_folder.network import stock_network
 from kidneyseg.nets.pretrained import load_resnet34
 from kidneyseg.nets.resnet import ResNet34
 from kidneyseg.nets.torch_file import Storage, View, read_tensors
-from kidneyseg.recipe import Loss, Network, Slices, Stage
-from kidneyseg.training.checkpoint import Progress, save_weights
+from kidneyseg.recipe import Loss, Network, SliceSampling, Stage
 
 torch = pytest.importorskip("torch")
 import torch_resnet  # noqa: E402
@@ -141,7 +141,7 @@ def test_tensors_that_are_missing_surplus_or_of_another_shape_are_named(tmp_path
 @pytest.mark.parametrize("options", [{"width": 32}, {"width": 64, "norm": "instance"}])
 def test_a_network_that_is_no_resnet34_is_refused(options, weights):
     with pytest.raises(InputError, match="network.pretrained.*width: 64 and norm: batch"):
-        nets.build(Network(name="unet_resnet34", depth=6, pretrained=str(weights), **options), 2)
+        nets.build_network(Network(name="unet_resnet34", depth=6, pretrained=str(weights), **options), 2)
 
 
 @pytest.mark.parametrize("name", ["unet_resnet34", "deeplabv3plus"])
@@ -149,18 +149,18 @@ def test_training_starts_from_the_file_and_inference_does_not_need_it(name, weig
     given = tmp_path / "given.pth"
     given.write_bytes(weights.read_bytes())
     stage = stage_with(Network(name=name, width=64, depth=5, pretrained=str(given)))
-    network = nets.build(stage.network, stage.classes, stage.channels)
+    network = nets.build_network(stage.network, stage.classes, stage.channels)
     expected = read_tensors(given)["layer2.0.conv1.weight"]
     assert np.array_equal(network.encoder.stages[1][0].stage.convs[0].conv.weight.asnumpy(), expected)
-    save_weights(tmp_path / "best.ckpt", network, Progress())
+    save_weights(tmp_path / "best.ckpt", network, TrainingState())
     given.unlink()
     deployed = stock_network(stage, tmp_path / "best.ckpt")
     for mine, theirs in zip(deployed.get_parameters(), network.get_parameters()):
         assert np.array_equal(mine.asnumpy(), theirs.asnumpy())
     with pytest.raises(InputError, match="given.pth"):
-        nets.build(stage.network, stage.classes, stage.channels)
+        nets.build_network(stage.network, stage.classes, stage.channels)
 
 
 def stage_with(network: Network) -> Stage:
-    return Stage(name="s", sampling=Slices(size=(64, 64), stack=5), targets=((1,),), network=network,
+    return Stage(name="s", sampling=SliceSampling(size=(64, 64), stack=5), targets=((1,),), network=network,
                  loss=Loss(name="dice_ce"))

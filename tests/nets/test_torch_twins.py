@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kidneyseg import nets
-from kidneyseg.nets.dropout import ChannelDropout
+from kidneyseg.nets.layers.dropout import ChannelDropout
 from kidneyseg.recipe import Network
 
 torch = pytest.importorskip("torch")
@@ -37,7 +37,7 @@ def enlarged(logits: list) -> list:
 
 def built(options: dict) -> ms.nn.Cell:
     ms.set_seed(1)
-    network = nets.build(Network(**{"width": 4, "depth": 3, **options}), classes=3, in_channels=2).set_train()
+    network = nets.build_network(Network(**{"width": 4, "depth": 3, **options}), classes=3, in_channels=2).set_train()
     for _, cell in network.cells_and_names():
         if isinstance(cell, ChannelDropout):
             cell.set_train(False)

@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from kidneyseg.metrics.fold import score_fold
+from kidneyseg.metrics.summary import score_fold
 from kidneyseg.report.html import write_report
 from kidneyseg.report.plots import boxplot
 from kidneyseg.report.tables import COLUMNS

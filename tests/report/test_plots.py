@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from kidneyseg import colours
-from kidneyseg.metrics.fold import score_fold
-from kidneyseg.report import plots
+from kidneyseg.metrics.summary import score_fold
+from kidneyseg.report import colours, plots
 
 
 def log(path, epochs=6, tail=""):

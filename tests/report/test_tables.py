@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from kidneyseg import atomic
 from kidneyseg.errors import InputError
 from kidneyseg.metrics.case import score_case
-from kidneyseg.metrics.fold import score_fold
+from kidneyseg.metrics.summary import score_fold
 from kidneyseg.report import tables
+from kidneyseg.system import files
 
 
 def fold():
@@ -74,7 +74,7 @@ def test_markdown_rows_have_equal_cells():
 def test_nothing_half_written(tmp_path):
     target = tmp_path / "scores.json"
     target.write_text("old")
-    with pytest.raises(RuntimeError), atomic.atomic(target) as partial:
+    with pytest.raises(RuntimeError), files.atomic(target) as partial:
         partial.write_text("half")
         raise RuntimeError
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]

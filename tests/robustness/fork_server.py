@@ -27,18 +27,20 @@ import time
 import traceback
 from pathlib import Path
 
+import weights
+
 from kidneyseg import cli
 
-HEAVY = ("mindspore", "mindspore.dataset", "openvino", "SimpleITK", "matplotlib.pyplot", "kidneyseg.data.records",
-         "kidneyseg.deploy.__main__", "kidneyseg.export.mindir", "kidneyseg.export.onnx_file",
-         "kidneyseg.inference.ensemble", "kidneyseg.inference.fold", "kidneyseg.inference.networks",
-         "kidneyseg.report.html", "kidneyseg.report.overlay", "kidneyseg.report.plots", "kidneyseg.training.stage")
+HEAVY = ("mindspore", "mindspore.dataset", "openvino", "SimpleITK", "matplotlib.pyplot",
+         "kidneyseg.training_data.mindrecord",
+         "kidneyseg.export.mindir", "kidneyseg.export.onnx_export",
+         "kidneyseg.inference.ensemble.ensemble", "kidneyseg.evaluation.held_out", "kidneyseg.model_folder.network",
+         "kidneyseg.report.html", "kidneyseg.report.overlay", "kidneyseg.report.plots",
+         "kidneyseg.training.train_stage")
 MEMORY = 64 << 30  # address space beside the server's own: MindSpore reserves tens of GiB without using them
 PROCESSOR = 20  # seconds; so that a busy machine does not fail what is only waiting its turn
 WALL = 120.0
 PR_SET_CHILD_SUBREAPER = 36
-OTHERS = {"deploy": "kidneyseg.deploy.__main__",  # called by scripts/run_infer_310.sh as `python -m kidneyseg.deploy`
-          "weights": "weights"}
 PATIENCE = 10.0  # seconds that a killed command's workers have to notice
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
 
@@ -116,8 +118,7 @@ def command(argv: list[str], cwd: Path, kill: dict | None, events: mmap.mmap) ->
     if kill and "event" in kill:
         kill_at(cwd, kill["event"], events)
     try:
-        other = OTHERS.get(argv[0])
-        return importlib.import_module(other).main(argv[1:]) if other else cli.main(argv)
+        return weights.main(argv[1:]) if argv[0] == "weights" else cli.main(argv)
     except SystemExit as stop:
         return stop.code or 0
     except BaseException:

@@ -14,7 +14,7 @@ from campaign import copy_files
 from judge import is_hidden, read_files
 from runner import Runner
 
-from kidneyseg.digest import sha256
+from kidneyseg.system.digest import sha256
 
 NEVER = {"event": 1 << 40}
 TRIES = 4  # moments tried for each kill: a command may end before the moment

@@ -94,7 +94,7 @@ def test_other_numbers_of_arguments_show_the_usage(args, tmp_path):
 
 
 @pytest.mark.parametrize("args, words", [
-    (["nowhere", "data", "y", "0", "CPU"], ["run_infer_310: error: nowhere: ", "kidneyseg export"]),
+    (["nowhere", "data", "y", "0", "CPU"], ["kidneyseg deploy: error: nowhere: ", "kidneyseg export"]),
     (["nowhere", "data", "maybe"], ["--preprocess", "maybe"]),
     (["nowhere", "data", "y", "0", "TPU"], ["--device", "Ascend310", "TPU"]),
 ])

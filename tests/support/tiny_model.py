@@ -24,7 +24,7 @@ def save_tiny_model(folder: Path, recipe: Recipe | None = None) -> Recipe:
     import mindspore as ms
 
     from kidneyseg import nets
-    from kidneyseg.training.checkpoint import Progress, save_weights
+    from kidneyseg.model_folder.checkpoint import TrainingState, save_weights
 
     recipe = recipe or tiny_recipe()
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,6 +32,6 @@ def save_tiny_model(folder: Path, recipe: Recipe | None = None) -> Recipe:
     for seed, stage in enumerate(recipe.stages):
         ms.set_seed(seed)
         (folder / stage.name).mkdir()
-        network = nets.build(stage.network, stage.classes, stage.channels)
-        save_weights(folder / stage.name / "best.ckpt", network, Progress())
+        network = nets.build_network(stage.network, stage.classes, stage.channels)
+        save_weights(folder / stage.name / "best.ckpt", network, TrainingState())
     return recipe

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from kidneyseg.data.prepared import PreparedCase, PreparedStage, case_folder, recipe_settings, record_file
-from kidneyseg.data.records import write_records
-from kidneyseg.data.samples import Sample
 from kidneyseg.recipe import Recipe, load_recipe
+from kidneyseg.training_data.mindrecord import write_records
+from kidneyseg.training_data.prepared_case import PreparedCase, PreparedStage, case_folder, recipe_settings, record_file
+from kidneyseg.training_data.samples import Sample
 
 CASES = ["case0", "case1", "case2", "case3"]
 SLICES = 4

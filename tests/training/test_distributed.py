@@ -20,7 +20,7 @@ SPY = """
 import json, os, pathlib, sys
 import numpy as np
 from kidneyseg import cli
-from kidneyseg.data.batches import Batches
+from kidneyseg.training_data.batches import Batches
 from kidneyseg.training.loop import Loop
 
 out = pathlib.Path(__file__).parent
@@ -82,7 +82,7 @@ def test_two_ranks_train_like_one(tmp_path):
     assert first.keys() == second.keys()
     assert all(first[name].tobytes() == second[name].tobytes() for name in first)
     alone = ["-c", str(folder / "tiny.yaml"), "--work", str(work), "--stage", "fine", "--device", "CPU"]
-    resumed = subprocess.run([sys.executable, "-m", "kidneyseg.cli", "train", *alone, "--resume"],
+    resumed = subprocess.run([sys.executable, "-m", "kidneyseg", "train", *alone, "--resume"],
                              capture_output=True, text=True, timeout=200)
     assert resumed.returncode == 2 and "one that began on 2" in resumed.stderr
     shards = [samples(tmp_path, rank) for rank in (0, 1)]

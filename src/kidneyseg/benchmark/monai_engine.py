@@ -16,12 +16,12 @@ from monai.data import MetaTensor
 from monai.inferers import sliding_window_inference
 from monai.transforms import LoadImage, Orientation, Resize, SaveImage
 
-from kidneyseg.benchmark.parts import Parts
+from kidneyseg.benchmark.stopwatch import Stopwatch
+from kidneyseg.benchmark.torch_setup import set_up_torch
 from kidneyseg.benchmark.torch_weights import load_twin
 from kidneyseg.benchmark.whole_case import network_part
-from kidneyseg.cpu.torch_setup import set_up_torch
-from kidneyseg.data.geometry import Part, StageMask, mask_grid
-from kidneyseg.inference.stages import class_labels
+from kidneyseg.preprocessing.regions import StageMask
+from kidneyseg.preprocessing.stage_view import StageView
 from kidneyseg.recipe import Recipe, Stage
 from kidneyseg.volume.components import clean
 from kidneyseg.volume.grid import Grid
@@ -55,31 +55,30 @@ class MonaiEngine:
         return Scan(self.image[0].as_tensor().numpy(), spacing, image, affine, nib.Nifti1Header())
 
     @torch.no_grad()
-    def stage_mask(self, scan: Scan, stage: Stage, parts: Sequence[Part], earlier: StageMask | None,
-                   watch: Parts) -> StageMask:
-        grid = mask_grid(scan, self.recipe, stage)
-        mask = np.zeros(grid.shape, np.uint8)
-        labels = torch.tensor(class_labels(stage), dtype=torch.uint8)
-        for part in parts:
-            image = self._seen(stage, part)
+    def stage_mask(self, view: StageView, watch: Stopwatch) -> StageMask:
+        stage, mask = view.stage, np.zeros(view.mask_grid.shape, np.uint8)
+        labels = torch.tensor(stage.class_labels, dtype=torch.uint8)
+        for region in view.regions:
+            image = self._input(stage, region.input_grid)
             with watch.part(network_part(stage)):
                 probabilities = self._probabilities(stage, image)
-            found = labels[_resize(probabilities, part.region.shape).argmax(0)].numpy()
-            box = mask[part.region.cover([slice(0, n) for n in part.region.shape], grid)]
+            own = region.mask_grid
+            found = labels[_resize(probabilities, own.shape).argmax(0)].numpy()
+            box = mask[own.cover([slice(0, n) for n in own.shape], view.mask_grid)]
             np.copyto(box, found, where=found > 0)
-        return StageMask(clean(mask, stage.components, grid.voxel_ml(scan.voxel_ml)), grid)
+        return StageMask(clean(mask, stage.components, view.mask_voxel_ml), view.mask_grid)
 
     def write(self, out: Path, mask: np.ndarray, scan: Scan) -> None:
         labels = MetaTensor(torch.from_numpy(mask)[None], self.image.affine, self.image.meta)
         writer = SaveImage(output_dtype=np.uint8, resample=False, print_log=False)
         writer(Orientation(axcodes=self.codes)(labels), filename=str(out).removesuffix(".nii.gz"))
 
-    def _seen(self, stage: Stage, part: Part) -> torch.Tensor:
-        """(1, 1, z, y, x) on ``part.seen``: clipped, resampled, normalised."""
+    def _input(self, stage: Stage, grid: Grid) -> torch.Tensor:
+        """(1, 1, z, y, x) on ``grid``: clipped, resampled, normalised."""
         own = Grid(tuple(self.image.shape[1:]))
-        z, y, x = part.seen.cover([slice(0, n) for n in part.seen.shape], own)
+        z, y, x = grid.cover([slice(0, n) for n in grid.shape], own)
         low, high = stage.intensity.clip
-        hu = _resize(self.image[:, z, y, x].as_tensor().clamp(low, high), part.seen.shape)
+        hu = _resize(self.image[:, z, y, x].as_tensor().clamp(low, high), grid.shape)
         return (((hu - low) * (255 / (high - low)) - stage.intensity.mean) / stage.intensity.std)[None]
 
     def _probabilities(self, stage: Stage, image: torch.Tensor) -> torch.Tensor:

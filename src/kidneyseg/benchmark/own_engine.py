@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from kidneyseg.benchmark.parts import Parts
+from kidneyseg.benchmark.stopwatch import Stopwatch
 from kidneyseg.benchmark.whole_case import network_part
-from kidneyseg.data.geometry import Part, StageMask
 from kidneyseg.inference.cascade import stage_mask
 from kidneyseg.inference.model import Model
-from kidneyseg.recipe import Stage
+from kidneyseg.preprocessing.regions import StageMask
+from kidneyseg.preprocessing.stage_view import StageView
 from kidneyseg.volume.nifti import Scan, read_image, write_mask
 
 
@@ -26,10 +25,9 @@ class OwnEngine:
     def read(self, image: Path) -> Scan:
         return read_image(image)
 
-    def stage_mask(self, scan: Scan, stage: Stage, parts: Sequence[Part], earlier: StageMask | None,
-                   watch: Parts) -> StageMask:
-        runtime = watch.timed(network_part(stage), self.runtimes[stage.name])
-        return stage_mask(scan, self.recipe, stage, parts, runtime, earlier=earlier)
+    def stage_mask(self, view: StageView, watch: Stopwatch) -> StageMask:
+        name = view.stage.name
+        return stage_mask(view, watch.timed(network_part(view.stage), self.runtimes[name]))
 
     def write(self, out: Path, mask: np.ndarray, scan: Scan) -> None:
         write_mask(out, mask, scan)

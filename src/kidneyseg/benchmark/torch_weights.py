@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kidneyseg.errors import InputError
-from kidneyseg.inference.model import checkpoint_path
-from kidneyseg.recipe import Recipe, Slices, Stage, Volumes
+from kidneyseg.model_folder.folder import checkpoint_path
+from kidneyseg.recipe import Recipe, SliceSampling, Stage, VolumeSampling
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,7 +22,7 @@ def require_twins(recipe: Recipe) -> None:
     """Raise InputError unless the peer can run every stage of ``recipe``."""
     for stage in recipe.stages:
         network, sampling, region = stage.network, stage.sampling, stage.region
-        plain = (isinstance(sampling, Volumes) or isinstance(sampling, Slices) and sampling.stack == 1) and not (
+        plain = (isinstance(sampling, VolumeSampling) or isinstance(sampling, SliceSampling) and sampling.stack == 1) and not (
             network.residual or network.attention or network.deep_supervision or region.masked or region.confined
             or stage.intensity.per_volume or stage.inference.mirrors or stage.inference.merge != "gaussian")
         if network.name not in TWINS or not plain:
@@ -34,7 +34,7 @@ def require_twins(recipe: Recipe) -> None:
 
 def write_weights(recipe: Recipe, model: Path, folder: Path) -> None:
     """``folder/<stage>.npz`` of every stage of a model folder; raises InputError for a bad checkpoint."""
-    from kidneyseg.inference.networks import stock_network
+    from kidneyseg.model_folder.network import stock_network
 
     for stage in recipe.stages:
         parameters = stock_network(stage, checkpoint_path(model, stage.name)).get_parameters()
@@ -50,7 +50,7 @@ def load_twin(stage: Stage, folder: Path) -> nn.Module:
     `kidneyseg.nets`, so that the order says which tensor goes where."""
     import torch
 
-    from kidneyseg.cpu import benchmark_torch as twins
+    from kidneyseg.benchmark import torch_networks as twins
 
     network = stage.network
     twin = getattr(twins, network.name)(stage.channels, stage.classes, network.width, network.depth, network.norm)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from kidneyseg.benchmark.parts import Parts
-from kidneyseg.data.geometry import Part, StageMask, stage_parts
-from kidneyseg.data.samples import true_mask
-from kidneyseg.inference.cascade import painted_mask
+from kidneyseg.benchmark.stopwatch import Stopwatch
+from kidneyseg.inference.cascade import result_mask
+from kidneyseg.preprocessing.regions import StageMask
+from kidneyseg.preprocessing.stage_view import StageView, true_mask, view_stage
 from kidneyseg.recipe import Recipe, Stage
 from kidneyseg.volume.nifti import Scan, read_mask
 
@@ -24,13 +23,12 @@ class Engine(Protocol):
 
     def read(self, image: Path) -> Scan: ...
 
-    def stage_mask(self, scan: Scan, stage: Stage, parts: Sequence[Part], earlier: StageMask | None,
-                   watch: Parts) -> StageMask: ...
+    def stage_mask(self, view: StageView, watch: Stopwatch) -> StageMask: ...
 
     def write(self, out: Path, mask: object, scan: Scan) -> None: ...
 
 
-def segment_file(engine: Engine, image: Path, out: Path, regions: Path | None = None) -> Parts:
+def segment_file(engine: Engine, image: Path, out: Path, regions: Path | None = None) -> Stopwatch:
     """Segment ``image`` into ``out``; regions and clean-up are the engine's recipe's, by the same code for all.
 
     Args:
@@ -40,18 +38,18 @@ def segment_file(engine: Engine, image: Path, out: Path, regions: Path | None = 
     Returns:
         The time and memory of every part.
     """
-    recipe, watch = engine.recipe, Parts()
+    recipe, watch = engine.recipe, Stopwatch()
     with watch.part("read"):
         scan = engine.read(image)
     masks = _stage_masks(engine, scan, regions, watch)
     with watch.part("components"):
-        mask = painted_mask(scan, recipe, masks)
+        mask = result_mask(scan, recipe, masks)
     with watch.part("write"):
         engine.write(out, mask, scan)
     return watch
 
 
-def _stage_masks(engine: Engine, scan: Scan, regions: Path | None, watch: Parts) -> dict[str, StageMask]:
+def _stage_masks(engine: Engine, scan: Scan, regions: Path | None, watch: Stopwatch) -> dict[str, StageMask]:
     """The mask of every stage; the true mask, which a prediction would not hold, is held no longer than the stages need
     it."""
     recipe = engine.recipe
@@ -60,13 +58,12 @@ def _stage_masks(engine: Engine, scan: Scan, regions: Path | None, watch: Parts)
     if truth is not None:
         truth.require_on(scan)
     for stage in recipe.stages:
-        earlier = masks.get(stage.region.of)
         with watch.part(f"{stage.name}: region"):
-            parts = stage_parts(scan, recipe, stage, earlier)
+            view = view_stage(scan, recipe, stage, masks.get(stage.region.of))
         with watch.part(f"{stage.name}: resampling"):
-            masks[stage.name] = engine.stage_mask(scan, stage, parts, earlier, watch)
-        if truth is not None and stage.name not in recipe.painted:
-            masks[stage.name] = true_mask(scan, truth.array, recipe, stage)
+            masks[stage.name] = engine.stage_mask(view, watch)
+        if truth is not None and stage.name not in recipe.result_stages:
+            masks[stage.name] = true_mask(view, truth.array)
     return masks
 
 

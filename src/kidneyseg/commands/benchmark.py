@@ -14,24 +14,23 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kidneyseg.atomic import require_folder, require_writable, write_text
-from kidneyseg.benchmark import predict, train
+from kidneyseg.benchmark import networks, prediction, training
+from kidneyseg.benchmark.network_cases import NETWORKS, OPERATORS
 from kidneyseg.benchmark.torch_weights import require_twins, write_weights
-from kidneyseg.commands.budget import positive
-from kidneyseg.commands.common import count_from_0, named_recipe
-from kidneyseg.cpu import benchmark
-from kidneyseg.cpu.benchmark_cases import NETWORKS, OPERATORS
-from kidneyseg.cpu.processor import multiplies_bfloat16, processor
+from kidneyseg.commands.options import count_from_0, named_recipe, positive
+from kidneyseg.cpu_kernels.processor import multiplies_bfloat16, processor
 from kidneyseg.errors import InputError
-from kidneyseg.inference.backends import BACKENDS
-from kidneyseg.inference.model import read_checkpoints_recipe, read_model_recipe
-from kidneyseg.privacy import without_user
+from kidneyseg.inference.model import read_model_recipe
+from kidneyseg.model_folder import run_record
+from kidneyseg.model_folder.folder import read_checkpoints_recipe
 from kidneyseg.recipe import Recipe
 from kidneyseg.report.tables import format_table, write_scores
-from kidneyseg.training import provenance
+from kidneyseg.runtime.select import BACKENDS
+from kidneyseg.system.files import require_folder, require_writable, write_text
+from kidneyseg.system.privacy import without_user
 from kidneyseg.volume.nifti import read_mask
 
-PEERS = [*predict.LAYOUTS, "none"]
+PEERS = [*prediction.LAYOUTS, "none"]
 SMALLEST_PATCH = 16**3  # voxels
 TRAIN = """Voxel spacing, patch and network follow nnU-Net's rules for the training cases, with --patch-voxels in place
 of its limit of memory. Where a patch would hold less than a quarter of the median scan, the voxels grow as in nnU-Net's
@@ -60,10 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_networks(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(measure=_networks)
     parser.add_argument("--network", choices=sorted(NETWORKS), action="append", help="only this network (repeatable)")
-    parser.add_argument("--phase", choices=benchmark.PHASES, action="append", help="only this phase (repeatable)")
-    parser.add_argument("--without", choices=benchmark.IMPLEMENTATIONS, action="append", default=[],
+    parser.add_argument("--phase", choices=networks.PHASES, action="append", help="only this phase (repeatable)")
+    parser.add_argument("--without", choices=networks.IMPLEMENTATIONS, action="append", default=[],
                         metavar="IMPLEMENTATION",
-                        help=f"leave out one of {', '.join(benchmark.IMPLEMENTATIONS)} (repeatable)")
+                        help=f"leave out one of {', '.join(networks.IMPLEMENTATIONS)} (repeatable)")
     parser.add_argument("--no-operators", action="store_true", help="leave out the table of single operators")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="timed steps of each (default: 3)")
     parser.add_argument("--small", action="store_true", help="tiny inputs: shows that all runs, not how fast it is")
@@ -90,7 +89,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32",
                         help="of the runtimes; peers run in float32 and, where the CPU has instructions for it, in "
                              "bfloat16 (default: float32)")
-    parser.add_argument("--peer", choices=PEERS, nargs="+", default=list(predict.LAYOUTS),
+    parser.add_argument("--peer", choices=PEERS, nargs="+", default=list(prediction.LAYOUTS),
                         help="PyTorch and MONAI with which memory layout, or none (default: both layouts)")
     # SUPPRESS: what stands before `predict` counts, too.
     parser.add_argument("--repeats", type=int, default=argparse.SUPPRESS, metavar="N",
@@ -129,8 +128,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _networks(args: argparse.Namespace) -> dict:
-    wanted = [pair for pair in benchmark.runnable() if pair[0] not in args.without]
-    phases = args.phase or list(benchmark.PHASES)
+    wanted = [pair for pair in networks.runnable() if pair[0] not in args.without]
+    phases = args.phase or list(networks.PHASES)
     cases = args.network or list(NETWORKS)
     if not args.no_operators:
         cases = cases + list(OPERATORS)
@@ -138,10 +137,10 @@ def _networks(args: argparse.Namespace) -> dict:
     print(processor())
     for case in cases:
         for phase in phases:
-            measured = benchmark.measure(case, phase, wanted, args.repeats, args.small)
+            measured = networks.measure(case, phase, wanted, args.repeats, args.small)
             rows += measured
-            print(benchmark.table(measured), flush=True)
-    return benchmark.as_json(rows)
+            print(networks.table(measured), flush=True)
+    return networks.as_json(rows)
 
 
 def _refuse_networks_options(args: argparse.Namespace) -> None:
@@ -157,7 +156,7 @@ def _predict(args: argparse.Namespace) -> dict:
     model, *rest = args.model or [None]
     others = {path: read_model_recipe(path) for path in rest}  # a bad one is said before all the work
     if peers:
-        predict.require_peer()
+        prediction.require_peer()
         require_twins(recipe)
         if model is not None:
             read_checkpoints_recipe(model)  # a package has no weights for the peer
@@ -167,14 +166,14 @@ def _predict(args: argparse.Namespace) -> dict:
         weights = Path(folder) / "weights"
         if model is None:
             model = Path(folder) / "model"
-            predict.random_model(recipe, model)
+            prediction.random_model(recipe, model)
             if args.int8:
                 others[Path(folder) / "int8"] = recipe
-                predict.random_package(recipe, model, Path(folder) / "int8")
+                prediction.random_package(recipe, model, Path(folder) / "int8")
         if "openvino" in args.runtime:
-            predict.make_graphs(recipe, model)
+            prediction.make_graphs(recipe, model)
         for path, of_path in others.items():
-            predict.make_graphs(of_path, path)
+            prediction.make_graphs(of_path, path)
         if peers:
             weights.mkdir()
             write_weights(recipe, model, weights)
@@ -183,11 +182,11 @@ def _predict(args: argparse.Namespace) -> dict:
                    *((name, name, model, "float32") for name in peers)]
         if multiplies_bfloat16():
             entries += [(f"{name} bf16", name, model, "bfloat16") for name in peers]
-        jobs = [predict.Job(title, engine, str(path), str(args.input), str(Path(folder) / f"{number}.nii.gz"),
+        jobs = [prediction.Job(title, engine, str(path), str(args.input), str(Path(folder) / f"{number}.nii.gz"),
                             args.repeats, precision, args.regions and str(args.regions), str(weights))
                 for number, (title, engine, path, precision) in enumerate(entries)]
-        rows = predict.measure(jobs, recipe)
-    print(f"{processor()}\n{predict.table(rows)}")
+        rows = prediction.measure(jobs, recipe)
+    print(f"{processor()}\n{prediction.table(rows)}")
     return {"processor": processor(), "recipe": recipe.name, "models": [str(path) for path in args.model or []],
             "input": str(args.input), "precision": args.precision, "rows": [asdict(row) for row in rows]}
 
@@ -202,16 +201,16 @@ def _train(args: argparse.Namespace) -> dict:
         raise InputError(args.out, expected="another folder than --work", found="the same",
                          remedy="Name one of the peer's own: the models in --work keep their scores")
     require_folder(args.out)
-    predict.require_peer("benchmark train", otherwise="")
+    prediction.require_peer("benchmark train", otherwise="")
     folder = args.out / f"fold{args.fold}"
-    cases, flat = train.find_volumes(args.work, args.fold)
-    job = train.make_job(args.work, cases, folder, args.minutes, args.width, args.patch_voxels, args.mirror)
-    answer = train.run(job)
-    print(train.summary(answer, flat), flush=True)
+    cases, flat = training.find_volumes(args.work, args.fold)
+    job = training.make_job(args.work, cases, folder, args.minutes, args.width, args.patch_voxels, args.mirror)
+    answer = training.run(job)
+    print(training.summary(answer, flat), flush=True)
     facts = {"job": asdict(job), **asdict(answer), "single_slices": flat,
              "peer": {name: version(name) for name in ("torch", "monai")}}
-    provenance.record(folder, "nnunet", facts)
-    scores = train.score(args.work, cases["val"], folder / "predictions")
+    run_record.record(folder, "nnunet", facts)
+    scores = training.score(args.work, cases["val"], folder / "predictions")
     print(f"\n{format_table(scores)}", end="")
     print("written: " + ", ".join(map(str, [folder / "model.pt", *write_scores(scores, folder / "scores")])))
     return facts

@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kidneyseg.atomic import require_writable
-from kidneyseg.commands.common import add_device, add_recipe, count_from_0, recipe_from
+from kidneyseg.commands.options import add_device, add_recipe, count_from_0, positive, recipe_from
 from kidneyseg.recipe import Stage, save_recipe
+from kidneyseg.system.files import require_writable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,25 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
 
 
-def positive(text: str) -> float:
-    """Type of options that take a number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, found {text!r}")
-    return value
-
-
 def run(args: argparse.Namespace) -> int:
     recipe = recipe_from(args)
     require_writable(args.out)
-    from kidneyseg.training.budget import Pace, fit, measure  # imports MindSpore
+    from kidneyseg.training.time_budget import StageTiming, fit_epochs, measure  # imports MindSpore
 
-    paces: dict[str, Pace] = {stage.name: measure(recipe, stage, args.work, args.fold, args.device)
+    paces: dict[str, StageTiming] = {stage.name: measure(recipe, stage, args.work, args.fold, args.device)
                               for stage in recipe.stages}
-    fitted = fit(recipe, paces, args.minutes)
+    fitted = fit_epochs(recipe, paces, args.minutes)
     for before, after in zip(recipe.stages, fitted.stages):
         pace = paces[before.name]
         print(f"{before.name}: {pace.step:.3f} s a step, {pace.validation:.1f} s a validation, {pace.once:.0f} s to "

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from kidneyseg.atomic import require_folder
-from kidneyseg.commands.common import count_from_0, labelled_cases, shortened
-from kidneyseg.data.check import Fault, check_cohort, leftover_faults
-from kidneyseg.data.cohort import find_cases, read_cohort
-from kidneyseg.data.fingerprint import fingerprint
-from kidneyseg.data.folds import load_splits, make_splits, save_splits, tumour_volumes
-from kidneyseg.errors import InputError
-from kidneyseg.pool import default_workers, require_all
+from kidneyseg.cohort.check import Fault, check_cohort, leftover_faults
+from kidneyseg.cohort.fingerprint import fingerprint
+from kidneyseg.cohort.folds import load_splits, make_splits, save_splits, tumour_volumes
+from kidneyseg.cohort.layouts import find_cases, read_cohort
+from kidneyseg.commands.options import count_from_0, labelled_cases
+from kidneyseg.errors import InputError, shortened
+from kidneyseg.system.files import require_folder
+from kidneyseg.system.worker_pool import default_workers, require_all
 
 EXAMPLES = """examples:
   kidneyseg cohort check kits19/data

@@ -15,19 +15,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from kidneyseg.atomic import require_folder
-from kidneyseg.child import ChildFailed
-from kidneyseg.commands.budget import positive
-from kidneyseg.commands.common import add_device, count_from_0, labelled_cases, named_recipe
+from kidneyseg.cohort.case import Case
+from kidneyseg.cohort.folds import load_splits, make_splits, save_splits, split_names, tumour_volumes
+from kidneyseg.cohort.layouts import find_cases
+from kidneyseg.commands.options import add_device, count_from_0, labelled_cases, named_recipe, positive
 from kidneyseg.commands.prepare import FOLDS, SEED
-from kidneyseg.contest import Contest, Contestant, Entrant, Outcome, Team, team_name
-from kidneyseg.data.cohort import Case, find_cases
-from kidneyseg.data.folds import load_splits, make_splits, save_splits, split_names, tumour_volumes
-from kidneyseg.data.prepare import check_names
 from kidneyseg.errors import InputError
-from kidneyseg.pool import default_workers
+from kidneyseg.evaluation import Candidate, CandidateResult, Contest, EnsembleCandidate, RecipeCandidate, ensemble_name
+from kidneyseg.evaluation.command_process import ChildFailed
 from kidneyseg.recipe import Recipe, common_merge
 from kidneyseg.report.comparison import SCORES, format_comparison, write_comparison
+from kidneyseg.system.files import require_folder
+from kidneyseg.system.worker_pool import default_workers
+from kidneyseg.training_data.prepare import check_names
 
 FINDER = "@"  # before the name of a recipe that only helps the others of an ensemble to find regions
 
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     _check_folds(_splits(args, cases, merge), args.folds)
     contest = Contest(args.data, args.work, {case.name: case for case in cases}, merge, tuple(args.folds),
                       args.minutes, args.workers, args.device)
-    outcomes = [_outcome(recipe.name, partial(Contestant, contest, recipe)) for recipe in recipes]
+    outcomes = [_outcome(recipe.name, partial(RecipeCandidate, contest, recipe)) for recipe in recipes]
     outcomes += [_team_outcome(contest, names, recipes, outcomes) for names in args.ensemble]
     rows = [outcome.row for outcome in outcomes]
     paths = write_comparison(rows, contest.facts(), args.work / "comparison")
@@ -115,26 +115,26 @@ def _check_ensembles(ensembles: Sequence[Sequence[str]], recipes: Sequence[str])
                              found=" ".join(names), remedy="Name recipes of -c, each once, as their `name` says")
 
 
-def _outcome(name: str, enter: Callable[[], Entrant]) -> Outcome:
+def _outcome(name: str, enter: Callable[[], Candidate]) -> CandidateResult:
     try:
         return enter().outcome()
     except (ChildFailed, InputError) as error:
         print(f"{name}: failed: {error}", file=sys.stderr, flush=True)
-        return Outcome.failure(name, str(error))
+        return CandidateResult.failure(name, str(error))
 
 
 def _team_outcome(contest: Contest, names: Sequence[str], recipes: Sequence[Recipe],
-                  outcomes: Sequence[Outcome]) -> Outcome:
+                  outcomes: Sequence[CandidateResult]) -> CandidateResult:
     members, finders = _members(names), [name.removeprefix(FINDER) for name in names if name.startswith(FINDER)]
-    team = team_name(members, finders)
+    team = ensemble_name(members, finders)
     missing = [outcome.row.recipe for outcome in outcomes
                if outcome.row.failed and outcome.row.recipe in (*members, *finders)]
     if missing:
-        return Outcome.failure(team, f"it needs {', '.join(missing)}")
+        return CandidateResult.failure(team, f"it needs {', '.join(missing)}")
     by_name = {recipe.name: recipe for recipe in recipes}
 
-    def enter() -> Team:
-        return Team(contest, *([Contestant(contest, by_name[name]) for name in some] for some in (members, finders)))
+    def enter() -> EnsembleCandidate:
+        return EnsembleCandidate(contest, *([RecipeCandidate(contest, by_name[name]) for name in some] for some in (members, finders)))
 
     return _outcome(team, enter)
 
@@ -143,7 +143,7 @@ def _members(names: Sequence[str]) -> list[str]:
     return [name for name in names if not name.startswith(FINDER)]
 
 
-def _draw(outcomes: Sequence[Outcome], path: Path) -> list[Path]:
+def _draw(outcomes: Sequence[CandidateResult], path: Path) -> list[Path]:
     """One box per recipe that has scores; of several folds, all cases together."""
     scores = {outcome.row.recipe: outcome.scores for outcome in outcomes if outcome.scores is not None}
     if not scores:

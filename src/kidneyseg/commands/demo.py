@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 from kidneyseg import cli
-from kidneyseg.atomic import require_folder
-from kidneyseg.commands.common import recipe_from
+from kidneyseg.cohort.folds import load_splits
+from kidneyseg.commands.options import recipe_from
 from kidneyseg.commands.prepare import FOLDS
-from kidneyseg.data.folds import load_splits
 from kidneyseg.errors import InputError
 from kidneyseg.report.tables import read_scores
+from kidneyseg.system.files import require_folder
 
 FLOOR = {"kidney": 0.90, "tumour": 0.60}  # Dice that the demo's recipe reaches on its held-out phantoms
 

@@ -15,20 +15,21 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kidneyseg.atomic import require_writable
-from kidneyseg.commands.common import add_device, add_runtime, count_from_0, recipe_from
-from kidneyseg.data.cohort import Case
+from kidneyseg.cohort.case import Case
+from kidneyseg.commands.options import add_device, add_runtime, count_from_0, recipe_from
 from kidneyseg.errors import InputError
-from kidneyseg.export.package import RECIPE, is_package, opened
-from kidneyseg.metrics.evaluate import score_folder
-from kidneyseg.metrics.fold import FoldScores, pooled_dice, score_fold
+from kidneyseg.export.package import is_package, opened
+from kidneyseg.metrics.mask_folder import score_folder
 from kidneyseg.metrics.pairing import Pairing
-from kidneyseg.pool import require_all
+from kidneyseg.metrics.summary import FoldScores, pooled_dice, score_fold
+from kidneyseg.model_folder.folder import RECIPE
 from kidneyseg.recipe import Recipe, load_recipe
 from kidneyseg.report.tables import format_table, mean_and_sd, write_json, write_scores
+from kidneyseg.system.files import require_writable
+from kidneyseg.system.worker_pool import require_all
 
 if TYPE_CHECKING:
-    from kidneyseg.inference.fold import FoldResult
+    from kidneyseg.evaluation.held_out import FoldResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,8 +101,8 @@ def _print_guesses(pairing: Pairing) -> None:
 
 def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
     """The scores of a fold, or the means of all, and the number of cases."""
-    from kidneyseg.data.folds import fold_cases, load_splits
-    from kidneyseg.data.prepared import locate_cases
+    from kidneyseg.cohort.folds import fold_cases, load_splits
+    from kidneyseg.training_data.prepared_case import locate_cases
 
     _take_overrides(args)
     made = load_splits(args.work / "splits.json")["folds"]
@@ -140,19 +141,19 @@ def _of_datasets(cases: list[Case], args: argparse.Namespace) -> list[Case]:
 
 def _score_fold(args: argparse.Namespace, fold: int, cases: list[Case]) -> FoldResult:
     """Predict, print, write."""
-    from kidneyseg.inference.ensemble import load_models
-    from kidneyseg.inference.fold import evaluate_cases
-    from kidneyseg.training import provenance
+    from kidneyseg.evaluation.held_out import evaluate_cases
+    from kidneyseg.inference.ensemble.ensemble import load_models
+    from kidneyseg.model_folder import run_record
 
     folder = args.work / f"fold{fold}"
     sources = args.model or [folder]
     if args.model:  # the fold's own results stay
         folder /= "model" if len(sources) == 1 else "ensemble"
-    provenance.known_sessions(folder)
+    run_record.known_sessions(folder)
     model = load_models(sources, args.device, {source: _recipe(args, source) for source in sources}, args.runtime,
                         args.precision)
     result = evaluate_cases(model, cases, folder / "predictions", oracle=not args.no_oracle)
-    provenance.record(folder, "eval", {
+    run_record.record(folder, "eval", {
         "model": " + ".join(map(str, sources)), "runtime": args.runtime,
         "recipe": model.recipe.model_dump(mode="json"), "cases": [case.name for case in cases],
         "seconds": result.seconds})

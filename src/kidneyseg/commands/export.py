@@ -15,14 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kidneyseg.atomic import require_folder, require_writable, write_text
-from kidneyseg.commands.predict import find_scans
+from kidneyseg.cohort.scans import find_scans
 from kidneyseg.errors import InputError
-from kidneyseg.export.ascend310 import where_it_runs
-from kidneyseg.export.graph import Form, Graph
-from kidneyseg.export.package import RECIPE, write_zip
-from kidneyseg.inference.model import Model, checkpoint_path, read_checkpoints_recipe
+from kidneyseg.export.ascend_operators import where_it_runs
+from kidneyseg.export.graph import ExportOptions, Graph
+from kidneyseg.export.package import write_zip
+from kidneyseg.inference.model import Model
+from kidneyseg.model_folder.folder import RECIPE, checkpoint_path, read_checkpoints_recipe
 from kidneyseg.recipe import Recipe, Stage
+from kidneyseg.system.files import require_folder, require_writable, write_text
 from kidneyseg.volume.nifti import read_image
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 def _export(recipe: Recipe, args: argparse.Namespace, out: Path) -> None:
     """Write all graphs and the recipe to the folder ``out``; what is printed names ``args.out``."""
     from kidneyseg.export.metadata import write_metadata  # MindSpore takes seconds to import
-    from kidneyseg.inference.networks import stock_network
+    from kidneyseg.model_folder.network import stock_network
 
     export = _exporter(args.format)
     for stage in recipe.stages:  # a bad checkpoint is said before the first file is written
@@ -81,18 +82,18 @@ def _export(recipe: Recipe, args: argparse.Namespace, out: Path) -> None:
     for stage in recipe.stages:
         for batch in _batches(args, stage):
             path = out / f"{stage.name}{'.dynamic' if batch is None else ''}.{args.format}"
-            graph = export(stage, args.model, path, Form(batch, args.uint8, args.float16))
+            graph = export(stage, args.model, path, ExportOptions(batch, args.uint8, args.float16))
             if args.int8:
                 graph = _to_int8(graph, seen[stage.name])
             described = write_metadata(graph, recipe, stage, args.model)
             print(f"{args.out / path.name}: {_summary(graph)}; {described.name} beside it", flush=True)
         if graph.format != "ONNX":
             print(f"  {where_it_runs(graph.operators)}")
-    write_text(out / RECIPE, (args.model / "recipe.yaml").read_text(encoding="utf-8"))
+    write_text(out / RECIPE, (args.model / RECIPE).read_text(encoding="utf-8"))
 
 
 def _calibrate(model: Path, scans: Sequence[Path]) -> dict[str, np.ndarray]:
-    from kidneyseg.export.quantise import calibration_images
+    from kidneyseg.inference.calibration import calibration_images
 
     cases = find_scans(scans)
     return calibration_images(Model.load(model, "CPU", runtime="auto"), (read_image(case.image) for case in cases))
@@ -102,7 +103,7 @@ def _to_int8(graph: Graph, images: np.ndarray) -> Graph:
     """Round the exported ``graph`` where it lies, and say what that changes."""
     import onnx
 
-    from kidneyseg.export.onnx_file import count_operators
+    from kidneyseg.export.onnx_export import count_operators
     from kidneyseg.export.quantise import quantise_onnx
 
     changed = quantise_onnx(graph.path, images, graph.path)
@@ -115,7 +116,7 @@ def _summary(graph: Graph) -> str:
     return f"input {shape} {graph.input.dtype}, {graph.path.stat().st_size / 2**20:.1f} MiB"
 
 
-def _exporter(name: str) -> Callable[[Stage, Path, Path, Form], Graph]:
+def _exporter(name: str) -> Callable[[Stage, Path, Path, ExportOptions], Graph]:
     """What writes graphs of a format, with MindSpore's device chosen for it."""
     from kidneyseg import device
 
@@ -128,7 +129,7 @@ def _exporter(name: str) -> Callable[[Stage, Path, Path, Form], Graph]:
     else:
         device.use("CPU")  # writing a graph needs no accelerator, and the file suits them all
     if name == "onnx":
-        from kidneyseg.export.onnx_file import export_onnx  # asks for packages that MindIR does without
+        from kidneyseg.export.onnx_export import export_onnx  # asks for packages that MindIR does without
 
         return export_onnx
     from kidneyseg.export.mindir import export_mindir

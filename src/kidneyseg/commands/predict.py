@@ -23,21 +23,21 @@ import numpy as np
 from tqdm import tqdm
 
 import kidneyseg
-from kidneyseg.ahead import ahead, behind
-from kidneyseg.atomic import require_folder, require_writable, write_text
-from kidneyseg.commands.common import add_device, add_runtime, shortened
+from kidneyseg.cohort.case import Case
+from kidneyseg.cohort.scans import find_scans
+from kidneyseg.commands.options import add_device, add_runtime
 from kidneyseg.commands.predict_notes import Notes, asked_for
-from kidneyseg.data.cohort import Case, find_cases
 from kidneyseg.errors import InputError
-from kidneyseg.failures import explain
 from kidneyseg.inference.model import Model, read_model_recipe
-from kidneyseg.privacy import without_user
-from kidneyseg.volume.names import CHANNEL, KITS_IMAGE, KITS_MASKS, MASK_ENDINGS, stem
+from kidneyseg.system.failures import explain
+from kidneyseg.system.files import require_folder, require_writable, write_text
+from kidneyseg.system.prefetch import prefetch, write_behind
+from kidneyseg.system.privacy import without_user
 from kidneyseg.volume.nifti import Scan, read_image, write_mask
 
 if TYPE_CHECKING:
     from kidneyseg.inference.cascade import Result
-    from kidneyseg.inference.ensemble import Ensemble, EnsembleResult
+    from kidneyseg.inference.ensemble.ensemble import Ensemble, EnsembleResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,14 +94,14 @@ def run(args: argparse.Namespace) -> int:
         print(f"{name}: mask is already there, skipped (--overwrite to segment it again)")
     failures: dict[str, InputError] = {}
     if todo:
-        from kidneyseg.inference.ensemble import load_models
+        from kidneyseg.inference.ensemble.ensemble import load_models
 
         model = load_models(args.model, args.device, runtime=args.runtime, precision=args.precision,
                             finders=args.finders)
         with tqdm(total=len(todo), desc="predict", unit="scan", disable=None) as bar:
-            scans_read = ahead(lambda case: read_image(case.image), todo)
+            scans_read = prefetch(lambda case: read_image(case.image), todo)
             segmented = ((case, partial(_segment, case, scan, model, bar)) for case, scan in scans_read)
-            for case, entry in behind(partial(_write, args, model, notes), segmented):
+            for case, entry in write_behind(partial(_write, args, model, notes), segmented):
                 try:
                     summary.cases.append(entry())
                 except Exception as error:
@@ -122,53 +122,6 @@ def run(args: argparse.Namespace) -> int:
                          found=f"faults in {', '.join(failures)}",
                          remedy="See the lines above; the other scans are done")
     return 0
-
-
-def find_scans(inputs: Sequence[Path]) -> list[Case]:
-    """The scans that files and folders name, in their order.
-
-    A file ``case_00000/imaging.nii.gz`` is called after its folder. ``_0000`` is not part of a name where all in the
-    folder end in it, as nnU-Net's do, and masks do not. Of several files, those with the name of a mask are left out,
-    as in folders.
-
-    Raises:
-        InputError: a folder without scans, masks only, or two scans of one name.
-    """
-    files = [path for path in inputs if not path.is_dir()]
-    masks = {path for path in files if _is_mask(path)} if len(files) > 1 else set()
-    if masks:
-        print(f"masks among the scans, left out: {shortened([str(path) for path in sorted(masks)])}", file=sys.stderr)
-    found: dict[str, Case] = {}
-    for path in inputs:
-        for case in _scans_of(path) if path not in masks else ():
-            other = found.setdefault(case.name, case)
-            if other.image != case.image:
-                raise InputError(case.image, expected="scans of different names",
-                                 found=f"{case.name!r} at {other.image} as well",
-                                 remedy="Predict them into different folders, one after the other")
-    if not found:
-        raise InputError(files[0], expected="scans", found="masks only, to judge by their names",
-                         remedy="Give the scans, or rename them")
-    return list(found.values())
-
-
-def _is_mask(path: Path) -> bool:
-    name = stem(path) or ""
-    return name.endswith(MASK_ENDINGS) or name.lower() in KITS_MASKS
-
-
-def _scans_of(path: Path) -> list[Case]:
-    if not path.is_dir():
-        name = stem(path) or path.name
-        if all(other.endswith(CHANNEL) for file in path.parent.glob("*") if (other := stem(file))):
-            name = name.removesuffix(CHANNEL)
-        return [Case(path.resolve().parent.name if name.lower() == KITS_IMAGE else name, path, None)]
-    own = [file for file in sorted(path.iterdir()) if (stem(file) or "").lower() == KITS_IMAGE]  # one KiTS case
-    if own:
-        return [Case(path.resolve().name, own[0], None)]
-    cases = find_cases(path)
-    numbered = all(case.label is None and stem(case.image).endswith(CHANNEL) for case in cases)
-    return [Case(stem(case.image).removesuffix(CHANNEL) if numbered else case.name, case.image, None) for case in cases]
 
 
 def _check_out(out: Path, inputs: Sequence[Path], scans: Sequence[Case]) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import kidneyseg
-from kidneyseg.atomic import write_text
-from kidneyseg.config_files import read_json
-from kidneyseg.digest import sha256
 from kidneyseg.errors import InputError
-from kidneyseg.volume.names import stem
+from kidneyseg.model_folder.folder import BEST, RECIPE
+from kidneyseg.system.config_files import read_json
+from kidneyseg.system.digest import sha256
+from kidneyseg.system.files import write_text
+from kidneyseg.volume.filenames import stem
 
 FOLDER = ".kidneyseg"
 DETACHED = (".mhd", ".nhdr")  # headers, whose voxels are in another file
@@ -65,7 +66,7 @@ def model_digests(model: Path) -> dict[str, str]:
     """SHA-256 of the files that make a model: a .zip, a folder of graphs, or a recipe and its checkpoints."""
     if model.is_file():
         return {"package": sha256(model)}
-    files = [file for pattern in ("recipe.yaml", "*/best.ckpt", "*.onnx", "*.mindir") for file in model.glob(pattern)]
+    files = [file for pattern in (RECIPE, f"*/{BEST}", "*.onnx", "*.mindir") for file in model.glob(pattern)]
     return {str(file.relative_to(model)): sha256(file) for file in sorted(files)}
 
 

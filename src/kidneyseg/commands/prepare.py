@@ -11,11 +11,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kidneyseg.atomic import require_folder
-from kidneyseg.commands.common import add_recipe, count_from_0, labelled_cases, recipe_from
-from kidneyseg.data.cohort import Case
-from kidneyseg.data.datasets import dataset_cases, read_datasets, save_datasets
-from kidneyseg.data.folds import (
+from kidneyseg.cohort.case import Case
+from kidneyseg.cohort.datasets import dataset_cases, read_datasets, save_datasets
+from kidneyseg.cohort.folds import (
     is_dealt,
     load_splits,
     make_splits,
@@ -24,10 +22,13 @@ from kidneyseg.data.folds import (
     split_names,
     tumour_volumes,
 )
-from kidneyseg.data.prepare import Summary, check_names, prepare
+from kidneyseg.commands.options import add_recipe, count_from_0, labelled_cases, recipe_from
 from kidneyseg.errors import InputError
-from kidneyseg.pool import default_workers
+from kidneyseg.model_folder.folder import RECIPE
 from kidneyseg.recipe import save_recipe
+from kidneyseg.system.files import require_folder
+from kidneyseg.system.worker_pool import default_workers
+from kidneyseg.training_data.prepare import Summary, check_names, prepare
 
 FOLDS, SEED = 5, 2022
 
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         volumes = tumour_volumes(cases, recipe.merge, workers=args.workers)
         origins = {case.name: case.dataset_name for case in cases}
         save_splits(make_splits(volumes, number, seed, patients=patients, datasets=origins), path)
-    save_recipe(recipe, args.work / "recipe.yaml")
+    save_recipe(recipe, args.work / RECIPE)
     print(_told(summary, args.work))
     if before and not keep:
         print(f"folds: dealt anew, {number} of {len(cases)} cases with seed {seed}")

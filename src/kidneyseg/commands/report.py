@@ -10,11 +10,12 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from kidneyseg.commands.common import count_from_0
-from kidneyseg.metrics.fold import FoldScores
-from kidneyseg.privacy import without_user
+from kidneyseg.commands.options import count_from_0
+from kidneyseg.metrics.summary import FoldScores
+from kidneyseg.model_folder.folder import RECIPE
+from kidneyseg.model_folder.run_record import read_sessions
 from kidneyseg.recipe import Recipe, load_recipe
-from kidneyseg.training.provenance import read_sessions
+from kidneyseg.system.privacy import without_user
 
 Figures = list[tuple[str, Path]]  # (caption, PNG)
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
     folder = args.work / f"fold{args.fold}"
     scores = {f"Fold {args.fold}: whole cascade on raw CT": read_scores(folder / "scores.json")}
-    recipe = load_recipe(folder / "recipe.yaml")
+    recipe = load_recipe(folder / RECIPE)
     if (folder / "scores_oracle.json").exists():
         scores["Regions from the true masks (oracle)"] = read_scores(folder / "scores_oracle.json")
     facts = _facts(folder, recipe.description)
@@ -64,8 +65,8 @@ def _charts(folder: Path, recipe: Recipe, scores: dict[str, FoldScores], picture
 
 def _cases(args: argparse.Namespace, recipe: Recipe, scores: dict[str, FoldScores], pictures: Path) -> Figures:
     """The validation cases with the lowest, middle and highest composite Dice."""
-    from kidneyseg.data.prepared import locate_cases
     from kidneyseg.report.overlay import overlay
+    from kidneyseg.training_data.prepared_case import locate_cases
     from kidneyseg.volume.nifti import read_image, read_mask
 
     honest = next(iter(scores.values()))

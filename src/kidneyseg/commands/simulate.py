@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kidneyseg.atomic import require_folder
-from kidneyseg.commands.common import count_from_0
-from kidneyseg.data.cohort import find_cases, require_labels
-from kidneyseg.data.contrast_phase import NAMES
-from kidneyseg.data.kits import SimulatedCase, claim_folder, find_labels, simulate_case
-from kidneyseg.data.lesion_cases import LesionCase, lesion_case
-from kidneyseg.data.phantom import write_cohort
-from kidneyseg.data.phase_cases import PhaseCase, phase_case
+from kidneyseg.cohort.layouts import find_cases, require_labels
+from kidneyseg.commands.options import count_from_0
 from kidneyseg.errors import InputError
-from kidneyseg.pool import default_workers, require_workers, run_cases
+from kidneyseg.simulation.lesion_cases import LesionCase, lesion_case
+from kidneyseg.simulation.phantom import write_cohort
+from kidneyseg.simulation.phase_cases import PhaseCase, phase_case
+from kidneyseg.simulation.simulated_cohort import SimulatedCase, claim_folder, find_labels, simulate_case
+from kidneyseg.system.files import require_folder
+from kidneyseg.system.worker_pool import default_workers, require_workers, run_cases
+from kidneyseg.volume.contrast_phase import NAMES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

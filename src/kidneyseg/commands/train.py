@@ -12,8 +12,8 @@ import argparse
 import os
 from pathlib import Path
 
-from kidneyseg.commands.common import add_device, add_recipe, count_from_0, recipe_from
-from kidneyseg.data.folds import fold_cases
+from kidneyseg.cohort.folds import fold_cases
+from kidneyseg.commands.options import add_device, add_recipe, count_from_0, recipe_from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = recipe_from(args)
     names = [stage.name for stage in recipe.stages] if args.stage == "all" else [recipe.stage(args.stage).name]
     fold_cases(args.work, args.fold)  # says at once what is missing
-    from kidneyseg.training.stage import train_stage  # imports MindSpore
+    from kidneyseg.training.train_stage import train_stage  # imports MindSpore
 
     for name in names:
         done = train_stage(recipe, name, args.work, args.fold, resume=args.resume, overwrite=args.overwrite,

@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from kidneyseg.environment import given_environment
 from kidneyseg.errors import InputError
+from kidneyseg.system.environment import given_environment
 
 LEFT_OUT = 1  # exit status: tensors were left out, and are named on stderr
 

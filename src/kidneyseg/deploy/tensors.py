@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kidneyseg.atomic import write_text
-from kidneyseg.config_files import read_text
 from kidneyseg.errors import InputError
+from kidneyseg.system.config_files import read_text
+from kidneyseg.system.files import write_text
 
 MANIFEST = "manifest.txt"
 FLOAT = "<f4"
@@ -60,7 +60,7 @@ def read_manifest(folder: Path, remedy: str) -> dict[str, Tensor]:
 
 
 class Recorder:
-    """A :class:`kidneyseg.inference.model.Runtime` that writes the images of a case to files and finds nothing in them.
+    """A :class:`kidneyseg.runtime.base.Runtime` that writes the images of a case to files and finds nothing in them.
 
     Args:
         dtype: of the graph that the images are for.
@@ -86,7 +86,7 @@ class Recorder:
 
 
 class Replay:
-    """A :class:`kidneyseg.inference.model.Runtime` that has the answers to a case's images in files.
+    """A :class:`kidneyseg.runtime.base.Runtime` that has the answers to a case's images in files.
 
     Images are known again by their content: a stage may ask for them in another order than they were recorded in.
 

@@ -12,7 +12,7 @@ Shape = tuple["int | None", ...]
 
 
 @dataclass(frozen=True)
-class Form:
+class ExportOptions:
     """How a stage is to be exported.
 
     Attributes:
@@ -38,7 +38,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Port:
+class TensorSpec:
     """An input or output of a graph: its name in the file, its shape with None where any length goes, its dtype."""
 
     name: str
@@ -58,8 +58,8 @@ class Graph:
 
     path: Path
     format: str
-    input: Port
-    output: Port
+    input: TensorSpec
+    output: TensorSpec
     precision: str = "float32"
     operators: Mapping[str, int] = field(default_factory=dict)
 

@@ -8,14 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import kidneyseg
-from kidneyseg.atomic import write_text
-from kidneyseg.digest import sha256
-from kidneyseg.export.graph import Graph, Port
-from kidneyseg.inference.model import checkpoint_path
-from kidneyseg.inference.stages import class_labels
-from kidneyseg.recipe import Intensity, Recipe, Region, Stage, Volumes, Whole
-from kidneyseg.recipe.geometry import Sampling
-from kidneyseg.training.provenance import git_revision
+from kidneyseg.export.graph import Graph, TensorSpec
+from kidneyseg.model_folder.folder import BEST, checkpoint_path
+from kidneyseg.recipe import Intensity, Recipe, Region, Stage, VolumeSampling, WholeSampling
+from kidneyseg.recipe.sampling import Sampling
+from kidneyseg.system.digest import sha256
+from kidneyseg.system.files import write_text
+from kidneyseg.system.versions import git_revision
 
 IN_GRAPH = {"normalise": "nothing: the graph takes the uint8 values and normalises them itself"}
 
@@ -31,7 +30,7 @@ def describe(graph: Graph, recipe: Recipe, stage: Stage, model: Path) -> dict:
     return {
         "stage": stage.name,
         "graph": {"file": graph.path.name, "format": graph.format, "sha256": sha256(graph.path)},
-        "checkpoint": {"file": f"{stage.name}/best.ckpt", "sha256": sha256(checkpoint_path(model, stage.name))},
+        "checkpoint": {"file": f"{stage.name}/{BEST}", "sha256": sha256(checkpoint_path(model, stage.name))},
         "precision": graph.precision,
         "operators": dict(graph.operators),
         "input": _port(graph.input) | {"axes": ["batch", "channel", *_axes(stage)],
@@ -47,7 +46,7 @@ def describe(graph: Graph, recipe: Recipe, stage: Stage, model: Path) -> dict:
     }
 
 
-def _port(port: Port) -> dict:
+def _port(port: TensorSpec) -> dict:
     return {"name": port.name, "shape": list(port.shape), "dtype": port.dtype}
 
 
@@ -94,9 +93,9 @@ def _grown(region: Region) -> str:
 
 def _lattice(sampling: Sampling) -> dict:
     """The lattice that a region is resampled to."""
-    if isinstance(sampling, Volumes):
+    if isinstance(sampling, VolumeSampling):
         return {"spacing_mm": list(sampling.spacing)}
-    if isinstance(sampling, Whole):
+    if isinstance(sampling, WholeSampling):
         return {"region_voxels": list(sampling.shape)}
     return {"slice_spacing_mm": sampling.slice_spacing or "the scan's own", "size_pixels": list(sampling.size)}
 
@@ -106,7 +105,7 @@ def _windows(stage: Stage) -> dict:
     if stage.dims == 2:
         stack = f"the {stage.channels} slices around it, beyond the region's ends the last one; output: the middle's"
         return {"slices": "every axial slice", "channels": stack if stage.channels > 1 else "the slice"}
-    if isinstance(stage.sampling, Whole):
+    if isinstance(stage.sampling, WholeSampling):
         return {}
     weights = {"gaussian": "Gaussian, SD = patch / 8",
                "centre": "1 in the middle half of every axis with several windows, which at its ends reaches to them"}
@@ -127,5 +126,5 @@ def _classes(recipe: Recipe, stage: Stage) -> list[dict]:
     return [
         {"class": index, "name": " + ".join(names[label] for label in group) or "background", "labels": group,
          "written": written}
-        for index, (group, written) in enumerate(zip(groups, class_labels(stage)))
+        for index, (group, written) in enumerate(zip(groups, stage.class_labels))
     ]

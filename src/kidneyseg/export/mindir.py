@@ -8,19 +8,19 @@ from pathlib import Path
 import mindspore as ms
 from mindspore.train.mind_ir_pb2 import ModelProto, ValueInfoProto
 
-from kidneyseg.atomic import folder_beside, use_default_mode
-from kidneyseg.export.cells import probabilities
-from kidneyseg.export.graph import Form, Graph, Port, input_shape
-from kidneyseg.export.mindir_nodes import count_operators
-from kidneyseg.inference.model import checkpoint_path
-from kidneyseg.inference.networks import stock_network
-from kidneyseg.plain_path import plain_folder
+from kidneyseg.export.graph import ExportOptions, Graph, TensorSpec, input_shape
+from kidneyseg.export.mindir_graph import count_operators
+from kidneyseg.export.wrappers import probabilities
+from kidneyseg.model_folder.folder import checkpoint_path
+from kidneyseg.model_folder.network import stock_network
 from kidneyseg.recipe import Stage
+from kidneyseg.system.files import folder_beside, use_default_mode
+from kidneyseg.system.plain_path import plain_folder
 
 FORMATS = {".mindir": "MindIR", ".air": "AIR"}
 
 
-def export_mindir(stage: Stage, model: Path, path: Path, form: Form) -> Graph:
+def export_mindir(stage: Stage, model: Path, path: Path, form: ExportOptions) -> Graph:
     """Write the network of ``stage`` with its softmax; the file appears complete or not at all.
 
     The graph is of MindSpore's own operators: neither the CPU kernels nor the mixed precision of training are in it.
@@ -59,5 +59,5 @@ def _export(cell: ms.nn.Cell, images: ms.Tensor, path: Path, file_format: str) -
         ms.export(cell, images, file_name=str(folder / path.name), file_format=file_format)
 
 
-def _port(value: ValueInfoProto, dtype: str = "float32") -> Port:
-    return Port(value.name, tuple(n if n > 0 else None for n in value.tensor[0].dims), dtype)
+def _port(value: ValueInfoProto, dtype: str = "float32") -> TensorSpec:
+    return TensorSpec(value.name, tuple(n if n > 0 else None for n in value.tensor[0].dims), dtype)

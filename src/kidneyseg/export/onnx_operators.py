@@ -7,85 +7,22 @@ them, and written here. Meanings: https://onnx.ai/onnx/operators, operator set 1
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
 
-from kidneyseg.export.mindir_nodes import Node, Nodes
-from kidneyseg.export.onnx_taps import FUSED, write_upsampled_convolution
+from kidneyseg.export.mindir_graph import Node
+from kidneyseg.export.onnx_upsampled_convolution import FUSED, write_upsampled_convolution
+from kidneyseg.export.onnx_writer import Writer
 
 
-class Writer:
-    """Collects the ONNX nodes and weights of a graph.
-
-    Args:
-        source: the graph that is read.
-    """
-
-    def __init__(self, source: Nodes) -> None:
-        self.source = source
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: dict[str, onnx.TensorProto] = {}
-        self.names: dict[str, str | tuple[str, ...]] = {source.input: source.input}
-
-    def write(self, node: Node) -> None:
-        """Add what ``node`` does. Raises ValueError for what cannot be said in ONNX."""
-        if node.operator not in OPERATORS:
-            raise ValueError(f"operator {node.operator}")
-        OPERATORS[node.operator](self, node)
-
-    def emit(self, operator: str, node: Node, inputs: Sequence[str], **settings: Any) -> None:
-        """One ONNX operator, whose result is that of ``node``."""
-        self.step(operator, node.name, inputs, **settings)
-
-    def step(self, operator: str, name: str, inputs: Sequence[str], **settings: Any) -> str:
-        """One ONNX operator; returns ``name``, its result's."""
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **settings))
-        self.names[name] = name
-        return name
-
-    def split(self, name: str, channels: Sequence[int]) -> list[str]:
-        """Cut the tensor ``name`` along its channels; returns the names of the parts."""
-        parts = [f"{name}:part {number}" for number in range(len(channels))]
-        self.names |= {part: part for part in parts} | {f"{name}:parts": f"{name}:parts"}
-        sizes = self.weight(f"{name}:sizes", np.array(channels, np.int64))
-        self.nodes.append(helper.make_node("Split", [name, sizes], parts, name=f"{name}:parts", axis=1))
-        return parts
-
-    def pass_on(self, node: Node, source: str) -> None:
-        """The result of ``node`` is that of ``source``."""
-        self.names[node.name] = self.tensor(source)
-
-    def tensor(self, name: str) -> str | tuple[str, ...]:
-        """What holds ``name`` in the ONNX graph; a tuple's name gives its members."""
-        if name in self.names:
-            return self.names[name]
-        return self.weight(name, self.value(name))
-
-    def value(self, name: str) -> Any:
-        """A constant or parameter. Raises ValueError where ``name`` is computed."""
-        origin = self.names.get(name, name)
-        for known in (self.source.constants, self.source.parameters):
-            if origin in known:
-                return known[origin]
-        raise ValueError(f"{name}, which must be a constant, is computed")
-
-    def weight(self, name: str, values: np.ndarray) -> str:
-        """Store a constant tensor as ``name``; returns the name."""
-        self.weights.setdefault(name, numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
-
-    def channels(self, name: str, axes: int) -> str:
-        """The vector ``name`` with ``axes`` axes of length 1 behind it, to meet (N, C, *S)."""
-        values = self.value(name)
-        return self.weight(f"{self.tensor(name)}:{axes}", values.reshape(-1, *[1] * axes))
-
-    def whole(self, node: Node, values: Sequence[int]) -> str:
-        """Whole numbers that ONNX takes as a tensor."""
-        return self.weight(f"{node.name}:numbers", np.array(values, np.int64))
+def write_node(writer: Writer, node: Node) -> None:
+    """Add what ``node`` does to the graph of ``writer``. Raises ValueError for what cannot be said in ONNX."""
+    if node.operator not in OPERATORS:
+        raise ValueError(f"operator {node.operator}")
+    OPERATORS[node.operator](writer, node)
 
 
 def _spatial(node: Node) -> int:

@@ -15,14 +15,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import NotRequired, TypedDict
 
-from kidneyseg.atomic import atomic
-from kidneyseg.config_files import read_json
-from kidneyseg.digest import sha256
 from kidneyseg.errors import InputError
-from kidneyseg.export.graph import Graph, Port
+from kidneyseg.export.graph import Graph, TensorSpec
+from kidneyseg.model_folder.folder import BEST, RECIPE
 from kidneyseg.recipe import Recipe, Stage, load_recipe, parse_recipe
+from kidneyseg.system.config_files import read_json
+from kidneyseg.system.digest import sha256
+from kidneyseg.system.files import atomic
 
-RECIPE = "recipe.yaml"
 GRAPHS = ("*.mindir", "*.onnx")
 REMEDY = "Export all stages of a model into one folder or .zip: `kidneyseg export -m MODEL -o OUT --format mindir|onnx`"
 AS_IT_IS = {"mean": 0.0, "std": 1.0, "per_volume": False}  # a normalisation that changes nothing
@@ -36,8 +36,8 @@ class FileFacts(TypedDict):
     sha256: str
 
 
-class PortFacts(TypedDict):
-    """A `Port`."""
+class TensorFacts(TypedDict):
+    """A `TensorSpec`."""
 
     name: str
     shape: Annotated[list[int | None], Field(min_length=1)]
@@ -51,8 +51,8 @@ class Description(TypedDict):
     graph: FileFacts
     checkpoint: dict[str, str]
     precision: str
-    input: PortFacts
-    output: PortFacts
+    input: TensorFacts
+    output: TensorFacts
     recipe: dict[str, Any]
     operators: NotRequired[dict[str, int]]
 
@@ -73,7 +73,7 @@ def is_package(path: Path) -> bool:
     """Whether ``path`` is meant as a package: it ends in .zip, or it has graphs and no checkpoints in it."""
     if not path.is_dir():
         return path.suffix == ".zip"
-    return any(any(path.glob(kind)) for kind in GRAPHS) and not any(path.glob("*/best.ckpt"))
+    return any(any(path.glob(kind)) for kind in GRAPHS) and not any(path.glob(f"*/{BEST}"))
 
 
 def write_zip(folder: Path, path: Path) -> None:
@@ -178,7 +178,7 @@ def _graph(folder: Path, stage: str, described: Sequence[tuple[Path, dict]], wan
     if not path.is_file() or sha256(path) != data["graph"]["sha256"]:
         raise InputError(path, expected=f"the graph that {file.name} describes", remedy=REMEDY,
                          found="a file with another SHA-256" if path.is_file() else "no such file")
-    ports = (Port(data[end]["name"], tuple(data[end]["shape"]), data[end]["dtype"]) for end in ("input", "output"))
+    ports = (TensorSpec(data[end]["name"], tuple(data[end]["shape"]), data[end]["dtype"]) for end in ("input", "output"))
     return Graph(path, wanted, *ports, data["precision"], data.get("operators", {}))
 
 

@@ -6,16 +6,13 @@ ONNX Runtime's static quantisation (QDQ), which OpenVINO computes in integers to
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from kidneyseg.atomic import atomic
 from kidneyseg.errors import InputError
-from kidneyseg.inference.cascade import segment
-from kidneyseg.inference.model import Model, Runtime
-from kidneyseg.volume.nifti import Scan
+from kidneyseg.system.files import atomic
 
 try:
     import onnx
@@ -25,46 +22,7 @@ except ImportError as error:
     raise InputError("int8", expected="the packages onnx and onnxruntime", found=str(error),
                      remedy="pip install -e .[onnx]") from None
 
-IMAGES = 64  # per stage; ranges settle long before
 QUANTISED = ["Conv", "ConvTranspose"]  # nearly all of the time; norms, joins and the softmax stay float32
-
-
-def calibration_images(model: Model, scans: Iterable[Scan], limit: int = IMAGES) -> dict[str, np.ndarray]:
-    """What the network of every stage sees while ``model`` segments ``scans``: by stage, (n, channels, \\*S) float32.
-
-    Args:
-        model: of float32 input.
-        limit: images kept of each stage, every one as likely; always the same for the same scans.
-
-    Raises:
-        InputError: a stage has seen nothing.
-    """
-    seen = {name: Sampled(runtime, limit) for name, runtime in model.runtimes.items()}
-    for scan in scans:
-        segment(scan, Model(model.recipe, seen))
-    blind = [name for name, sampled in seen.items() if not sampled.kept]
-    if blind:
-        raise InputError("scans to calibrate with", expected="scans in which the model finds kidneys",
-                         found=f"nothing for stage {blind[0]!r} to see", remedy="Give other scans, like those to come")
-    return {name: np.stack(sampled.kept) for name, sampled in seen.items()}
-
-
-class Sampled:
-    """A runtime that keeps a sample of ``limit`` of the images it is given (reservoir sampling, Vitter 1985)."""
-
-    def __init__(self, runtime: Runtime, limit: int) -> None:
-        self.runtime, self.limit = runtime, limit
-        self.kept: list[np.ndarray] = []
-        self._count, self._rng = 0, np.random.default_rng(0)
-
-    def __call__(self, images: np.ndarray) -> np.ndarray:
-        for image in images:
-            self._count += 1
-            if len(self.kept) < self.limit:
-                self.kept.append(image.copy())
-            elif (place := int(self._rng.integers(self._count))) < self.limit:
-                self.kept[place] = image.copy()
-        return self.runtime(images)
 
 
 def quantise_onnx(graph: Path, images: np.ndarray, path: Path) -> float:
@@ -89,7 +47,7 @@ def quantise_onnx(graph: Path, images: np.ndarray, path: Path) -> float:
         raise InputError(graph, expected="a graph that takes float32", found="one of another input",
                          remedy="Export int8 without --uint8 and --float16")
     size = port.type.tensor_type.shape.dim[0].dim_value or 1
-    batches = Batches(port.name, images, size)
+    batches = CalibrationBatches(port.name, images, size)
     with atomic(path) as partial, tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(graph, prepared, skip_symbolic_shape=True)  # norms become part of convolutions
@@ -97,10 +55,10 @@ def quantise_onnx(graph: Path, images: np.ndarray, path: Path) -> float:
         quantize_static(prepared, partial, batches, per_channel=True, reduce_range=True,
                         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                         op_types_to_quantize=QUANTISED, nodes_to_exclude=convolutions[-1:])
-        return _changed(prepared, partial, Batches(port.name, images, size))
+        return _changed(prepared, partial, CalibrationBatches(port.name, images, size))
 
 
-class Batches(CalibrationDataReader):
+class CalibrationBatches(CalibrationDataReader):
     """``images`` in batches of ``size`` as ONNX Runtime asks for them; the last is filled up with the first ones."""
 
     def __init__(self, name: str, images: np.ndarray, size: int) -> None:
@@ -114,7 +72,7 @@ class Batches(CalibrationDataReader):
         return None if batch is None else {self._name: batch}
 
 
-def _changed(graph: Path, other: Path, batches: Batches) -> float:
+def _changed(graph: Path, other: Path, batches: CalibrationBatches) -> float:
     sessions = [onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]) for file in (graph, other)]
     shares = []
     while batch := batches.get_next():

@@ -1,1 +1,1 @@
-"""From a scan to a mask: windows, slices, the cascade of stages, and the runtimes that run their networks."""
+"""From a scan to a mask. Start at ``cascade.py``, then ``stage.py``."""

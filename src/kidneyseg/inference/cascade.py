@@ -4,35 +4,32 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kidneyseg.data.geometry import Part, StageMask, mask_grid, stage_parts
-from kidneyseg.data.samples import true_mask
-from kidneyseg.inference.slabs import paint
-from kidneyseg.inference.sliding import Slabs
-from kidneyseg.inference.stages import Progress, class_labels, ignore_progress, stage_slabs
+from kidneyseg.inference.resample_probabilities import write_labels
+from kidneyseg.inference.sliding_window import ProbabilitySlabs
+from kidneyseg.inference.stage import Progress, ignore_progress, stage_probabilities
+from kidneyseg.preprocessing.regions import StageMask
+from kidneyseg.preprocessing.stage_view import StageView, true_mask, view_stage
 from kidneyseg.recipe import Recipe, Stage
+from kidneyseg.runtime.base import Runtime
 from kidneyseg.volume.box import Box
 from kidneyseg.volume.components import clean
 from kidneyseg.volume.grid import Grid
 from kidneyseg.volume.nifti import Scan
 from kidneyseg.volume.plausibility import result_doubts
 
-if TYPE_CHECKING:
-    from kidneyseg.inference.model import Model, Runtime
+ProbabilityHook = Callable[[Stage, Box, ProbabilitySlabs], ProbabilitySlabs]
+"""Gets a stage's probabilities and the box of its mask's grid that they lie in; gives them back as they are."""
 
 
-Listener = Callable[[Stage, Box, Slabs], Slabs]
-
-
-def pass_on(stage: Stage, box: Box, slabs: Slabs) -> Slabs:
-    """Listen to nothing."""
+def no_hook(stage: Stage, box: Box, slabs: ProbabilitySlabs) -> ProbabilitySlabs:
+    """Do nothing."""
     return slabs
 
 
@@ -54,40 +51,43 @@ class Result:
 
 
 def segment(
-    scan: Scan, model: Model, *, oracle: np.ndarray | None = None, found: Mapping[str, StageMask] | None = None,
-    progress: Progress = ignore_progress, listen: Listener = pass_on,
+    scan: Scan, recipe: Recipe, runtimes: Mapping[str, Runtime], *, oracle: np.ndarray | None = None,
+    found: Mapping[str, StageMask] | None = None, progress: Progress = ignore_progress,
+    on_probabilities: ProbabilityHook = no_hook,
 ) -> Result:
-    """Segment ``scan`` with ``model``.
+    """Segment ``scan``.
 
-    An unlikely mask, such as an empty one, comes with a warning. Beside the scan itself this holds its masks
-    and the part at work as uint8, and the windows or slices at work as float: never a float copy of a scan.
+    An unlikely mask, such as an empty one, comes with a warning. Memory besides the scan: its masks and the region at
+    work as uint8, and the windows or slices at work as float; never a float copy of a scan.
 
     Args:
         scan: HU in canonical orientation.
+        runtimes: what computes the network of each stage, by the stage's name.
         oracle: the true mask, (z, y, x) labels on the scan. Regions are then cut from it instead of from the earlier
             stage's mask, as Table 2 of the CCF BDCI 2022 third-prize solution (MPLab) does, to judge a stage alone;
             stages that only find regions for others do not run.
         found: masks of stages that need not run, by name.
         progress: called after every batch with the stage's name and the number of windows or slices done.
-        listen: gets the probabilities of every stage on its mask's grid, with the box of it that they lie in, and
-            gives them back as they are.
+        on_probabilities: called with the probabilities of every stage.
     """
     if oracle is not None and oracle.shape != scan.array.shape:
         raise ValueError(f"true mask of shape {oracle.shape} does not lie on a scan of shape {scan.array.shape}")
-    recipe = model.recipe
     result = Result(np.zeros(scan.array.shape, np.uint8), stages=dict(found or {}))
+    masks = result.stages if oracle is None else {}  # what regions are cut from
     for stage in recipe.stages:
-        if stage.name in result.stages or (oracle is not None and stage.name not in recipe.painted):
+        if stage.name in result.stages:
             continue
         with _timed(result, stage.name):
-            earlier = _earlier(scan, recipe, stage, result, oracle)
-            parts = stage_parts(scan, recipe, stage, earlier)
-            result.stages[stage.name] = stage_mask(scan, recipe, stage, parts, model.runtimes[stage.name],
-                                                   earlier=earlier, progress=progress, listen=listen)
+            view = view_stage(scan, recipe, stage, masks.get(stage.region.of))
+            if oracle is not None:
+                masks[stage.name] = true_mask(view, oracle)
+            if oracle is not None and stage.name not in recipe.result_stages:
+                continue
+            result.stages[stage.name] = stage_mask(view, runtimes[stage.name], progress, on_probabilities)
             if stage.region.of is not None:
-                result.rois[stage.name] = [part.region for part in parts]
+                result.rois[stage.name] = [region.mask_grid for region in view.regions]
     with _timed(result, "components"):
-        result.mask = painted_mask(scan, recipe, result.stages)
+        result.mask = result_mask(scan, recipe, result.stages)
     warn_of_result(scan, result.mask)
     return result
 
@@ -99,47 +99,35 @@ def warn_of_result(scan: Scan, mask: np.ndarray) -> None:
 
 
 def stage_mask(
-    scan: Scan, recipe: Recipe, stage: Stage, parts: Sequence[Part], runtime: Runtime, *,
-    earlier: StageMask | None = None, progress: Progress = ignore_progress, listen: Listener = pass_on,
+    view: StageView, runtime: Runtime, progress: Progress = ignore_progress,
+    on_probabilities: ProbabilityHook = no_hook,
 ) -> StageMask:
-    """What ``stage`` finds in ``parts``, cleaned by its components, on its own mask's grid.
-
-    Args:
-        parts: what the stage sees of the scan, from :func:`kidneyseg.data.geometry.stage_parts`.
-        earlier: the mask of the stage that ``region.of`` names.
-        progress, listen: as of :func:`segment`.
-    """
-    grid = mask_grid(scan, recipe, stage)
-    mask = np.zeros(grid.shape, np.uint8)
-    for box, slabs in stage_slabs(scan, stage, parts, grid, runtime, earlier=earlier, progress=progress):
-        paint(mask[box], listen(stage, box, slabs), class_labels(stage))
-    return cleaned(scan, stage, StageMask(mask, grid))
+    """What a stage finds in a scan, cleaned by its components; arguments as of :func:`segment`."""
+    mask = np.zeros(view.mask_grid.shape, np.uint8)
+    for box, slabs in stage_probabilities(view, runtime, progress):
+        write_labels(mask[box], on_probabilities(view.stage, box, slabs), view.stage.class_labels)
+    return cleaned(view, mask)
 
 
-def cleaned(scan: Scan, stage: Stage, found: StageMask) -> StageMask:
-    """What ``stage`` has found after its components."""
-    if not stage.components:  # to clean nothing takes a copy of the mask and a look at all of it
-        return found
-    return StageMask(clean(found.mask, stage.components, found.grid.voxel_ml(scan.voxel_ml)), found.grid)
+def cleaned(view: StageView, mask: np.ndarray) -> StageMask:
+    """``mask``, what a stage has found on its mask's grid, after the stage's components."""
+    components = view.stage.components
+    if components:  # to clean nothing takes a copy of the mask and a look at all of it
+        mask = clean(mask, components, view.mask_voxel_ml)
+    return StageMask(mask, view.mask_grid)
 
 
-def painted_mask(scan: Scan, recipe: Recipe, stages: Mapping[str, StageMask]) -> np.ndarray:
-    """The result, (z, y, x) uint8 labels on the scan: masks of ``stages`` painted over each other and cleaned."""
-    painted = reduce(lambda under, over: np.where(over > 0, over, under),
-                     [stages[name].mask for name in recipe.painted])
-    return clean(painted, recipe.components, scan.voxel_ml)
-
-
-def _earlier(scan: Scan, recipe: Recipe, stage: Stage, result: Result, oracle: np.ndarray | None) -> StageMask | None:
-    """The mask, found or true, of the stage that ``stage`` looks at; None if it looks at the scan."""
-    of = stage.region.of
-    if of is None:
-        return None
-    return result.stages[of] if oracle is None else true_mask(scan, oracle, recipe, recipe.stage(of))
+def result_mask(scan: Scan, recipe: Recipe, stages: Mapping[str, StageMask]) -> np.ndarray:
+    """The result, (z, y, x) uint8 labels on the scan: masks of ``stages``, later ones over earlier ones, cleaned."""
+    overlaid = reduce(lambda under, over: np.where(over > 0, over, under),
+                      [stages[name].mask for name in recipe.result_stages])
+    return clean(overlaid, recipe.components, scan.voxel_ml)
 
 
 @contextmanager
 def _timed(result: Result, name: str) -> Iterator[None]:
     started = time.perf_counter()
-    yield
-    result.seconds[name] = result.seconds.get(name, 0.0) + time.perf_counter() - started
+    try:
+        yield
+    finally:
+        result.seconds[name] = result.seconds.get(name, 0.0) + time.perf_counter() - started

@@ -5,23 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-import numpy as np
-
-from kidneyseg.errors import InputError
 from kidneyseg.export.package import is_package, opened, read_package, read_recipe
-from kidneyseg.recipe import Recipe, load_recipe
+from kidneyseg.inference.cascade import Result, segment
+from kidneyseg.model_folder.folder import read_checkpoints_recipe
+from kidneyseg.recipe import Recipe
+from kidneyseg.runtime.base import Runtime
+from kidneyseg.runtime.select import graph_formats, load_graph, load_runtimes
 from kidneyseg.volume.nifti import Scan
-
-if TYPE_CHECKING:
-    from kidneyseg.inference.cascade import Result
-
-
-class Runtime(Protocol):
-    """(N, channels, *S) float32, as the recipe normalises them -> (N, classes, *S) that sum to 1 over the classes."""
-
-    def __call__(self, images: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -43,15 +35,13 @@ class Model:
             device: auto, CPU, GPU or Ascend.
             recipe: used instead of the folder's own, for example with another overlap; its networks must be the same.
             runtime: what computes the networks: mindspore (on CPU with the project's own kernels), openvino (on CPU),
-                or auto (see `backends.load_runtimes`). Of a package, OpenVINO runs ONNX and MindSpore MindIR.
+                or auto (see `runtime.select.load_runtimes`). Of a package, OpenVINO runs ONNX and MindSpore MindIR.
             precision: what they compute in, or auto: float32 on a CPU, elsewhere what they were trained in.
 
         Raises:
             InputError: no such folder, no recipe, a stage without checkpoint, a checkpoint of another network, no
                 such device, no such runtime here; a package without the runtime's graphs, or a damaged one.
         """
-        from kidneyseg.inference.backends import load_runtimes  # which knows the protocol above
-
         if is_package(Path(folder)):
             return cls._of_package(Path(folder), device, recipe, runtime, precision)
         own = read_model_recipe(folder)
@@ -60,8 +50,6 @@ class Model:
 
     @classmethod
     def _of_package(cls, path: Path, device: str, recipe: Recipe | None, runtime: str, precision: str) -> Model:
-        from kidneyseg.inference.backends import graph_formats, load_graph
-
         with opened(path) as folder:
             package = read_package(folder, graph_formats(device, runtime), recipe)
             return cls(package.recipe, {
@@ -70,9 +58,7 @@ class Model:
 
     def segment(self, scan: Scan, **options: Any) -> Result:
         """The same as :func:`kidneyseg.inference.cascade.segment`, with its options."""
-        from kidneyseg.inference.cascade import segment  # which knows the protocols above
-
-        return segment(scan, self, **options)
+        return segment(scan, self.recipe, self.runtimes, **options)
 
 
 def read_model_recipe(folder: str | Path) -> Recipe:
@@ -88,21 +74,3 @@ def read_model_recipe(folder: str | Path) -> Recipe:
     return read_checkpoints_recipe(folder)
 
 
-def read_checkpoints_recipe(folder: Path) -> Recipe:
-    """The same of a folder that must hold checkpoints."""
-    if not (folder / "recipe.yaml").is_file():
-        found = "no recipe.yaml in it" if folder.is_dir() else "a file" if folder.exists() else "no such folder"
-        raise InputError(folder, expected="a model folder (recipe.yaml and STAGE/best.ckpt)", found=found,
-                         remedy="Give WORK/fold0 of a trained recipe, or a folder of model_zoo/")
-    recipe = load_recipe(folder / "recipe.yaml")
-    for stage in recipe.stages:
-        path = checkpoint_path(folder, stage.name)
-        if not path.is_file():
-            raise InputError(path, expected=f"the trained weights of stage {stage.name!r}", found="no such file",
-                             remedy=f"Run `kidneyseg train --stage {stage.name}`, or copy the checkpoint there")
-    return recipe
-
-
-def checkpoint_path(folder: str | Path, stage: str) -> Path:
-    """Where a model folder keeps the weights of ``stage``."""
-    return Path(folder) / stage / "best.ckpt"

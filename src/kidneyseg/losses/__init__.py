@@ -1,8 +1,8 @@
 """Losses, one idea per file: loss(logits (N, C, *S) float, target (N, *S) int32) -> float32 scalar."""
 from __future__ import annotations
 
-from kidneyseg.errors import InputError, nearest
-from kidneyseg.losses.bce import BinaryCrossEntropy
+from kidneyseg.errors import InputError, did_you_mean
+from kidneyseg.losses.binary_cross_entropy import BinaryCrossEntropy
 from kidneyseg.losses.compound import Compound
 from kidneyseg.losses.cross_entropy import CrossEntropy, Focal
 from kidneyseg.losses.deep_supervision import DeepSupervision
@@ -12,29 +12,26 @@ from kidneyseg.losses.uncertain import Uncertain
 from kidneyseg.recipe import Loss
 
 __all__ = ["LOSSES", "BinaryCrossEntropy", "Compound", "CrossEntropy", "DeepSupervision", "DiceLoss", "Focal",
-           "LogDice", "MappedDice", "SoftDice", "build"]
+           "LogDice", "MappedDice", "SoftDice", "build_loss"]
 
+# Name in a recipe -> how it is built, and which of the recipe's settings it makes use of; every loss takes `side`.
 LOSSES = {
-    "dice_ce": lambda spec, uncertain: Compound(
+    "dice_ce": (lambda spec, uncertain: Compound(
         DiceLoss(spec.regions, spec.batch, spec.weights, uncertain), CrossEntropy(uncertain)),
-    "hybrid_dice": lambda spec, uncertain: Compound(
+        {"regions", "batch", "weights"}),
+    "hybrid_dice": (lambda spec, uncertain: Compound(
         MappedDice(spec.regions, spec.batch, LogDice(spec.gamma), uncertain), CrossEntropy(uncertain)),
-    "dice": lambda spec, uncertain: DiceLoss(spec.regions, spec.batch, spec.weights, uncertain),
-    "focal_dice": lambda spec, uncertain: Compound(
+        {"regions", "batch", "gamma"}),
+    "dice": (lambda spec, uncertain: DiceLoss(spec.regions, spec.batch, spec.weights, uncertain),
+             {"regions", "batch", "weights"}),
+    "focal_dice": (lambda spec, uncertain: Compound(
         Focal(spec.focus, uncertain), DiceLoss(spec.regions, spec.batch, spec.weights, uncertain)),
-    "bce": lambda spec, uncertain: BinaryCrossEntropy(uncertain),
-}
-# Which of a recipe's settings a loss makes use of; every loss takes `side`.
-SETTINGS = {
-    "dice_ce": {"regions", "batch", "weights"},
-    "hybrid_dice": {"regions", "batch", "gamma"},
-    "dice": {"regions", "batch", "weights"},
-    "focal_dice": {"regions", "batch", "weights", "focus"},
-    "bce": set(),
+        {"regions", "batch", "weights", "focus"}),
+    "bce": (lambda spec, uncertain: BinaryCrossEntropy(uncertain), set()),
 }
 
 
-def build(spec: Loss, uncertain: Uncertain | None = None) -> DeepSupervision:
+def build_loss(spec: Loss, uncertain: Uncertain | None = None) -> DeepSupervision:
     """Returns the loss of a recipe; it takes one tensor of logits or the tuple that deep supervision makes.
 
     Args:
@@ -44,16 +41,17 @@ def build(spec: Loss, uncertain: Uncertain | None = None) -> DeepSupervision:
     """
     if spec.name not in LOSSES:
         raise InputError("loss.name", expected=f"one of {', '.join(LOSSES)}", found=repr(spec.name),
-                         remedy=nearest(spec.name, list(LOSSES)) or "Name a loss that exists")
+                         remedy=did_you_mean(spec.name, list(LOSSES)) or "Name a loss that exists")
     _require_use(spec)
-    return DeepSupervision(LOSSES[spec.name](spec, uncertain or {}), spec.side)
+    build, _ = LOSSES[spec.name]
+    return DeepSupervision(build(spec, uncertain or {}), spec.side)
 
 
 def _require_use(spec: Loss) -> None:
     fields = Loss.model_fields
-    for key in fields.keys() - {"name", "side"} - SETTINGS[spec.name]:
+    for key in fields.keys() - {"name", "side"} - LOSSES[spec.name][1]:
         if getattr(spec, key) != fields[key].default:
-            able = ", ".join(name for name in LOSSES if key in SETTINGS[name])
+            able = ", ".join(name for name, (_, settings) in LOSSES.items() if key in settings)
             raise InputError(f"loss.{key}", expected=f"a loss that makes use of it ({able})", found=repr(spec.name),
                              remedy="Leave it out, or take another loss")
     if spec.weights is not None and (spec.regions is not None or sum(spec.weights) == 0):

@@ -7,7 +7,7 @@ import mindspore as ms
 from mindspore import nn, ops
 
 from kidneyseg.losses.uncertain import Uncertain, inside, known
-from kidneyseg.ranks import SumOverRanks
+from kidneyseg.nets.layers.sum_over_ranks import SumOverRanks
 
 SMOOTHING = 1.0  # voxels; an empty region predicted as empty has Dice 1
 

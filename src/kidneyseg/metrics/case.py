@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from kidneyseg.metrics.dice import dice
-from kidneyseg.metrics.regions import KIDNEY_AND_MASSES, REGIONS, TUMOUR, Region
+from kidneyseg.metrics.regions import KIDNEY_AND_MASSES, REGIONS, TUMOUR, ScoredRegion
 from kidneyseg.metrics.surface import robust_hausdorff, surface_dice, surface_distances
 from kidneyseg.volume.box import bounding_box
 
@@ -60,7 +60,7 @@ def score_case(
 
 
 def _score_region(
-    region: Region, prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float], voxel_ml: float
+    region: ScoredRegion, prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float], voxel_ml: float
 ) -> dict[str, float]:
     distances = surface_distances(prediction, truth, spacing)
     return {

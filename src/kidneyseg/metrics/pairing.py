@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kidneyseg.errors import InputError
-from kidneyseg.volume.names import CHANNEL, MASK_ENDINGS, kits_masks, stem
+from kidneyseg.volume.filenames import CHANNEL, MASK_ENDINGS, kits_masks, stem
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Region:
+class ScoredRegion:
     """A hierarchical evaluation class (HEC) of KiTS21/23.
 
     Attributes:
@@ -37,7 +37,7 @@ class Region:
                    for labels in uncertain.values())
 
 
-KIDNEY_AND_MASSES = Region("kidney_and_masses", (1, 2, 3), 1.0330772532390826)
-MASSES = Region("masses", (2, 3), 1.1328796488598762)
-TUMOUR = Region("tumour", (2,), 1.1498198361434828)
+KIDNEY_AND_MASSES = ScoredRegion("kidney_and_masses", (1, 2, 3), 1.0330772532390826)
+MASSES = ScoredRegion("masses", (2, 3), 1.1328796488598762)
+TUMOUR = ScoredRegion("tumour", (2,), 1.1498198361434828)
 REGIONS = (KIDNEY_AND_MASSES, MASSES, TUMOUR)

@@ -1,11 +1,15 @@
-"""Segmentation networks, one per file. Each maps (N, in_channels, *S) to logits (N, classes, *S)."""
+"""Segmentation networks, one per file. Each maps (N, in_channels, *S) to logits (N, classes, *S).
+
+A cell whose ``construct`` touches tensors only through other cells and element-wise operations says so with
+``any_layout = True``: the CPU kernels then run it channels-last throughout, without conversions in between.
+"""
 from __future__ import annotations
 
 import inspect
 
 from mindspore import nn
 
-from kidneyseg.errors import InputError, nearest
+from kidneyseg.errors import InputError, did_you_mean
 from kidneyseg.nets.deeplabv3plus import DeepLabV3Plus
 from kidneyseg.nets.isensee3d import Isensee3D
 from kidneyseg.nets.ms_vnet25d import MultiScaleVNet25D
@@ -20,7 +24,7 @@ from kidneyseg.nets.unetpp import UNetPP
 from kidneyseg.nets.vnet3d import VNet3D
 from kidneyseg.recipe import Network
 
-__all__ = ["NETWORKS", "apply_precision", "build", "choose_precision"]
+__all__ = ["NETWORKS", "apply_precision", "build_network", "choose_precision"]
 
 NETWORKS = {
     "deeplabv3plus": DeepLabV3Plus,
@@ -39,7 +43,7 @@ NETWORKS = {
 OPTIONS = ("deep_supervision", "residual", "attention", "pretrained")
 
 
-def build(spec: Network, classes: int, in_channels: int = 1, pretrained: bool = True) -> nn.Cell:
+def build_network(spec: Network, classes: int, in_channels: int = 1, pretrained: bool = True) -> nn.Cell:
     """Returns the network of a recipe, for `classes` classes including the background.
 
     `pretrained`: whether to read the file that the recipe may name; not where a checkpoint's weights come next.
@@ -48,7 +52,7 @@ def build(spec: Network, classes: int, in_channels: int = 1, pretrained: bool = 
     """
     if spec.name not in NETWORKS:
         raise InputError("network.name", expected=f"one of {', '.join(NETWORKS)}", found=repr(spec.name),
-                         remedy=nearest(spec.name, list(NETWORKS)) or "Name a network that exists")
+                         remedy=did_you_mean(spec.name, list(NETWORKS)) or "Name a network that exists")
     options = {name: getattr(spec, name) for name in OPTIONS if getattr(spec, name)}
     if not pretrained:
         options.pop("pretrained", None)

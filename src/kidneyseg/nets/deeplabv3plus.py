@@ -6,7 +6,16 @@ import mindspore as ms
 from mindspore import nn
 
 from kidneyseg.errors import InputError
-from kidneyseg.nets.blocks import Concat, ConvNormAct, SpatialMean, Spread, Upsample, check_size, conv, double_conv
+from kidneyseg.nets.layers.blocks import (
+    Broadcast,
+    Concat,
+    ConvNormAct,
+    SpatialMean,
+    Upsample,
+    check_size,
+    conv,
+    double_conv,
+)
 from kidneyseg.nets.pretrained import load_resnet34
 from kidneyseg.nets.resnet import LEVELS, ResNet34
 
@@ -22,13 +31,15 @@ class AtrousPyramid(nn.Cell):
     and channel, whose deviation over a batch of a few slices is no statistic.
     """
 
+    any_layout = True
+
     def __init__(self, in_ch: int, out_ch: int, rates: tuple[int, ...], norm: str | None) -> None:
         super().__init__()
         self.branches = nn.CellList([ConvNormAct(2, in_ch, out_ch, kernel=1, norm=norm)]
                                     + [ConvNormAct(2, in_ch, out_ch, dilation=rate, norm=norm) for rate in rates])
         self.mean = SpatialMean()
         self.reduce_mean = ConvNormAct(2, in_ch, out_ch, kernel=1, norm=None)
-        self.spread = Spread()
+        self.spread = Broadcast()
         self.concat = Concat()
         self.fuse = ConvNormAct(2, (2 + len(rates)) * out_ch, out_ch, kernel=1, norm=norm)
 
@@ -53,6 +64,8 @@ class DeepLabV3Plus(nn.Cell):
     Args:
         pretrained: as of `UNetResNet34`.
     """
+
+    any_layout = True
 
     def __init__(self, in_channels: int, classes: int, width: int = 64, depth: int = LEVELS,
                  norm: str | None = "batch", pretrained: str | None = None) -> None:

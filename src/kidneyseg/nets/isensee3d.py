@@ -5,8 +5,8 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import nn
 
-from kidneyseg.nets.blocks import Concat, ConvNormAct, NormActConv, Repeat3D, check_size, conv
-from kidneyseg.nets.dropout import ChannelDropout
+from kidneyseg.nets.layers.blocks import Concat, ConvNormAct, NormActConv, Repeat3D, check_size, conv
+from kidneyseg.nets.layers.dropout import ChannelDropout
 
 ACT = "leaky_relu"
 DROPOUT = 0.3
@@ -15,6 +15,8 @@ SEGMENTATION_LEVELS = 3
 
 class ContextModule(nn.Cell):
     """Pre-activation residual block of two 3 x 3 x 3 convolutions with dropout between: (N, channels, *S) -> same."""
+
+    any_layout = True
 
     def __init__(self, channels: int, norm: str | None) -> None:
         super().__init__()
@@ -43,6 +45,8 @@ class Isensee3D(nn.Cell):
     (KiTS19), theirs is taken: the localisation module's first convolution halves the channels, and segmentation layers
     are 3 x 3 x 3. Neither says which dropout: whole channels, see ChannelDropout.
     """
+
+    any_layout = True
 
     def __init__(self, in_channels: int, classes: int, width: int = 16, depth: int = 5,
                  norm: str | None = "instance") -> None:

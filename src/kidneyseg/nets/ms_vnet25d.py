@@ -4,10 +4,10 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import nn
 
-from kidneyseg.nets.attention import AttentionGate, SqueezeExcite
-from kidneyseg.nets.blocks import Concat, ConvNormAct, check_size, conv, make_act, up_conv
-from kidneyseg.nets.norm import make_norm
-from kidneyseg.nets.residual import ResidualStage
+from kidneyseg.nets.layers.attention import AttentionGate, SqueezeExcite
+from kidneyseg.nets.layers.blocks import Concat, ConvNormAct, check_size, conv, make_act, up_conv
+from kidneyseg.nets.layers.norm import make_norm
+from kidneyseg.nets.layers.residual import ResidualStage
 from kidneyseg.nets.vnet3d import CONVOLUTIONS
 
 HYBRID = (2, 3, 5)  # dilations whose voids fill each other (Wang et al., WACV 2018)
@@ -30,6 +30,8 @@ class MultiScaleVNet25D(nn.Cell):
     in Wang's paper; batch norm; the first level's shortcut is a 1 x 1 convolution, for V-Net's repeats of the input
     fit only some numbers of slices.
     """
+
+    any_layout = True
 
     def __init__(self, in_channels: int, classes: int, width: int = 16, depth: int = 5,
                  norm: str | None = "batch") -> None:

@@ -5,8 +5,8 @@ import mindspore as ms
 from mindspore import nn
 
 from kidneyseg.errors import InputError
-from kidneyseg.nets.blocks import SpatialMean
-from kidneyseg.nets.norm import NORMS
+from kidneyseg.nets.layers.blocks import SpatialMean
+from kidneyseg.nets.layers.norm import NORMS
 
 PRECISIONS = {"float32": ms.float32, "float16": ms.float16, "bfloat16": ms.bfloat16}
 HEADS = ("head", "heads")  # the attributes of a network whose outputs are logits
@@ -25,7 +25,7 @@ def apply_precision(network: nn.Cell, precision: str) -> nn.Cell:
 
     Weights stay float32, and so do sums over many voxels (normalisations) and the heads, so that logits are float32.
 
-    Raises InputError for another name. MindSpore has no bfloat16 convolution for CPU; `device.fit` knows a way there.
+    Raises InputError for another name. MindSpore has no bfloat16 convolution for CPU; `device.prepare_network` knows a way there.
     """
     if precision not in PRECISIONS:
         raise InputError("train.precision", expected=f"one of {', '.join(PRECISIONS)}", found=repr(precision),

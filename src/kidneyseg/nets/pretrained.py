@@ -8,7 +8,7 @@ import mindspore as ms
 import numpy as np
 
 from kidneyseg.errors import InputError
-from kidneyseg.nets.norm import BatchNorm
+from kidneyseg.nets.layers.norm import BatchNorm
 from kidneyseg.nets.resnet import ResNet34
 from kidneyseg.nets.torch_file import read_tensors
 

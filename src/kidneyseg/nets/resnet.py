@@ -5,8 +5,8 @@ import mindspore as ms
 from mindspore import nn, ops
 
 from kidneyseg.errors import InputError
-from kidneyseg.nets.blocks import ConvNormAct
-from kidneyseg.nets.residual import ResidualBlock
+from kidneyseg.nets.layers.blocks import ConvNormAct
+from kidneyseg.nets.layers.residual import ResidualBlock
 
 BLOCKS = (3, 4, 6, 3)  # per stage, two convolutions each: with stem and classifier the 34 layers
 LEVELS = 2 + len(BLOCKS)  # the input's resolution, the stem's, and one per stage
@@ -42,6 +42,8 @@ class ResNet34(nn.Cell):
 
     Raises InputError for a depth below 2 or above 6.
     """
+
+    any_layout = True
 
     def __init__(self, in_channels: int, width: int = 64, depth: int = LEVELS, norm: str | None = "batch",
                  dilated: bool = False) -> None:

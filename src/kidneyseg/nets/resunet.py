@@ -4,9 +4,9 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import nn
 
-from kidneyseg.nets.blocks import Concat, ConvNormAct, Upsample, check_size, conv, up_conv
-from kidneyseg.nets.norm import make_norm
-from kidneyseg.nets.residual import ResidualBlock, ResidualStage
+from kidneyseg.nets.layers.blocks import Concat, ConvNormAct, Upsample, check_size, conv, up_conv
+from kidneyseg.nets.layers.norm import make_norm
+from kidneyseg.nets.layers.residual import ResidualBlock, ResidualStage
 
 
 class ResUNet(nn.Cell):
@@ -24,6 +24,8 @@ class ResUNet(nn.Cell):
             each linearly up-sampled to the input's size, level 0 first. Out of training only those of level 0.
             The strides must be the same along all axes then.
     """
+
+    any_layout = True
 
     def __init__(self, in_channels: int, classes: int, width: int, depth: int, norm: str | None,
                  strides: tuple[int, int, int], deep_supervision: bool = False) -> None:

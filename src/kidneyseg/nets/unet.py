@@ -4,7 +4,7 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import nn
 
-from kidneyseg.nets.blocks import Concat, check_size, max_pool
+from kidneyseg.nets.layers.blocks import Concat, check_size, max_pool
 
 
 class UNet(nn.Cell):
@@ -21,6 +21,8 @@ class UNet(nn.Cell):
 
     (N, in_channels, *S) -> logits (N, classes, *S); every length of S must be a multiple of 2^(levels - 1).
     """
+
+    any_layout = True
 
     def __init__(self, dims: int, encoder: list[nn.Cell], up: list[nn.Cell], decoder: list[nn.Cell],
                  head: nn.Cell, gates: list[nn.Cell] | None = None) -> None:

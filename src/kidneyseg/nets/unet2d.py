@@ -1,7 +1,7 @@
 """U-Net: Ronneberger et al., "U-Net: convolutional networks for biomedical image segmentation", MICCAI 2015."""
 from __future__ import annotations
 
-from kidneyseg.nets.blocks import conv, double_conv, up_conv
+from kidneyseg.nets.layers.blocks import conv, double_conv, up_conv
 from kidneyseg.nets.unet import UNet
 
 

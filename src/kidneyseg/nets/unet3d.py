@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from mindspore import nn
 
-from kidneyseg.nets.attention import AttentionGate
-from kidneyseg.nets.blocks import conv, double_conv, up_conv
-from kidneyseg.nets.residual import ResidualBlock
+from kidneyseg.nets.layers.attention import AttentionGate
+from kidneyseg.nets.layers.blocks import conv, double_conv, up_conv
+from kidneyseg.nets.layers.residual import ResidualBlock
 from kidneyseg.nets.unet import UNet
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import nn
 
-from kidneyseg.nets.blocks import Concat, ConvNormAct, Upsample, check_size, conv, double_conv, max_pool
+from kidneyseg.nets.layers.blocks import Concat, ConvNormAct, Upsample, check_size, conv, double_conv, max_pool
 
 
 def rescale(levels: int) -> nn.Cell:
@@ -22,6 +22,8 @@ class FullScaleNode(nn.Cell):
         level: the node's own level, 0 is the full resolution.
         channels: of the features of each level, one entry per level.
     """
+
+    any_layout = True
 
     def __init__(self, level: int, channels: list[int], width: int, norm: str | None) -> None:
         super().__init__()
@@ -45,6 +47,8 @@ class UNet3Plus(nn.Cell):
     With `deep_supervision` every level has a head; in training the logits of all levels come back as a tuple, each
     up-sampled to the input's size, level 0 first. Out of training only those of level 0.
     """
+
+    any_layout = True
 
     def __init__(self, in_channels: int, classes: int, width: int = 64, depth: int = 5, norm: str | None = "batch",
                  deep_supervision: bool = False) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import nn
 
-from kidneyseg.nets.blocks import Concat, Upsample, check_size, conv, double_conv
+from kidneyseg.nets.layers.blocks import Concat, Upsample, check_size, conv, double_conv
 from kidneyseg.nets.pretrained import load_resnet34
 from kidneyseg.nets.resnet import LEVELS, ResNet34
 
@@ -21,6 +21,8 @@ class UNetResNet34(nn.Cell):
         pretrained: file with ResNet-34 weights of PyTorch for the encoder (see `pretrained.py`), which needs width 64
             and batch norm; None: random weights.
     """
+
+    any_layout = True
 
     def __init__(self, in_channels: int, classes: int, width: int = 64, depth: int = LEVELS,
                  norm: str | None = "batch", pretrained: str | None = None) -> None:

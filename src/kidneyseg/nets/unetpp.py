@@ -4,7 +4,7 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import nn
 
-from kidneyseg.nets.blocks import Concat, check_size, conv, double_conv, max_pool, up_conv
+from kidneyseg.nets.layers.blocks import Concat, check_size, conv, double_conv, max_pool, up_conv
 
 
 class UNetPP(nn.Cell):
@@ -16,6 +16,8 @@ class UNetPP(nn.Cell):
     With `deep_supervision` every full-resolution node X(0, 1...) has a head; in training the logits of all of them
     come back as a tuple, the deepest column first. Out of training only that one: the paper's "fast mode", unpruned.
     """
+
+    any_layout = True
 
     def __init__(self, in_channels: int, classes: int, width: int = 32, depth: int = 5, norm: str | None = "batch",
                  deep_supervision: bool = False) -> None:

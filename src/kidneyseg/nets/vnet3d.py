@@ -4,9 +4,9 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import nn
 
-from kidneyseg.nets.blocks import Concat, ConvNormAct, check_size, conv, make_act, up_conv
-from kidneyseg.nets.norm import make_norm
-from kidneyseg.nets.residual import ResidualStage
+from kidneyseg.nets.layers.blocks import Concat, ConvNormAct, check_size, conv, make_act, up_conv
+from kidneyseg.nets.layers.norm import make_norm
+from kidneyseg.nets.layers.residual import ResidualStage
 
 CONVOLUTIONS = 3  # level k (from 0) has k + 1 of them, but never more than these
 
@@ -23,6 +23,8 @@ class VNet3D(nn.Cell):
     channels of the first stage and added to it, so `width` must be a multiple of `in_channels` (else ValueError).
     The paper has width 16, depth 5 and no normalisation (`norm=None`).
     """
+
+    any_layout = True
 
     def __init__(self, in_channels: int, classes: int, width: int = 16, depth: int = 5,
                  norm: str | None = "batch") -> None:

@@ -10,18 +10,18 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from kidneyseg.atomic import write_text
-from kidneyseg.config_files import Damaged, parse_yaml, read_yaml
-from kidneyseg.errors import InputError, nearest
-from kidneyseg.recipe.geometry import SAMPLINGS
+from kidneyseg.errors import InputError, did_you_mean
+from kidneyseg.recipe.sampling import SAMPLINGS
 from kidneyseg.recipe.schema import Recipe
+from kidneyseg.system.config_files import Damaged, parse_yaml, read_yaml
+from kidneyseg.system.files import write_text
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe from YAML and apply ``overrides`` such as ``stages.coarse.train.epochs=2``.
 
     Raises:
-        InputError: no such file, not YAML, an unknown key (with the nearest valid name) or a value out of range.
+        InputError: no such file, not YAML, an unknown key (with the did_you_mean valid name) or a value out of range.
     """
     path = Path(path)
     data = _unshared(read_yaml(path, expected="a recipe (YAML)", remedy="Give a file such as configs/mplab.yaml"))
@@ -97,12 +97,12 @@ def _index(items: list, part: str, text: str) -> int:
     known = [n for n in names if n]
     raise InputError(
         f"override {text!r}", expected=f"one of {', '.join(known) or f'0-{len(items) - 1}'}", found=repr(part),
-        remedy=nearest(part, known) or "Name an item that the recipe has",
+        remedy=did_you_mean(part, known) or "Name an item that the recipe has",
     )
 
 
 def _explain(error: ValidationError, subject: str | Path) -> InputError:
-    """The first fault of a pydantic report, with the nearest valid name when a key is unknown."""
+    """The first fault of a pydantic report, with the did_you_mean valid name when a key is unknown."""
     first = error.errors()[0]
     where = ".".join(str(p) for p in first["loc"] if p not in SAMPLINGS) or "recipe"
     if first["type"] == "extra_forbidden":
@@ -110,7 +110,7 @@ def _explain(error: ValidationError, subject: str | Path) -> InputError:
         key = str(first["loc"][-1])
         return InputError(
             f"{subject}: {where}", expected=f"one of the keys {', '.join(valid)}", found=f"the unknown key {key!r}",
-            remedy=nearest(key, valid) or "Remove it",
+            remedy=did_you_mean(key, valid) or "Remove it",
         )
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if first["type"] == "value_error":

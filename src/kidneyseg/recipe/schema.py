@@ -11,16 +11,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from kidneyseg.errors import InputError, nearest
-from kidneyseg.recipe.geometry import Region, Sampling, Slices, Volumes, Whole
-from kidneyseg.recipe.model import Model, Size3
+from kidneyseg.errors import InputError, did_you_mean
+from kidneyseg.recipe.base import RecipePart, Size3
+from kidneyseg.recipe.sampling import Region, Sampling, SliceSampling, VolumeSampling, WholeSampling
 from kidneyseg.recipe.training import Axes, Loss, Train
 
 Label = Annotated[int, Field(ge=1, le=255)]
 """A label of masks, which are uint8; 0 is the background."""
 
 
-class Intensity(Model):
+class Intensity(RecipePart):
     """HU clipped to ``clip`` and mapped linearly to uint8 0-255; networks see ``(uint8 - mean) / std``.
 
     clip: [low, high] HU, or the same as a window {centre: 50, width: 400}.
@@ -49,7 +49,7 @@ class Intensity(Model):
         return self
 
 
-class Network(Model):
+class Network(RecipePart):
     """``width``: channels of the first level; ``depth``: resolution levels. Names: ``kidneyseg.nets.NETWORKS``.
 
     The options below are for the networks that have them. pretrained: a file of PyTorch weights for the encoder.
@@ -65,7 +65,7 @@ class Network(Model):
     pretrained: str | None = None
 
 
-class Inference(Model):
+class Inference(RecipePart):
     """``batch_size``: windows or slices at a time.
 
     patch: voxels of the sliding window of a stage that resamples to a spacing; None: the training's ``sampling.patch``.
@@ -85,7 +85,7 @@ class Inference(Model):
     mirrors: tuple[Axes, ...] = ()
 
 
-class Component(Model):
+class Component(RecipePart):
     """A clean-up of the union of ``labels`` in a mask: fill its holes, drop small 26-connected components.
 
     min_fraction: share of the largest component below which one is dropped; min_ml, min_voxels: volume, in ml or in
@@ -101,7 +101,7 @@ class Component(Model):
     largest: int = Field(0, ge=0)
 
 
-class Stage(Model):
+class Stage(RecipePart):
     """One network and all around it. ``targets[k]`` are the labels that make class ``k + 1``; the rest is background.
 
     The label written for a class is the first of its target.
@@ -146,9 +146,9 @@ class Stage(Model):
     def _check_inference(self) -> None:
         """Refuse what inference would have to ignore."""
         spec, default = self.inference, Inference()
-        if spec.patch and not isinstance(self.sampling, Volumes):
+        if spec.patch and not isinstance(self.sampling, VolumeSampling):
             raise ValueError("inference.patch is of stages with a spacing and a patch: leave it out")
-        if isinstance(self.sampling, Slices | Whole) and (spec.overlap, spec.merge) != (default.overlap, default.merge):
+        if isinstance(self.sampling, SliceSampling | WholeSampling) and (spec.overlap, spec.merge) != (default.overlap, default.merge):
             raise ValueError("inference.overlap and merge are of windows, which a stage of slices or whole regions "
                              "has not: leave them out")
         axes = "".join(spec.mirrors)
@@ -173,6 +173,11 @@ class Stage(Model):
         return len(self.targets) + 1
 
     @property
+    def class_labels(self) -> tuple[int, ...]:
+        """The label written for each class, the background's first."""
+        return (0, *(target[0] for target in self.targets))
+
+    @property
     def window(self) -> tuple[int, ...]:
         """Spatial shape of what the network sees in inference, and of exported graphs."""
         return self.inference.patch or self.sampling.window
@@ -185,10 +190,10 @@ class Stage(Model):
     @property
     def channels(self) -> int:
         """Input channels of the network."""
-        return self.sampling.stack if isinstance(self.sampling, Slices) else 1
+        return self.sampling.stack if isinstance(self.sampling, SliceSampling) else 1
 
 
-class Recipe(Model):
+class Recipe(RecipePart):
     """A whole system. ``labels`` names the mask's labels.
 
     ``result``: the stages whose masks, each painted over those before it and the whole cleaned by ``components``, are
@@ -239,8 +244,8 @@ class Recipe(Model):
         return self
 
     @property
-    def painted(self) -> tuple[str, ...]:
-        """Names of the stages whose masks make the result, in the order in which they are painted."""
+    def result_stages(self) -> tuple[str, ...]:
+        """Names of the stages whose masks make the result, each laid over those before it."""
         return self.result or (self.stages[-1].name,)
 
     def stage(self, name: str) -> Stage:
@@ -251,5 +256,5 @@ class Recipe(Model):
         names = [s.name for s in self.stages]
         raise InputError(
             f"stage {name!r}", expected=f"one of {', '.join(names)}", found=f"no such stage in recipe {self.name!r}",
-            remedy=nearest(name, names) or "Name one of the recipe's stages",
+            remedy=did_you_mean(name, names) or "Name one of the recipe's stages",
         )

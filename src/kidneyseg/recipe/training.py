@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from kidneyseg.recipe.model import Model
+from kidneyseg.recipe.base import RecipePart
 
 
 def _rising(pair: tuple[float, float]) -> tuple[float, float]:
@@ -30,7 +30,7 @@ Axes = Annotated[str, Field(pattern="^z?y?x?$")]
 """Some of the axes, for example "yx"."""
 
 
-class SideOutputs(Model):
+class SideOutputs(RecipePart):
     """Weights of the side outputs of a network with deep supervision; its main output has weight 1.
 
     The k-th side output (k = 1 is the finest) weighs ``weight * falloff ** (k - 1)``, times ``decay`` after every
@@ -43,7 +43,7 @@ class SideOutputs(Model):
     every: int = Field(15, ge=1)
 
 
-class Loss(Model):
+class Loss(RecipePart):
     """``name``: one of ``kidneyseg.losses.LOSSES``.
 
     regions: the class sets whose Dice counts (class k is the k-th of the stage's targets); default each class.
@@ -63,7 +63,7 @@ class Loss(Model):
     side: SideOutputs = SideOutputs()
 
 
-class Elastic(Model):
+class Elastic(RecipePart):
     """Smooth random displacement in plane: noise blurred by ``sigma`` voxels times ``magnitude``, each drawn from its
     range.
 
@@ -75,7 +75,7 @@ class Elastic(Model):
     magnitude: Pair = (100, 200)
 
 
-class Lesion(Model):
+class Lesion(RecipePart):
     """Changes of intensity inside ``classes`` only, as :class:`Augment` has them for the whole image."""
 
     classes: tuple[int, ...] = ()
@@ -90,10 +90,10 @@ class Lesion(Model):
         return self
 
 
-class Phases(Model):
+class Phases(RecipePart):
     """Probability of each contrast phase that a sample is changed into; what is left keeps its own.
 
-    They are made from HU and the mask, see :mod:`kidneyseg.data.contrast_phase`. Every target counts as kidney.
+    They are made from HU and the mask, see :mod:`kidneyseg.volume.contrast_phase`. Every target counts as kidney.
     """
 
     unenhanced: float = Field(0.0, ge=0, le=1)
@@ -108,14 +108,14 @@ class Phases(Model):
         return self
 
 
-class Saturation(Model):
+class Saturation(RecipePart):
     """HU above a limit become that limit, drawn from ``hu`` (low, high), as in data that was clipped to a window."""
 
     probability: float = Field(0.0, ge=0, le=1)
     hu: Pair = (200, 304)
 
 
-class Augment(Model):
+class Augment(RecipePart):
     """Random changes of training samples; 0 turns one off. Geometry is shared by image and mask.
 
     flip: probability per axis of ``flip_axes``; scale, contrast, gamma: ranges of factors.
@@ -149,7 +149,7 @@ class Augment(Model):
     probability: float = Field(0.5, ge=0, le=1)
 
 
-class Sampler(Model):
+class Sampler(RecipePart):
     """Which prepared samples an epoch holds.
 
     per_epoch: samples in one epoch; None: as many as there are, every sample once unless the others ask otherwise.
@@ -165,7 +165,7 @@ class Sampler(Model):
     labels: dict[int, Annotated[float, Field(gt=0)]] = {}
 
 
-class Schedule(Model):
+class Schedule(RecipePart):
     """Learning rate: linear ``start`` -> ``peak`` over ``warmup`` steps, then, by ``kind``:
 
     cosine: half a cosine to ``end`` at the last step; exponential: times ``factor`` after every epoch, down to ``end``;
@@ -188,7 +188,7 @@ class Schedule(Model):
         return self
 
 
-class Train(Model):
+class Train(RecipePart):
     """``batch_size`` is per device. ``validate_every`` counts epochs, ``checkpoint_every`` steps (0: only epochs).
 
     best: what the checkpoint that is kept is best in on the validation cases, their Dice or their loss.

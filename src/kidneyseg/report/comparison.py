@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kidneyseg.atomic import write_text
+from kidneyseg.system.files import write_text
 
 SCORES = ("kidney", "tumour", "composite", "dice_kidney_and_masses", "dice_masses", "dice_tumour",
           "surface_dice_kidney_and_masses", "surface_dice_masses", "surface_dice_tumour")

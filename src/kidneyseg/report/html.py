@@ -10,9 +10,9 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from kidneyseg.atomic import write_text
-from kidneyseg.metrics.fold import FoldScores, Score
+from kidneyseg.metrics.summary import FoldScores, Score
 from kidneyseg.report.tables import COLUMNS, Column, notes
+from kidneyseg.system.files import write_text
 
 LOW = 0.5  # a Dice or surface Dice below this is marked
 IMAGE_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}

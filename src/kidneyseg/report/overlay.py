@@ -12,11 +12,11 @@ from matplotlib.figure import Figure  # not pyplot: no display, no state shared 
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from kidneyseg import colours
-from kidneyseg.atomic import atomic
 from kidneyseg.metrics.regions import KIDNEY_AND_MASSES
+from kidneyseg.report import colours
 from kidneyseg.report.lettering import lettering
 from kidneyseg.report.slices import centre_of_interest, informative_slices
+from kidneyseg.system.files import atomic
 
 SOFT_TISSUE = (400.0, 40.0)  # window width and level, HU
 
@@ -65,7 +65,7 @@ def overlay(
     title: str = "",
     window: tuple[float, float] = SOFT_TISSUE,
 ) -> Path:
-    """Draw a PNG of the three most informative axial slices, a coronal and a sagittal one, and a close-up.
+    """AugmentParams a PNG of the three most informative axial slices, a coronal and a sagittal one, and a close-up.
 
     Args:
         image_hu: (z, y, x), HU, in canonical orientation (index grows towards Superior, Posterior, Left).

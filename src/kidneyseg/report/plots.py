@@ -10,21 +10,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kidneyseg import colours
-from kidneyseg.atomic import atomic
-from kidneyseg.metrics.fold import FoldScores
+from kidneyseg.metrics.summary import FoldScores
+from kidneyseg.model_folder.epoch_log import read_rows
+from kidneyseg.report import colours
 from kidneyseg.report.lettering import lettering
-from kidneyseg.training.rows import read_rows
+from kidneyseg.system.files import atomic
 
 LINE_STYLES = ("-", "--", ":", "-.")
 PANELS = 3  # in a row
 
 
 def curves(logs: Mapping[str, str | Path], path: str | Path) -> Path:
-    """Draw loss, validation Dice and learning rate against the epoch, as PNG.
+    """AugmentParams loss, validation Dice and learning rate against the epoch, as PNG.
 
     Args:
-        logs: ``log.jsonl`` by stage name, as :func:`kidneyseg.training.rows.read_rows` takes them.
+        logs: ``log.jsonl`` by stage name, as :func:`kidneyseg.model_folder.epoch_log.read_rows` takes them.
 
     Raises:
         ValueError: no log.
@@ -55,7 +55,7 @@ def curves(logs: Mapping[str, str | Path], path: str | Path) -> Path:
 
 def boxplot(scores_by_name: Mapping[str, FoldScores], path: str | Path,
             keys: Sequence[str] = ("kidney", "tumour", "composite")) -> Path:
-    """Draw the distribution over cases of each of ``keys``, a row for every name, as PNG; one dot per case.
+    """AugmentParams the distribution over cases of each of ``keys``, a row for every name, as PNG; one dot per case.
 
     A panel per key, three in a row.
     """

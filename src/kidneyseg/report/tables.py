@@ -15,10 +15,10 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import NotRequired, TypedDict
 
-from kidneyseg.atomic import write_text
-from kidneyseg.config_files import read_json
 from kidneyseg.errors import InputError
-from kidneyseg.metrics.fold import FoldScores, score_fold
+from kidneyseg.metrics.summary import FoldScores, score_fold
+from kidneyseg.system.config_files import read_json
+from kidneyseg.system.files import write_text
 
 
 @dataclass(frozen=True)

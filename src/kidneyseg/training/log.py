@@ -10,8 +10,8 @@ from matplotlib.colors import to_rgb
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from kidneyseg import colours
-from kidneyseg.training.rows import append_row, keep_rows
+from kidneyseg.model_folder.epoch_log import append_row, keep_rows
+from kidneyseg.report import colours
 from kidneyseg.training.validation import Picture
 
 # By class; the colour of the background, class 0, is never seen.

@@ -11,19 +11,18 @@ from pathlib import Path
 import numpy as np
 from mindspore import nn
 
-from kidneyseg.data.batches import Batches
 from kidneyseg.errors import InputError
+from kidneyseg.model_folder import checkpoint
+from kidneyseg.model_folder.checkpoint import TrainingState
+from kidneyseg.model_folder.folder import BEST, LAST
 from kidneyseg.recipe import Train
-from kidneyseg.training import checkpoint
-from kidneyseg.training.checkpoint import Progress
 from kidneyseg.training.distributed import Ranks
 from kidneyseg.training.log import Log, Terminal
 from kidneyseg.training.mixup import draw_share
 from kidneyseg.training.schedule import learning_rate
 from kidneyseg.training.step import TrainStep
 from kidneyseg.training.validation import Validator
-
-BEST, LAST = "best.ckpt", "last.ckpt"
+from kidneyseg.training_data.batches import Batches
 
 
 @dataclass
@@ -44,9 +43,9 @@ class Loop:
     train: Batches
     val: Batches
     ranks: Ranks
-    progress: Progress
+    progress: TrainingState
 
-    def run(self) -> Progress:
+    def run(self) -> TrainingState:
         """Raises InputError when the loss or the gradients stop being finite; the last checkpoint stays as it was."""
         log = Log(self.folder, self.progress.epoch) if self.ranks.first else None
         terminal = Terminal(self.stage, self.spec.epochs, self.ranks.first)

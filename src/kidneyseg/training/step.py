@@ -16,7 +16,7 @@ FIRST_SCALE = 2.0**16  # loss scale of float16; doubled after GROWTH_STEPS finit
 GROWTH_STEPS = 1000
 
 
-class Outcome(NamedTuple):
+class StepResult(NamedTuple):
     """What a step reports: the mean loss over all ranks, and whether the weights were updated."""
 
     loss: float
@@ -24,7 +24,7 @@ class Outcome(NamedTuple):
 
 
 class TrainStep:
-    """Takes one step at a time: ``step(image, target, learning_rate) -> Outcome``, with ``mixup`` also ``share``.
+    """Takes one step at a time: ``step(image, target, learning_rate) -> StepResult``, with ``mixup`` also ``share``.
 
     The graph is compiled at the first call and again for every new input shape. Gradients are averaged over ranks and
     brought to ``clip_norm`` at most (global L2 norm; 0: not clipped). In float16 the loss is scaled so that small
@@ -49,12 +49,12 @@ class TrainStep:
         self.loss.start_epoch(epoch)
 
     def __call__(self, image: np.ndarray, target: np.ndarray, learning_rate: float,
-                 share: float | None = None) -> Outcome:
+                 share: float | None = None) -> StepResult:
         self.network.set_train(True)
         ops.assign(self.optimizer.learning_rate, ms.Tensor(learning_rate, ms.float32))
         shares = () if share is None else (ms.Tensor(share, ms.float32),)
         loss, updated = self._run(ms.Tensor(image), ms.Tensor(target), *shares)
-        return Outcome(float(loss.asnumpy()), bool(updated.asnumpy()))
+        return StepResult(float(loss.asnumpy()), bool(updated.asnumpy()))
 
     def stuck(self) -> bool:
         """Whether a step without update cannot be cured by a smaller loss scale."""

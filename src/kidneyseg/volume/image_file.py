@@ -15,8 +15,8 @@ from nibabel.volumeutils import apply_read_scaling
 from kidneyseg.errors import InputError
 from kidneyseg.volume import plausibility
 from kidneyseg.volume.compressed import GZIP_START, MOST_TIMES, Content, blocks_of
+from kidneyseg.volume.filenames import ITK_SUFFIXES, NIFTI_SUFFIXES
 from kidneyseg.volume.itk_files import read_itk
-from kidneyseg.volume.names import ITK_SUFFIXES, NIFTI_SUFFIXES
 
 HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}  # by the length that their first bytes say
 FILES_LOOKED_AT = 50  # of a folder, for DICOM

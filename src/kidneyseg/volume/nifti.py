@@ -17,11 +17,11 @@ import nibabel as nib
 import numpy as np
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 
-from kidneyseg.atomic import atomic
 from kidneyseg.errors import InputError
+from kidneyseg.system.files import atomic
 from kidneyseg.volume import plausibility
+from kidneyseg.volume.filenames import NIFTI_SUFFIXES
 from kidneyseg.volume.image_file import read_file
-from kidneyseg.volume.names import NIFTI_SUFFIXES
 
 CANONICAL = axcodes2ornt(("S", "P", "L"))
 

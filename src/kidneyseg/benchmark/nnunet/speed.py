@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from kidneyseg.cpu.processor import multiplies_bfloat16
+from kidneyseg.cpu_kernels.processor import multiplies_bfloat16
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 

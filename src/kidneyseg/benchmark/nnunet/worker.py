@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from kidneyseg.atomic import atomic
 from kidneyseg.benchmark.nnunet import network as networks
 from kidneyseg.benchmark.nnunet import speed
 from kidneyseg.benchmark.nnunet.images import (
@@ -32,9 +31,10 @@ from kidneyseg.benchmark.nnunet.patches import Patches
 from kidneyseg.benchmark.nnunet.plan import Plan, make_plan
 from kidneyseg.benchmark.nnunet.prediction import segment
 from kidneyseg.benchmark.nnunet.training import Step, train
-from kidneyseg.benchmark.parts import Parts
-from kidneyseg.cpu.torch_setup import set_up_torch
+from kidneyseg.benchmark.stopwatch import Stopwatch
+from kidneyseg.benchmark.torch_setup import set_up_torch
 from kidneyseg.errors import InputError
+from kidneyseg.system.files import atomic
 from kidneyseg.volume.nifti import Scan, read_image, read_mask, write_mask
 
 SEED = 0
@@ -45,7 +45,7 @@ def main(job: Job) -> Answer:
     """Raises InputError for cases that cannot be read or used."""
     set_up_torch()
     torch.manual_seed(SEED)
-    watch, seconds = Parts(), 60 * job.minutes
+    watch, seconds = Stopwatch(), 60 * job.minutes
     with watch.part("read"):
         plan, intensity, labels = _study(job)
         cases = [_prepare(scan, mask, plan, intensity, labels) for scan, mask in _pairs(job.train, "prepare")]

@@ -1,0 +1,164 @@
+"""A whole prediction timed: every engine in a process of its own, one after the other, so that none takes another's
+memory; seconds and peak memory of every part, and how far the masks agree."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from kidneyseg.errors import InputError
+from kidneyseg.metrics.dice import dice
+from kidneyseg.model_folder.folder import RECIPE, checkpoint_path
+from kidneyseg.recipe import Recipe, save_recipe
+from kidneyseg.system.environment import given_environment
+from kidneyseg.volume.nifti import read_mask
+
+LAYOUTS = ("monai", "monai-channels_last")  # the peer with PyTorch's two memory layouts
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process does. ``title``: of its row; ``regions``: as of `whole_case.segment_file`; ``weights``: of the
+    peer."""
+
+    title: str
+    engine: str
+    model: str
+    image: str
+    out: str
+    repeats: int
+    precision: str = "float32"
+    regions: str | None = None
+    weights: str | None = None
+
+
+@dataclass
+class Row:
+    """One engine's fastest run. Stopwatch are named by `whole_case`.
+
+    Attributes:
+        seconds: wall time from file to file; cpu_seconds: of all threads together, which says more on a busy machine.
+        setup_seconds: before the first scan: the engine's imports, weights, compilation.
+        peak_mib: the most memory held from the start of the process to its end.
+        parts: part -> {"seconds", "peak_mib"}.
+        dice: label name -> Dice of this engine's mask and the first engine's.
+    """
+
+    engine: str
+    seconds: float
+    cpu_seconds: float
+    setup_seconds: float
+    peak_mib: float
+    parts: dict[str, dict[str, float]]
+    dice: dict[str, float]
+
+
+def random_model(recipe: Recipe, folder: Path) -> None:
+    """A model folder of ``recipe`` with random weights: as fast as a trained one."""
+    import mindspore as ms
+
+    from kidneyseg import nets
+    from kidneyseg.model_folder.checkpoint import TrainingState, save_weights
+
+    folder.mkdir()
+    save_recipe(recipe, folder / RECIPE)
+    for stage in recipe.stages:
+        ms.set_seed(0)
+        (folder / stage.name).mkdir()
+        network = nets.build_network(stage.network, stage.classes, stage.channels, pretrained=False)
+        save_weights(checkpoint_path(folder, stage.name), network, TrainingState())
+
+
+def random_package(recipe: Recipe, model: Path, folder: Path) -> None:
+    """The random ``model`` in int8, calibrated on noise: what it says means nothing, and its time does not depend on
+    that."""
+    from kidneyseg.export.graph import Graph, TensorSpec, input_shape
+    from kidneyseg.export.metadata import write_metadata
+    from kidneyseg.export.onnx_export import INPUT, OUTPUT, noise
+    from kidneyseg.export.quantise import quantise_onnx
+    from kidneyseg.runtime.onnx_cache import cached_onnx
+
+    folder.mkdir()
+    save_recipe(recipe, folder / RECIPE)
+    for stage in recipe.stages:
+        batch, *shape = input_shape(stage, stage.inference.batch_size)
+        graph = Graph(folder / f"{stage.name}.onnx", "ONNX", TensorSpec(INPUT, (batch, *shape)),
+                      TensorSpec(OUTPUT, (batch, stage.classes, *shape[1:])), "int8")
+        quantise_onnx(cached_onnx(stage, model), noise((batch, *shape), graph.input.dtype), graph.path)
+        write_metadata(graph, recipe, stage, model)
+
+
+def make_graphs(recipe: Recipe, model: Path) -> None:
+    """Make the ONNX files that OpenVINO's process will want: to make one takes MindSpore, time and memory."""
+    from kidneyseg.runtime.onnx_cache import cached_onnx
+
+    for stage in recipe.stages:
+        if checkpoint_path(model, stage.name).exists():  # else a package, which brings its own
+            cached_onnx(stage, model)
+
+
+def require_peer(command: str = "benchmark predict",
+                 otherwise: str = ", or give --peer none to time this project alone") -> None:
+    """Raise InputError unless PyTorch and MONAI are installed."""
+    missing = [name for name in ("torch", "monai") if not find_spec(name)]
+    if missing:
+        raise InputError(command, expected="the packages torch and monai", found=f"no {missing[0]}",
+                         remedy=f"pip install -e .[peer]{otherwise}")
+
+
+def measure(jobs: Sequence[Job], recipe: Recipe) -> list[Row]:
+    """One row per job, in order. Raises InputError for one that fails."""
+    rows = []
+    for job in jobs:
+        answer = _run(job)
+        run = min(answer["runs"], key=lambda run: sum(run["seconds"].values()))
+        peaks = [*answer["setup"]["peak_mib"].values(),
+                 *(peak for one in answer["runs"] for peak in one["peak_mib"].values())]
+        parts = {part: {"seconds": round(seconds, 3), "peak_mib": round(run["peak_mib"][part], 1)}
+                 for part, seconds in run["seconds"].items()}
+        rows.append(Row(job.title, round(sum(run["seconds"].values()), 3), round(run["cpu_seconds"], 3),
+                        round(sum(answer["setup"]["seconds"].values()), 3), round(max(peaks), 1), parts,
+                        _agreement(Path(job.out), Path(jobs[0].out), recipe)))
+    return rows
+
+
+def _run(job: Job) -> dict:
+    command = [sys.executable, "-m", "kidneyseg.benchmark.prediction_worker", json.dumps(asdict(job))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=given_environment())
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
+        raise InputError(f"benchmark predict, {job.title}", expected="a mask", found=said[-1],
+                         remedy="Try `kidneyseg predict` with this model and scan")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _agreement(mask: Path, other: Path, recipe: Recipe) -> dict[str, float]:
+    found, expected = read_mask(mask).array, read_mask(other).array
+    return {name: round(dice(found == label, expected == label), 5) for name, label in recipe.labels.items()}
+
+
+def table(rows: Sequence[Row]) -> str:
+    """A column per engine; the ratios are those of the first engine to each."""
+    width = max(24, *(len(part) for row in rows for part in row.parts))
+    lines = [" " * width + "".join(f"{row.engine:>22}" for row in rows)]
+
+    def line(title: str, cells: Sequence[str]) -> None:
+        lines.append(f"{title:<{width}}" + "".join(f"{cell:>22}" for cell in cells))
+
+    for part in rows[0].parts:
+        there = [row.parts.get(part) for row in rows]  # a network that had nothing to look at did not run
+        line(part, [f"{numbers['seconds']:.2f} s {numbers['peak_mib']:7.0f} MiB" if numbers else "-"
+                    for numbers in there])
+    line("file to file", [f"{row.seconds:.2f} s {row.peak_mib:7.0f} MiB" for row in rows])
+    line("time, CPU of all threads", [f"{row.cpu_seconds:.2f} s" for row in rows])
+    line("set-up, once", [f"{row.setup_seconds:.2f} s" for row in rows])
+    line(f"time of {rows[0].engine} / its", [f"{rows[0].seconds / row.seconds:.3f}" for row in rows])
+    line(f"memory of {rows[0].engine} / its", [f"{rows[0].peak_mib / row.peak_mib:.3f}" for row in rows])
+    for name in rows[0].dice:
+        line(f"Dice with {rows[0].engine}, {name}", [f"{row.dice[name]:.4f}" for row in rows])
+    return "\n".join(lines)

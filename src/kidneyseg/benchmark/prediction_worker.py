@@ -1,0 +1,54 @@
+"""One process of `kidneyseg benchmark predict`: segments one scan with one engine and answers with a line of JSON.
+
+    python -m kidneyseg.benchmark.prediction_worker '{"engine": "openvino", ...}'     the fields of `predict.Job`
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from kidneyseg.benchmark.prediction import LAYOUTS, Job
+from kidneyseg.benchmark.stopwatch import Stopwatch
+from kidneyseg.benchmark.whole_case import Engine, segment_file
+from kidneyseg.errors import InputError
+from kidneyseg.inference.model import read_model_recipe
+
+
+def main(job: Job) -> dict:
+    """Every run of ``job``, and what one process needs before the first."""
+    setup = Stopwatch()
+    with setup.part("set-up"):
+        engine = _engine(job)
+    runs = []
+    for _ in range(job.repeats):
+        cpu = time.process_time()
+        watch = segment_file(engine, Path(job.image), Path(job.out), job.regions and Path(job.regions))
+        runs.append({"cpu_seconds": time.process_time() - cpu, **_numbers(watch)})
+    return {"setup": _numbers(setup), "runs": runs}
+
+
+def _numbers(watch: Stopwatch) -> dict:
+    return {"seconds": watch.seconds, "peak_mib": watch.peak_mib}
+
+
+def _engine(job: Job) -> Engine:
+    """Only the packages of the engine asked for are imported."""
+    if job.engine in LAYOUTS:
+        from kidneyseg.benchmark.monai_engine import MonaiEngine
+
+        return MonaiEngine(read_model_recipe(job.model), Path(job.weights),
+                           channels_last=job.engine == LAYOUTS[1], bfloat16=job.precision == "bfloat16")
+    from kidneyseg.benchmark.own_engine import OwnEngine
+
+    return OwnEngine(Path(job.model), job.engine, job.precision)
+
+
+if __name__ == "__main__":
+    job = Job(**json.loads(sys.argv[1]))
+    try:
+        print(json.dumps(main(job)), flush=True)
+    except InputError as error:
+        sys.exit(str(error))

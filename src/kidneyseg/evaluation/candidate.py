@@ -1,0 +1,221 @@
+"""Whatever is scored in a contest: its masks are predicted and scored by commands of their own, and not twice."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+from typing_extensions import NotRequired, TypedDict
+
+import kidneyseg
+from kidneyseg.cohort.case import Case
+from kidneyseg.cohort.folds import fold_cases
+from kidneyseg.errors import InputError
+from kidneyseg.evaluation.command_process import run_command
+from kidneyseg.metrics.mask_folder import score_masks
+from kidneyseg.metrics.summary import FoldScores, score_fold
+from kidneyseg.model_folder.folder import BEST, RECIPE
+from kidneyseg.recipe import load_recipe
+from kidneyseg.report.comparison import SCORES, Row
+from kidneyseg.report.tables import read_scores, write_scores
+from kidneyseg.system.config_files import read_json
+from kidneyseg.system.digest import sha256
+from kidneyseg.system.files import write_text
+from kidneyseg.system.privacy import without_user
+from kidneyseg.volume.nifti import read_mask
+
+
+class FoldNotes(TypedDict):
+    """What is known of one fold."""
+
+    training_mib: NotRequired[float]
+    model: NotRequired[dict[str, str]]
+    merge: NotRequired[list[list[int]]]
+    seconds: NotRequired[Annotated[list[float], Field(min_length=1)]]
+    prediction_mib: NotRequired[float]
+
+
+class Notes(TypedDict):
+    """``contest.json``."""
+
+    asked: dict[str, Any]
+    folds: dict[str, FoldNotes]
+    fitted: NotRequired[bool]
+
+
+class PredictedCase(TypedDict):
+    """Of the summary of `kidneyseg predict`, what is wanted here."""
+
+    image: str
+    mask: str
+    seconds: dict[str, float]
+
+
+class Predicted(TypedDict):
+    cases: list[PredictedCase]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What all entrants have in common.
+
+    Attributes:
+        data: the cohort.
+        work: holds ``splits.json``.
+        cases: of the cohort, by name.
+        merge: labels read as others, in the truth and in every entrant's masks.
+        folds: numbers of the folds to train and score.
+        minutes: of training per fold, None for the recipes' own epochs.
+        workers: processes that prepare.
+        device: as of ``--device``.
+    """
+
+    data: Path
+    work: Path
+    cases: Mapping[str, Case]
+    merge: Mapping[int, int]
+    folds: tuple[int, ...]
+    minutes: float | None
+    workers: int
+    device: str
+
+    def facts(self) -> dict:
+        """What one must know to repeat it, JSON-ready."""
+        return {
+            "data": without_user(self.data), "folds": list(self.folds), "minutes": self.minutes,
+            "merge": [list(pair) for pair in sorted(self.merge.items())], "device": self.device,
+            "cases": {str(fold): fold_cases(self.work, fold) for fold in self.folds},
+            "versions": {"kidneyseg": kidneyseg.__version__, "mindspore": version("mindspore"),
+                         "python": platform.python_version()},
+            "machine": platform.platform(),
+        }
+
+
+@dataclass(frozen=True)
+class CandidateResult:
+    """An entrant's row of the table and, unless it failed, the scores of all its cases, of all folds."""
+
+    row: Row
+    scores: FoldScores | None = None
+
+    @classmethod
+    def failure(cls, name: str, reason: str) -> CandidateResult:
+        return cls(Row(name, failed=without_user(reason)))
+
+
+class Candidate(ABC):
+    """One at work in WORK/<name>/; ``contest.json`` there says what was asked of it and how far it has come.
+
+    Raises:
+        InputError: something else was asked when it began there.
+    """
+
+    def __init__(self, contest: Contest, name: str, asked: dict) -> None:
+        self.contest, self.name, asked = contest, name, without_user(asked)
+        self.place = contest.work / name
+        self.notes_file = self.place / "contest.json"
+        if self.notes_file.exists():
+            self.notes = read_json(self.notes_file, Notes, expected="how far `kidneyseg compare` has come",
+                                   remedy=f"Give another --work, or delete {self.place}")
+            if without_user(self.understand(self.notes["asked"])) != asked:
+                raise InputError(self.place, expected="the recipe and --minutes that were begun with",
+                                 found="others", remedy="Give another --work, or delete this folder")
+        else:
+            self.notes = {"asked": asked, "folds": {}}
+
+    def understand(self, asked: dict) -> dict:
+        """What was asked when it began, perhaps of an earlier version, as this version would put it."""
+        return asked
+
+    @abstractmethod
+    def models(self, fold: int) -> list[Path]:
+        """Folders of the models that predict together."""
+
+    def finders(self, fold: int) -> list[Path]:
+        """Folders of more models, which only help to find regions."""
+        return []
+
+    @abstractmethod
+    def costs(self) -> dict[str, float]:
+        """Of its training and prediction, by the keys of the table."""
+
+    def outcome(self) -> CandidateResult:
+        """Score what is not scored yet. Raises ChildFailed or InputError."""
+        for fold in self.contest.folds:
+            if not self._scored(fold):
+                self._score(fold)
+        scores = [read_scores(self.folder(fold) / "scores.json") for fold in self.contest.folds]
+        cases = [case for of_fold in scores for case in of_fold.cases]
+        return CandidateResult(Row(self.name, _mean_scores(scores) | self.costs()), score_fold(cases))
+
+    def folder(self, fold: int) -> Path:
+        return self.place / f"fold{fold}"
+
+    def notes_of(self, fold: int) -> FoldNotes:
+        return self.notes["folds"].setdefault(str(fold), {})
+
+    def save(self) -> None:
+        write_text(self.notes_file, json.dumps(self.notes, indent=1) + "\n")
+
+    def run(self, *argv: object) -> float:
+        print(f"\n{self.name}$ kidneyseg {' '.join(map(str, argv))}", flush=True)
+        return run_command([str(word) for word in argv])
+
+    def prediction_costs(self) -> dict[str, float]:
+        notes = [self.notes_of(fold) for fold in self.contest.folds]
+        return {"seconds_per_case": float(np.mean([one for of_fold in notes for one in of_fold["seconds"]])),
+                "prediction_mib": max(of_fold["prediction_mib"] for of_fold in notes)}
+
+    def _score(self, fold: int) -> None:
+        """Predict the held-out cases from their CTs and score the masks against the truth."""
+        folder, digests = self.folder(fold), self._digests(fold)
+        cases = [self.contest.cases[name] for name in fold_cases(self.contest.work, fold)["val"]]
+        folder.mkdir(parents=True, exist_ok=True)
+        summary = folder / "predicted.json"
+        finders = self.finders(fold)
+        models = [*self.models(fold), *(["--finders", *finders] if finders else [])]
+        peak = self.run("predict", "-m", *models, "-i", *(case.image for case in cases), "-o", folder / "predictions",
+                        "--overwrite", "--json", summary, "--device", self.contest.device)
+        predicted = read_json(summary, Predicted, expected="what `kidneyseg predict --json` wrote",
+                              remedy="Run the same command again")
+        found = {entry["image"]: entry for entry in predicted["cases"]}
+        entries = [found[without_user(case.image)] for case in cases]
+        masks = [folder / "predictions" / Path(entry["mask"]).name for entry in entries]
+        write_scores(score_fold([self._score_case(case, mask) for case, mask in zip(cases, masks)]), folder / "scores")
+        self.notes_of(fold).update(model=digests, prediction_mib=peak, merge=self._merge(),
+                                   seconds=[sum(entry["seconds"].values()) for entry in entries])
+        self.save()
+
+    def _score_case(self, case: Case, mask: Path) -> dict[str, str | float]:
+        merge = self.contest.merge
+        return score_masks(case.name, read_mask(mask, merge), read_mask(case.label, merge))
+
+    def _scored(self, fold: int) -> bool:
+        notes = self.notes_of(fold)
+        same = notes.get("merge") == self._merge() and notes.get("model") == self._digests(fold)
+        timed = {"seconds", "prediction_mib"} <= notes.keys()
+        return same and timed and (self.folder(fold) / "scores.json").exists()
+
+    def _merge(self) -> list[list[int]]:
+        return [list(pair) for pair in sorted(self.contest.merge.items())]
+
+    def _digests(self, fold: int) -> dict[str, str]:
+        """Of all files that make the models, by their path under WORK."""
+        files = [folder / file for folder in (*self.models(fold), *self.finders(fold)) for file in (
+            RECIPE, *(f"{stage.name}/{BEST}" for stage in load_recipe(folder / RECIPE).stages))]
+        return {str(file.relative_to(self.contest.work)): sha256(file) for file in files}
+
+
+def _mean_scores(folds: list[FoldScores]) -> dict[str, float]:
+    """Means over folds of the means over cases; NaN where no fold has a number."""
+    columns = {key: [of_fold.mean[key] for of_fold in folds if not math.isnan(of_fold.mean[key])] for key in SCORES}
+    return {key: float(np.mean(numbers)) if numbers else math.nan for key, numbers in columns.items()}

@@ -1,0 +1,1 @@
+"""Several models together: they find the kidneys together, and their label probabilities are averaged."""

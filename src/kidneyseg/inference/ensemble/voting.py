@@ -1,0 +1,66 @@
+"""The sum of several models' label probabilities, and how many of them vote for each label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from kidneyseg.inference.ensemble.label_probabilities import PLANES
+
+MOST = 65535  # of uint16, in which probabilities are added up
+
+
+class LabelVote:
+    """Sums of the models' probabilities and counts of their votes, per label.
+
+    Args:
+        shape: (z, y, x) of the scan.
+        labels: those told apart; the rest is background.
+        models: how many will be added, at most 255.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], labels: Sequence[int], models: int) -> None:
+        self.shape, self.models, self.one = shape, models, MOST // models
+        self.sums = {label: np.zeros(shape, np.uint16) for label in sorted(labels)}
+        self.votes = {label: np.zeros(shape, np.uint8) for label in sorted(labels)}
+
+    def add(self, labels: Mapping[int, np.ndarray]) -> None:
+        """One model: label -> (z, y, x) uint16 in units of 1 / one; a label that is missing is nowhere."""
+        for planes in self._planes():
+            part = {label: values[planes] for label, values in labels.items()}
+            winner = _greatest(part, self.one)
+            for label, values in part.items():
+                self.sums[label][planes] += values
+                self.votes[label][planes] += winner == label
+
+    def mask(self) -> np.ndarray:
+        """(z, y, x) uint8: the label with the greatest sum, background where it has more; of equals the lowest."""
+        mask = np.empty(self.shape, np.uint8)
+        for planes in self._planes():
+            mask[planes] = _greatest({label: values[planes] for label, values in self.sums.items()},
+                                     self.models * self.one)
+        return mask
+
+    def disagreement(self, mask: np.ndarray) -> np.ndarray:
+        """(z, y, x) uint8, percent of the models whose own label is not that of ``mask``, rounded."""
+        percent = np.empty(self.shape, np.uint8)
+        for planes in self._planes():
+            agreeing = self.models - sum(votes[planes].astype(np.int16) for votes in self.votes.values())  # background
+            for label, votes in self.votes.items():
+                agreeing = np.where(mask[planes] == label, votes[planes], agreeing)
+            percent[planes] = np.rint(100 * (1 - agreeing / self.models))
+        return percent
+
+    def _planes(self) -> Iterator[slice]:
+        return (slice(z, z + PLANES) for z in range(0, self.shape[0], PLANES))
+
+
+def _greatest(labels: Mapping[int, np.ndarray], one: int) -> np.ndarray:
+    """The label with the greatest value, uint8; 0 where what is left of ``one`` is as great."""
+    best = one - sum(values.astype(np.int32) for values in labels.values())
+    winner = np.zeros(np.shape(best), np.uint8)
+    for label in sorted(labels):
+        better = labels[label] > best
+        winner, best = np.where(better, np.uint8(label), winner), np.where(better, labels[label], best)
+    return winner

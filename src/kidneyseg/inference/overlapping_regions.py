@@ -1,0 +1,66 @@
+"""Regions of one scan that overlap: where they do, the mean of their probabilities counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from kidneyseg.inference.sliding_window import ProbabilitySlabs
+from kidneyseg.volume.box import Box
+
+Placed = tuple[Box, ProbabilitySlabs]
+"""Where probabilities lie, and the probabilities on the voxels of that box, slab by slab."""
+
+
+def merge_overlaps(parts: Sequence[Placed], classes: int) -> list[Placed]:
+    """``parts`` with those that share voxels put together, so that no voxel is in two of them.
+
+    Nothing is computed before its slabs are taken. A part that shares no voxel is passed on as it is. Those of a group
+    are computed side by side, so that no more is held than the slab at work of each.
+    """
+    merged = []
+    for group in _groups(parts):
+        hull = _hull([box for box, _ in group])
+        merged.append((hull, group[0][1] if len(group) == 1 else _mean(group, hull, classes)))
+    return merged
+
+
+def _mean(parts: Sequence[Placed], hull: Box, classes: int) -> ProbabilitySlabs:
+    """The mean over the parts that hold a voxel, on the voxels of ``hull``; 0 for all classes where none does."""
+    depth, *size = (side.stop - side.start for side in hull)
+    streams = [([slice(b.start - h.start, b.stop - h.start) for b, h in zip(box, hull)], _planes(slabs))
+               for box, slabs in parts]
+    for plane in range(depth):
+        sums, count = np.zeros((classes, *size), np.float32), np.zeros(size, np.float32)
+        for (z, y, x), planes in streams:
+            if z.start <= plane < z.stop:
+                sums[:, y, x] += next(planes)
+                count[y, x] += 1
+        yield plane, (sums / np.maximum(count, 1))[:, None]
+
+
+def _planes(slabs: ProbabilitySlabs) -> Iterator[np.ndarray]:
+    """(classes, y, x) one after the other."""
+    for _, slab in slabs:
+        yield from np.moveaxis(slab, 1, 0)
+
+
+def _groups(parts: Sequence[Placed]) -> list[list[Placed]]:
+    """``parts`` in groups: the boxes around two groups share no voxel."""
+    groups: list[list[Placed]] = []
+    for part in parts:
+        group = [part]
+        while touched := [g for g in groups if _meet(_hull([b for b, _ in g]), _hull([b for b, _ in group]))]:
+            groups = [g for g in groups if g not in touched]
+            group = [member for g in touched for member in g] + group
+        groups.append(group)
+    return groups
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other))
+
+
+def _hull(boxes: Sequence[Box]) -> Box:
+    return tuple(slice(min(b.start for b in axis), max(b.stop for b in axis)) for axis in zip(*boxes))

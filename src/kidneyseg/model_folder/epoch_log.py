@@ -1,0 +1,51 @@
+"""``log.jsonl``, the log of one stage: a JSON object per epoch. Needs neither MindSpore nor TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+
+from pydantic import ConfigDict
+from typing_extensions import NotRequired, TypedDict
+
+from kidneyseg.system.config_files import read_json_lines
+from kidneyseg.system.files import write_text
+
+
+class Row(TypedDict):
+    """An epoch, counted from 0; what is no finite number is None."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")
+    epoch: int
+    loss: NotRequired[float]
+    lr: NotRequired[float]
+    seconds: NotRequired[float]
+    val_loss: NotRequired[float | None]
+    val_dice: NotRequired[dict[str, float | None]]
+
+
+def append_row(path: Path, row: Row) -> None:
+    """Add one line, on the disk when this returns."""
+    row = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def keep_rows(path: Path, epochs: int) -> None:
+    """Drop the rows of epoch ``epochs`` (counted from 0) and later ones."""
+    rows = [row for row in read_rows(path) if row["epoch"] < epochs]
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def read_rows(path: Path) -> list[Row]:
+    """All rows; a last line cut short by a kill is left out. No file: no rows.
+
+    Raises:
+        InputError: a line before it that is not of such a log.
+    """
+    return read_json_lines(path, Row, expected="a JSON object of one epoch", remedy="Delete that line") \
+        if path.exists() else []

@@ -1,0 +1,50 @@
+"""Dropout that a resumed run repeats."""
+from __future__ import annotations
+
+import mindspore as ms
+import numpy as np
+from mindspore import nn, ops
+
+from kidneyseg.nets.layers.attention import Scale
+from kidneyseg.nets.layers.sum_over_ranks import own_rank
+
+PRIME = 2**31 - 1
+STEP = 48271  # a primitive root of PRIME (Park and Miller 1988)
+ROUNDS = 4
+
+
+class ChannelDropout(nn.Cell):
+    """In training sets whole channels of (N, C, *S) to zero, each with probability `p`, and divides the rest by 1 - p.
+
+    Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015: neighbouring voxels of a
+    feature map resemble each other, so that dropping single ones would drop little. Out of training: the identity.
+
+    What is dropped follows from a seed, drawn when the cell is built, the rank and the parameter `draws`, which counts
+    the batches seen and is stored with the weights: a run that goes on from a checkpoint drops what it would have
+    dropped without the break. `nn.Dropout` keeps the state of its generator to itself.
+    """
+
+    any_layout = True
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.keep = 1 - p
+        self.seed = (int(np.random.randint(PRIME)) + STEP * own_rank()) % PRIME
+        self.draws = ms.Parameter(ms.Tensor(0, ms.int64), name="draws", requires_grad=False)
+        self.scale = Scale()
+
+    def construct(self, x: ms.Tensor) -> ms.Tensor:
+        if not self.training:
+            return x
+        kept = self.uniform(x.shape[0] * x.shape[1]) < self.keep
+        ops.assign_add(self.draws, ms.Tensor(1, ms.int64))
+        gate = ops.reshape(ops.cast(kept, x.dtype) / self.keep, x.shape[:2] + (1,) * (x.ndim - 2))
+        return self.scale(x, gate)
+
+    def uniform(self, count: int) -> ms.Tensor:
+        """`count` numbers from 0 to 1, (count,) float32: a hash of seed, draw and place by squares modulo a prime."""
+        key = (self.seed + self.draws * STEP) % PRIME
+        number = (ms.Tensor(np.arange(count) * STEP % PRIME, ms.int64) + key) % PRIME
+        for _ in range(ROUNDS):
+            number = (number * number + key) % PRIME
+        return ops.cast(number, ms.float32) / PRIME

@@ -1,0 +1,87 @@
+"""OpenVINO, Intel's inference engine, as what runs a stage's network on a CPU."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
+
+import numpy as np
+
+from kidneyseg.errors import InputError
+from kidneyseg.runtime.padding import padded
+from kidneyseg.system.cores import thread_count
+from kidneyseg.system.environment import uncapped
+
+PRECISIONS = {"float32": ("f32", "FP32"), "bfloat16": ("bf16", "BF16")}  # OpenVINO's hint, and what a CPU must have
+
+
+class OpenVINORuntime:
+    """An ONNX file as a :class:`kidneyseg.runtime.base.Runtime`, on as many threads as the kernels take.
+
+    Of all of them only the one that ran last keeps memory for its tensors: full-size networks take gigabytes, and the
+    stages of a cascade run one after the other.
+
+    Args:
+        graph: of `kidneyseg export --format onnx`: (batch_size, channels, \\*S) images -> probabilities.
+        batch_size: what every batch is padded to.
+        precision: float32, or bfloat16 where the CPU has it. Layers that the graph itself has in int8 stay so.
+
+    Raises:
+        InputError: OpenVINO is not installed, or has not that precision here.
+    """
+
+    _ran_last: ClassVar[Callable[[], OpenVINORuntime | None]] = staticmethod(lambda: None)
+
+    def __init__(self, graph: Path, batch_size: int, precision: str = "float32") -> None:
+        self.batch_size = batch_size
+        core = openvino().Core()
+        has = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        here = [name for name, (_, needed) in PRECISIONS.items() if needed in has]
+        if precision not in here:
+            raise InputError("precision of --runtime openvino", expected=f"{' or '.join(here)} on this CPU",
+                             found=precision, remedy="Take float32, or a CPU with AVX-512 BF16 or AMX for bfloat16")
+        self.model = core.compile_model(str(graph), "CPU", {
+            "INFERENCE_PRECISION_HINT": PRECISIONS[precision][0],  # by default bfloat16 where a CPU has it: 1e-2 off
+            "INFERENCE_NUM_THREADS": thread_count(),
+            "PERFORMANCE_HINT": "LATENCY",  # one batch at a time
+            "ENABLE_CPU_PINNING": False,  # two processes would be put on the same cores
+        })
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        last = OpenVINORuntime._ran_last()
+        if last is not self:
+            if last is not None:
+                last.model.release_memory()
+            OpenVINORuntime._ran_last = weakref.ref(self)
+        batch = padded(images.astype(np.float32, copy=False), self.batch_size)
+        return self.model(batch)[0][:len(images)]
+
+
+@cache
+def openvino() -> ModuleType:
+    """The package, imported without its telemetry, which would report every import to Google Analytics.
+
+    Its oneDNN is used at once, to be on all that the CPU has.
+    """
+    name = "openvino_telemetry"
+    loaded = sys.modules.get(name)
+    sys.modules[name] = None  # "cannot be imported": OpenVINO then takes a stub
+    try:
+        with uncapped():
+            import openvino as package
+
+            package.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    except ImportError as error:
+        raise InputError("--runtime openvino", expected="the package openvino", found=str(error),
+                         remedy="pip install -e .[openvino], or take --runtime mindspore") from None
+    finally:
+        if loaded is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = loaded
+    return package

@@ -1,0 +1,1 @@
+"""Simulated CT: SimKiTS and phantoms, lesions on real scans, other contrast phases."""

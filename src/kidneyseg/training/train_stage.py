@@ -1,0 +1,166 @@
+"""Training one stage of a recipe on one fold: from folders and a recipe to a loop that runs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import mindspore as ms
+
+from kidneyseg import device as devices
+from kidneyseg import losses, nets
+from kidneyseg.cohort.folds import fold_cases
+from kidneyseg.errors import InputError
+from kidneyseg.model_folder import checkpoint, run_record
+from kidneyseg.model_folder.checkpoint import TrainingState
+from kidneyseg.model_folder.epoch_log import read_rows
+from kidneyseg.model_folder.folder import BEST, LAST, RECIPE
+from kidneyseg.recipe import Recipe, Stage, Train, load_recipe
+from kidneyseg.training import distributed, optimizer
+from kidneyseg.training.distributed import Ranks
+from kidneyseg.training.loop import Loop
+from kidneyseg.training.step import TrainStep
+from kidneyseg.training.validation import Validator, region_names
+from kidneyseg.training_data.batches import Batches
+
+
+def train_stage(
+    recipe: Recipe, stage_name: str, work: str | Path, fold: int, *,
+    resume: bool = False, overwrite: bool = False, init: str | Path | None = None, device: str = "auto",
+) -> dict:
+    """Train a stage of ``recipe`` on the prepared data in ``work``; everything goes to ``WORK/fold<K>/<stage>/``.
+
+    Started by msrun, all ranks call this with the same arguments and share each step's batch.
+
+    Args:
+        fold: which of the folds of ``WORK/splits.json`` is held out for validation.
+        resume: go on from ``last.ckpt``, bit for bit as if never stopped; start where there is none yet. The recipe may
+            ask for more epochs than it did, but of a cosine schedule.
+        overwrite: forget an earlier run of this stage, and the fold's scores with it.
+        init: model folder whose weights of this stage a new run starts from; None: random weights from the seed.
+        device: "auto", "CPU", "GPU" or "Ascend".
+
+    Returns:
+        {"stage", "fold", "epochs", "best_dice" (mean over regions) or, if that is what the checkpoint is best in,
+        "best_loss", "best_epoch", "checkpoint"}.
+
+    Raises:
+        InputError: no prepared data, no such stage or fold, an earlier run without ``resume`` or ``overwrite``, a
+            resumed run of another recipe or number of ranks, a damaged checkpoint, a loss that is not finite.
+    """
+    chosen, ranks = distributed.start(device)
+    stage = recipe.stage(stage_name)
+    cases = fold_cases(Path(work), fold)
+    folder = Path(work) / f"fold{fold}"
+    _check_earlier_run(folder, stage, resume, overwrite)
+    last = folder / stage.name / LAST
+    resumed = resume and last.exists()
+    loop = build_loop(recipe, stage, Path(work), folder / stage.name, cases, chosen, ranks,
+                      pretrained=init is None and not resumed)
+    if init is not None:
+        checkpoint.load_weights(loop.network, Path(init) / stage.name / BEST)
+    if resumed:
+        loop.restore(last)
+        _require_ranks(last, loop.progress, ranks)
+    ranks.barrier()  # every rank has found its input good before the first one writes
+    if ranks.first:
+        _prepare_folder(folder, recipe, stage, overwrite)
+        run_record.record(folder, stage.name, {
+            "recipe": recipe.name, "seed": stage.train.seed, "device": chosen, "ranks": ranks.size,
+            "precision": nets.choose_precision(stage.train.precision, chosen),
+            "init": None if init is None else str(init),
+            "first_epoch": loop.progress.epoch, "first_step": loop.progress.step, "cases": cases,
+        })
+    done = loop.run()
+    ranks.barrier()  # the files are there for every rank
+    return {"stage": stage.name, "fold": fold, "epochs": done.epoch, f"best_{stage.train.best}": abs(done.best),
+            "best_epoch": done.best_epoch, "checkpoint": str(folder / stage.name / BEST)}
+
+
+def build_loop(recipe: Recipe, stage: Stage, work: Path, folder: Path, cases: dict[str, list[str]], device: str,
+               ranks: Ranks, pretrained: bool = True) -> Loop:
+    """Everything that trains ``stage``, at its start: all weights follow from the seed, the same on every rank.
+
+    Args:
+        pretrained: whether to read the encoder's weights that the recipe may name.
+    """
+    spec = stage.train
+    ms.set_seed(spec.seed)
+    precision = nets.choose_precision(spec.precision, device)
+    network = devices.prepare_network(nets.build_network(stage.network, stage.classes, stage.channels, pretrained), precision, device)
+    options = {"seed": spec.seed, "batch_size": spec.batch_size}
+    train = Batches(work, stage, cases["train"], train=True, rank=ranks.rank, ranks=ranks.size, **options)
+    val = Batches(work, stage, cases["val"], train=False, **options)
+    uncertain = train.uncertain | val.uncertain
+    loss = losses.build_loss(stage.loss, uncertain)
+    step = TrainStep(network, loss, optimizer.build(spec, network), clip_norm=spec.clip_norm,
+                     precision=precision, ranks=ranks, mixup=spec.augment.mixup > 0)
+    return Loop(
+        stage=stage.name, folder=folder, spec=spec, network=network, step=step,
+        validator=Validator(network, loss, region_names(recipe, stage), uncertain),
+        train=train, val=val, ranks=ranks,
+        progress=TrainingState(ranks=ranks.size),
+    )
+
+
+def _check_earlier_run(folder: Path, stage: Stage, resume: bool, overwrite: bool) -> None:
+    """Also reads all that training will add to: what is damaged is said before anything is computed or deleted."""
+    last, trained = folder / stage.name / LAST, folder / RECIPE
+    run_record.known_sessions(folder)
+    if trained.exists():
+        load_recipe(trained)
+    if overwrite:
+        return
+    read_rows(folder / stage.name / "log.jsonl")
+    if not last.exists():
+        return
+    if not resume:
+        raise InputError(last.parent, expected="no earlier run", found="one that began before",
+                         remedy="Give --resume to go on with it or --overwrite to train anew")
+    before = load_recipe(trained).stage(stage.name)
+    kept = ("region", "intensity", "sampling", "targets", "network", "loss", "train")
+    changed = [key for key in kept if getattr(before, key) != getattr(stage, key)]
+    if changed == ["train"] and _only_more_epochs(before.train, stage.train):
+        _require_open_end(f"{trained}: {stage.name}", before.train, stage.train)
+    elif changed:
+        raise InputError(f"{trained}: {stage.name}", expected="the recipe that this run began with",
+                         found=f"another value of {', '.join(changed)}",
+                         remedy="Resume with the recipe and overrides of the first call, or give --overwrite")
+
+
+def _only_more_epochs(before: Train, now: Train) -> bool:
+    return now.epochs > before.epochs and now == before.model_copy(update={"epochs": now.epochs})
+
+
+def _require_open_end(subject: str, before: Train, now: Train) -> None:
+    """Raise InputError if the learning rate of the epochs that are done depends on how many there will be."""
+    if now.schedule.kind == "cosine":
+        raise InputError(
+            subject, expected=f"{before.epochs} epochs, at whose end this run's cosine schedule ends",
+            found=f"{now.epochs}",
+            remedy="Resume with the epochs of the first call; to go on from the best weights with a new schedule, give "
+                   "--init WORK/fold<K> --overwrite and the number of further epochs",
+        )
+
+
+def _require_ranks(last: Path, progress: TrainingState, ranks: Ranks) -> None:
+    """A step takes one batch per rank: with another number of ranks, ``progress`` would count other steps."""
+    if progress.ranks != ranks.size:
+        raise InputError(last, expected=f"a run on {ranks.size} devices, as this one",
+                         found=f"one that began on {progress.ranks}",
+                         remedy=f"Resume on {progress.ranks} devices, or give --overwrite to train anew")
+
+
+def _prepare_folder(folder: Path, recipe: Recipe, stage: Stage, overwrite: bool) -> None:
+    target = folder / stage.name
+    if overwrite:
+        for forgotten in (stage.name, "eval"):
+            run_record.forget(folder, forgotten)
+        for scores in (*folder.glob("scores.*"), *folder.glob("scores_oracle.*")):  # of the old weights
+            scores.unlink()
+        for name in (BEST, LAST, "log.jsonl"):
+            (target / name).unlink(missing_ok=True)
+        shutil.rmtree(target / "tensorboard", ignore_errors=True)
+    target.mkdir(parents=True, exist_ok=True)
+    checkpoint.sweep(target)
+    run_record.save_fold_recipe(folder, recipe, stage.name)

@@ -1,0 +1,163 @@
+"""Training samples in MindRecord files: one file per case and stage.
+
+A row holds ``image`` and ``label`` (bytes of uint8 arrays), ``case``, ``index`` (its number in the file),
+``foreground`` (1 when any target is in it), ``roi`` and ``start`` (where it was cut, see :class:`Sample`).
+
+Slices are stored once, also for a stage that sees stacks of them: a stack is read as its neighbouring rows. That costs
+nothing on disk, and reading as many rows, their labels included, as a stack has slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mindspore.dataset as ds
+import numpy as np
+from mindspore.mindrecord import FileWriter
+
+from kidneyseg.errors import InputError
+from kidneyseg.system.config_files import parse_json
+from kidneyseg.system.digest import sha256
+from kidneyseg.system.failures import cause
+from kidneyseg.system.files import use_default_mode
+from kidneyseg.training_data.samples import Sample
+
+SCHEMA = {
+    "image": {"type": "bytes"},
+    "label": {"type": "bytes"},
+    "case": {"type": "string"},
+    "index": {"type": "int32"},
+    "foreground": {"type": "int32"},
+    "roi": {"type": "int32"},
+    "start": {"type": "int32", "shape": [3]},
+}
+HEADER_BYTES = 1 << 19  # the default of 16 MiB per file would outweigh small cases
+MIN_PAGE_BYTES = 1 << 20
+MAX_PAGE_BYTES = 1 << 28  # MindRecord's own limit
+
+
+def write_records(path: Path, case: str, samples: Iterable[Sample]) -> list[bool]:
+    """Write ``samples`` as MindRecord, ``path`` and ``path``.db, one at a time.
+
+    MindRecord keeps the file's own name inside: rename its folder, never the file.
+
+    Returns:
+        The samples' foreground flags, in the order of the rows. Without samples no file is written.
+    """
+    writer: FileWriter | None = None
+    foreground: list[bool] = []
+    for index, sample in enumerate(samples):
+        if writer is None:
+            writer = FileWriter(str(path), shard_num=1, overwrite=True)
+            writer.set_header_size(HEADER_BYTES)
+            writer.set_page_size(_page_bytes(2 * sample.image.size))
+            writer.add_schema(SCHEMA, "kidneyseg training samples")
+        foreground.append(sample.foreground)
+        writer.write_raw_data([{
+            "image": sample.image.tobytes(),
+            "label": sample.label.tobytes(),
+            "case": case,
+            "index": index,
+            "foreground": int(sample.foreground),
+            "roi": sample.roi,
+            "start": np.array(sample.start, np.int32),
+        }])
+    if writer is not None:
+        writer.commit()
+        for file in (path, path.with_name(f"{path.name}.db")):
+            use_default_mode(file)
+    return foreground
+
+
+def read_records(
+    paths: Sequence[Path], shape: Sequence[int], rows: Sequence[int] | None = None
+) -> Iterator[dict[str, np.ndarray | str | int]]:
+    """Rows of one or several files, read ahead by MindSpore's data engine.
+
+    Args:
+        paths: MindRecord files; their rows count through, in this order.
+        shape: of every image and label.
+        rows: which rows, in which order, repeats allowed; all of them in order when None.
+
+    Yields:
+        image, label: uint8 of ``shape``, read-only; case, index, foreground, roi, start as written.
+
+    Raises:
+        InputError: a file is missing or broken.
+    """
+    require_records(paths)
+    names = [str(path) for path in paths]
+    try:
+        count = ds.MindDataset(names, shuffle=False).get_dataset_size()
+        wanted = range(count) if rows is None else rows
+        for first in range(0, len(wanted), count):  # MindDataset cannot take more rows at a time than there are
+            for row in _read(names, wanted[first : first + count]):
+                yield _row(row, shape)
+    except RuntimeError as error:
+        raise InputError(
+            paths[0].parent.parent, expected="readable MindRecord files", found=cause(error),
+            remedy="Delete the broken case's folder and run kidneyseg prepare again",
+        ) from error
+
+
+def require_records(paths: Sequence[Path]) -> None:
+    """Raise InputError when one of the files is not there or was cut short, which can crash MindSpore's reader."""
+    for path in paths:
+        found = "no such file" if not path.is_file() else None if _is_whole(path) else "a broken MindRecord file"
+        if found:
+            raise InputError(path, expected="prepared samples", found=found,
+                             remedy=f"Delete {path.parent} and run kidneyseg prepare again")
+
+
+def record_digests(path: Path) -> dict[str, str]:
+    """SHA-256 of a MindRecord file and the .db beside it, by their names; MindRecord itself has no checksum."""
+    return {file.name: sha256(file) for file in (path, path.with_name(f"{path.name}.db")) if file.is_file()}
+
+
+def require_unchanged(path: Path, digests: Mapping[str, str]) -> None:
+    """Raise InputError when the files of ``path`` are not those of ``digests``, or broken; none are known: no check."""
+    require_records([path])
+    if digests and record_digests(path) != digests:
+        raise InputError(path, expected="the samples that kidneyseg prepare wrote", found="a file with another SHA-256",
+                         remedy=f"Delete {path.parent} and run kidneyseg prepare again")
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file is as long as its header (a length of 8 bytes, then JSON) says that its last page reaches."""
+    try:
+        with open(path, "rb") as file:
+            header = parse_json(file.read(int.from_bytes(file.read(8), "little")), Any)
+        ends = [page["page_id"] * header["page_size"] + page["page_size"] for page in header["page"]]
+        return path.stat().st_size >= header["header_size"] + max(ends)
+    except (ValueError, KeyError, TypeError, MemoryError, OverflowError):
+        return False
+
+
+def _read(names: list[str], rows: Sequence[int]) -> Iterator[dict[str, np.ndarray]]:
+    sampler = ds.SubsetSampler([int(row) for row in rows])
+    data = ds.MindDataset(names, sampler=sampler, num_parallel_workers=1)
+    found = data.create_dict_iterator(num_epochs=1, output_numpy=True)
+    try:
+        yield from found
+    finally:
+        found.stop()
+
+
+def _row(row: dict[str, np.ndarray], shape: Sequence[int]) -> dict[str, np.ndarray | str | int]:
+    return {
+        "image": row["image"].view(np.uint8).reshape(shape),
+        "label": row["label"].view(np.uint8).reshape(shape),
+        "case": str(row["case"]),
+        "start": tuple(int(n) for n in row["start"]),
+        **{key: int(row[key]) for key in ("index", "foreground", "roi")},
+    }
+
+
+def _page_bytes(row_bytes: int) -> int:
+    """The page (a power of two) that holds at least two rows of ``row_bytes`` with little waste."""
+    page = MIN_PAGE_BYTES
+    while page < min(2 * row_bytes + (1 << 16), MAX_PAGE_BYTES):
+        page *= 2
+    return page
