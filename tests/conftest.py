@@ -12,5 +12,7 @@ def pytest_addoption(parser):
 
 def pytest_terminal_summary(terminalreporter, config):
     if any("tests/robustness" in report.nodeid for report in terminalreporter.getreports("failed")):
-        terminalreporter.line(f"robustness: seed {config.option.seed}; repeat one with "
-                              "`pytest tests/robustness/test_campaign.py --input NAME`")
+        terminalreporter.line(
+            f"robustness: seed {config.option.seed}; repeat one with "
+            "`pytest tests/robustness/test_campaign.py --input NAME`"
+        )

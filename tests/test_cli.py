@@ -51,11 +51,14 @@ def test_without_mindspore_one_line_says_what_is_missing(monkeypatch, capsys):
     assert "expected the package mindspore" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("error, words", [
-    (ZeroDivisionError("a bug"), "ZeroDivisionError: a bug"),
-    (OSError(28, "No space left on device", "work/log.jsonl"), "work/log.jsonl: expected room on the disk"),
-    (ModuleNotFoundError("No module named 'onnx'", name="onnx"), "expected the package onnx"),
-])
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (ZeroDivisionError("a bug"), "ZeroDivisionError: a bug"),
+        (OSError(28, "No space left on device", "work/log.jsonl"), "work/log.jsonl: expected room on the disk"),
+        (ModuleNotFoundError("No module named 'onnx'", name="onnx"), "expected the package onnx"),
+    ],
+)
 def test_no_traceback_reaches_a_user_unless_asked_for(monkeypatch, capsys, caplog, error, words):
     from kidneyseg.commands import train
 

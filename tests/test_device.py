@@ -25,16 +25,20 @@ def test_a_device_that_is_not_there_is_named():
 
 def test_the_device_at_work_can_be_chosen_again():
     """MindSpore refuses to be given a device once it has computed, even the one it computes on."""
-    code = ("from kidneyseg import device; import mindspore as ms, numpy as np; (ms.Tensor(np.ones(2)) + 1).asnumpy();"
-            "print(device.use(ms.get_context('device_target')) == ms.get_context('device_target'))")
+    code = (
+        "from kidneyseg import device; import mindspore as ms, numpy as np; (ms.Tensor(np.ones(2)) + 1).asnumpy();"
+        "print(device.use(ms.get_context('device_target')) == ms.get_context('device_target'))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip().endswith("True"), done.stderr
 
 
 def test_an_accelerator_can_be_chosen_again_with_the_real_switch_of_mindspore():
     """MindSpore takes `set_deterministic` once: two stages in one process ended in a traceback."""
-    code = ("from kidneyseg import device; import mindspore as ms; ms.hal.is_available = lambda name: name == 'GPU';"
-            "ms.set_device = lambda name: None; print(device.use(), device.use('GPU'))")
+    code = (
+        "from kidneyseg import device; import mindspore as ms; ms.hal.is_available = lambda name: name == 'GPU';"
+        "ms.set_device = lambda name: None; print(device.use(), device.use('GPU'))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["GPU", "GPU"], done.stderr
 

@@ -6,12 +6,38 @@ from pathlib import Path
 
 import kidneyseg
 
-ORDER = ("errors", "system", "recipe", "volume", "cohort", "simulation", "preprocessing", "nets", "losses",
-         "cpu_kernels", "device", "training_data", "model_folder", "metrics", "report", "training", "export", "runtime",
-         "inference", "evaluation", "deploy", "benchmark", "cli", "commands", "__main__")
+ORDER = (
+    "errors",
+    "system",
+    "recipe",
+    "volume",
+    "cohort",
+    "simulation",
+    "preprocessing",
+    "nets",
+    "losses",
+    "cpu_kernels",
+    "device",
+    "training_data",
+    "model_folder",
+    "metrics",
+    "report",
+    "training",
+    "export",
+    "runtime",
+    "inference",
+    "evaluation",
+    "deploy",
+    "benchmark",
+    "cli",
+    "commands",
+    "__main__",
+)
 SOURCE = Path(kidneyseg.__file__).parent
-MODULES = {".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
-           for path in SOURCE.rglob("*.py")}
+MODULES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in SOURCE.rglob("*.py")
+}
 
 
 def imports(module):
@@ -24,8 +50,9 @@ def imports(module):
         elif isinstance(node, ast.ImportFrom) and node.module == "kidneyseg":
             yield from (name.name for name in node.names if name.name in MODULES)
         elif isinstance(node, ast.Import):
-            yield from (name.name.removeprefix("kidneyseg.") for name in node.names
-                        if name.name.startswith("kidneyseg."))
+            yield from (
+                name.name.removeprefix("kidneyseg.") for name in node.names if name.name.startswith("kidneyseg.")
+            )
 
 
 def room(module):
@@ -37,15 +64,22 @@ def test_every_package_has_its_place_in_the_order():
 
 
 def test_no_import_runs_upwards():
-    upward = [f"{module} imports {other}" for module in MODULES if room(module) != "__init__"
-              for other in imports(module) if ORDER.index(room(other)) > ORDER.index(room(module))]
+    upward = [
+        f"{module} imports {other}"
+        for module in MODULES
+        if room(module) != "__init__"
+        for other in imports(module)
+        if ORDER.index(room(other)) > ORDER.index(room(module))
+    ]
     assert not upward
 
 
 def test_no_imports_run_in_a_circle():
     """Within a package, too. A package's own ``__init__`` gathers its modules and is not counted."""
-    known = {module: {other for other in imports(module) if other != module and not f"{module}.".startswith(f"{other}.")}
-             for module in MODULES}
+    known = {
+        module: {other for other in imports(module) if other != module and not f"{module}.".startswith(f"{other}.")}
+        for module in MODULES
+    }
     while leaves := {module for module, others in known.items() if not others & known.keys()}:
         known = {module: others for module, others in known.items() if module not in leaves}
     assert not known

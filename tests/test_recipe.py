@@ -49,11 +49,14 @@ def test_an_override_of_a_list_sets_the_item_at_that_index():
     assert coarse.sampling.patch == (80, 160, 192)
 
 
-@pytest.mark.parametrize("config, stage, change", [
-    ("unet_resnet34", "kidney", "train.epochs=2"),  # *train
-    ("resunet25d", "coarse", "train.schedule.peak=1.0e-2"),  # <<: *train
-    ("resunet25d", "kidney", "train.augment.elastic.sigma.0=1"),
-])
+@pytest.mark.parametrize(
+    "config, stage, change",
+    [
+        ("unet_resnet34", "kidney", "train.epochs=2"),  # *train
+        ("resunet25d", "coarse", "train.schedule.peak=1.0e-2"),  # <<: *train
+        ("resunet25d", "kidney", "train.augment.elastic.sigma.0=1"),
+    ],
+)
 def test_an_override_changes_only_its_stage_where_yaml_shares(config, stage, change):
     path = MPLAB.with_stem(config)
     before, after = load_recipe(path), load_recipe(path, [f"stages.{stage}.{change}"])
@@ -137,19 +140,30 @@ def test_the_result_is_the_last_stage_or_those_that_are_named():
     assert load_recipe(MPLAB, ["result=[coarse,fine]"]).result_stages == ("coarse", "fine")
 
 
-@pytest.mark.parametrize("sampling, window, channels", [
-    ("{shape: [32, 48, 64]}", (32, 48, 64), 1), ("{slices: 48, size: [224, 384], stride: 24}", (48, 224, 384), 1),
-    ("{size: [512, 512], stack: 5}", (512, 512), 5), ("{size: [256, 256], slice_spacing: 1.0}", (256, 256), 1),
-])
+@pytest.mark.parametrize(
+    "sampling, window, channels",
+    [
+        ("{shape: [32, 48, 64]}", (32, 48, 64), 1),
+        ("{slices: 48, size: [224, 384], stride: 24}", (48, 224, 384), 1),
+        ("{size: [512, 512], stack: 5}", (512, 512), 5),
+        ("{size: [256, 256], slice_spacing: 1.0}", (256, 256), 1),
+    ],
+)
 def test_every_sampling_says_what_the_network_sees(sampling, window, channels):
     fine = load_recipe(MPLAB, [f"stages.fine.sampling={sampling}"]).stage("fine")
     assert (fine.sampling.window, fine.channels, fine.dims) == (window, channels, len(window))
 
 
-@pytest.mark.parametrize("text, words", [
-    (None, ["No such file"]), ("a: [", ["valid YAML"]), ("&a [*a]", ["valid YAML", "aliases"]),
-    ("- 1", ["mapping"]), ("{}", ["name"]),
-])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (None, ["No such file"]),
+        ("a: [", ["valid YAML"]),
+        ("&a [*a]", ["valid YAML", "aliases"]),
+        ("- 1", ["mapping"]),
+        ("{}", ["name"]),
+    ],
+)
 def test_bad_files_are_refused(tmp_path, text, words):
     path = tmp_path / "r.yaml"
     if text is not None:

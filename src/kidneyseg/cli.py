@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.basicConfig(format="%(message)s")
         LOG.setLevel(logging.DEBUG)
     parser = argparse.ArgumentParser(
-        prog="kidneyseg", description="Kidney and kidney-tumour segmentation on CT with MindSpore.",
+        prog="kidneyseg",
+        description="Kidney and kidney-tumour segmentation on CT with MindSpore.",
         epilog="`kidneyseg COMMAND --help` explains each. Start with `kidneyseg demo`.",
     )
     parser.add_argument(DEBUG, action="store_true", help="show where an error happened; may stand anywhere")
@@ -49,8 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in argv if not word.startswith("-")), None)
     for name, line in COMMANDS.items():
-        sub = commands.add_parser(name, help=line, description=line,
-                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+        sub = commands.add_parser(
+            name, help=line, description=line, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         if name == chosen:
             module = importlib.import_module(f"kidneyseg.commands.{name}")
             sub.description = module.__doc__
@@ -70,8 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         LOG.debug("", exc_info=error)
         other = ", or give `predict` a package of `kidneyseg export --format onnx`" if error.name == "mindspore" else ""
-        print(f"kidneyseg {args.command}: error: expected the package {error.name}, found none. Install it as the "
-              f"README says{other}", file=sys.stderr)
+        print(
+            f"kidneyseg {args.command}: error: expected the package {error.name}, found none. Install it as the "
+            f"README says{other}",
+            file=sys.stderr,
+        )
         return 2
     except Exception as error:
         print(f"kidneyseg {args.command}: error: {explain(args.command, error)}", file=sys.stderr)

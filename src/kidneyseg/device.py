@@ -34,7 +34,9 @@ def use(name: str = "auto") -> str:
             _make_deterministic()
         return target
     raise InputError(
-        f"device {name}", expected="a device this MindSpore build can use", found=f"no {name}",
+        f"device {name}",
+        expected="a device this MindSpore build can use",
+        found=f"no {name}",
         remedy="Use --device CPU, or install the driver and the MindSpore build for it",
     )
 

@@ -15,11 +15,15 @@ SHAPE = (1, 4, 6)  # of one image
 
 def save_graph(path, batch="batch"):
     """softmax over the classes (x, 2 x)."""
-    nodes = [helper.make_node("Add", ["images", "images"], ["doubled"]),
-             helper.make_node("Concat", ["images", "doubled"], ["both"], axis=1),
-             helper.make_node("Softmax", ["both"], ["probabilities"], axis=1)]
-    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, channels, *SHAPE[1:]])
-             for name, channels in (("images", 1), ("probabilities", 2))]
+    nodes = [
+        helper.make_node("Add", ["images", "images"], ["doubled"]),
+        helper.make_node("Concat", ["images", "doubled"], ["both"], axis=1),
+        helper.make_node("Softmax", ["both"], ["probabilities"], axis=1),
+    ]
+    ports = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, channels, *SHAPE[1:]])
+        for name, channels in (("images", 1), ("probabilities", 2))
+    ]
     graph = helper.make_graph(nodes, "tiny", ports[:1], ports[1:])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path
@@ -40,8 +44,20 @@ def images(tmp_path):
 
 
 def run(folder, *more, graph="graph.onnx"):
-    words = [built_program(), "--model", folder / graph, "--manifest", folder / "in" / "manifest.txt", "--out",
-             folder / "out", "--timing", folder / "time.txt", "--threads", 1, *more]
+    words = [
+        built_program(),
+        "--model",
+        folder / graph,
+        "--manifest",
+        folder / "in" / "manifest.txt",
+        "--out",
+        folder / "out",
+        "--timing",
+        folder / "time.txt",
+        "--threads",
+        1,
+        *more,
+    ]
     return subprocess.run([str(word) for word in words], capture_output=True, text=True)
 
 
@@ -89,19 +105,29 @@ def test_bad_tensors_are_named_and_the_others_computed(tmp_path, images):
     assert done.returncode == 1
     said = done.stderr.splitlines()
     assert len(said) == 5 and all(line.endswith(". Skipped.") for line in said)
-    for start, word in (("a case/0.bin: ", "found none"), ("a case/1.bin: ", "expected 96 bytes (1x4x6 float32)"),
-                        ("a case/2.bin: ", "expected SHA-256 "), ("a case/3.bin: ", "shape 1x4x6"),
-                        (f"{tmp_path}/in/manifest.txt, line 5: ", "64 lower-case")):
+    for start, word in (
+        ("a case/0.bin: ", "found none"),
+        ("a case/1.bin: ", "expected 96 bytes (1x4x6 float32)"),
+        ("a case/2.bin: ", "expected SHA-256 "),
+        ("a case/3.bin: ", "shape 1x4x6"),
+        (f"{tmp_path}/in/manifest.txt, line 5: ", "64 lower-case"),
+    ):
         assert any(line.startswith(start) and word in line for line in said), said
     assert list(results(tmp_path)) == ["a case/5.bin", "a case/6.bin"]
 
 
-@pytest.mark.parametrize("prepare, words", [
-    (lambda folder: save_graph(folder / "graph.onnx", 2), ["graph.onnx", "batches of 4, found input 2x1x4x6"]),
-    (lambda folder: (folder / "graph.onnx").write_bytes(b"no graph"), ["graph.onnx", "OpenVINO"]),
-    (lambda folder: None, ["graph.onnx", "found none"]),
-    (lambda folder: (save_graph(folder / "graph.onnx"), (folder / "in" / "manifest.txt").unlink()), ["manifest.txt"]),
-])
+@pytest.mark.parametrize(
+    "prepare, words",
+    [
+        (lambda folder: save_graph(folder / "graph.onnx", 2), ["graph.onnx", "batches of 4, found input 2x1x4x6"]),
+        (lambda folder: (folder / "graph.onnx").write_bytes(b"no graph"), ["graph.onnx", "OpenVINO"]),
+        (lambda folder: None, ["graph.onnx", "found none"]),
+        (
+            lambda folder: (save_graph(folder / "graph.onnx"), (folder / "in" / "manifest.txt").unlink()),
+            ["manifest.txt"],
+        ),
+    ],
+)
 def test_where_nothing_can_be_done_one_line_says_so(tmp_path, images, prepare, words):
     prepare(tmp_path)
     done = run(tmp_path, "--batch", 4)
@@ -126,12 +152,15 @@ def test_results_of_an_earlier_run_do_not_pass_for_new_ones(tmp_path, images):
     assert run(tmp_path).returncode == 2 and not (tmp_path / "out" / "manifest.txt").exists()
 
 
-@pytest.mark.parametrize("words, said", [
-    (["--batch", "many"], "--batch: expected a whole number from 1, found many"),
-    (["--modle", "x"], "--modle: no such option"),
-    (["--device"], "--device: expected a value"),
-    (["--device", "Ascend310"], "expected device CPU for this graph"),
-])
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--batch", "many"], "--batch: expected a whole number from 1, found many"),
+        (["--modle", "x"], "--modle: no such option"),
+        (["--device"], "--device: expected a value"),
+        (["--device", "Ascend310"], "expected device CPU for this graph"),
+    ],
+)
 def test_wrong_options_are_said(tmp_path, images, words, said):
     save_graph(tmp_path / "graph.onnx")
     done = run(tmp_path, *words)

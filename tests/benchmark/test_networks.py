@@ -1,4 +1,5 @@
 """The benchmark compares like with like and writes what it says."""
+
 import json
 
 import numpy as np
@@ -6,16 +7,16 @@ import pytest
 
 from kidneyseg import cpu_kernels
 from kidneyseg.benchmark import networks
-from kidneyseg.benchmark.network_cases import CASES, in_mindspore, in_torch
+from kidneyseg.benchmark.network_cases import NETWORK_CASES, in_mindspore, in_torch
 from kidneyseg.cli import main
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NETWORK_CASES)
 def test_both_frameworks_compute_the_same(name):
     torch = pytest.importorskip("torch")
     import mindspore as ms
 
-    case = CASES[name]
+    case = NETWORK_CASES[name]
     network, twin = in_mindspore(case).set_train(True), in_torch(case).train()
     ours, theirs = network.trainable_params(), list(twin.parameters())  # both in the order of definition
     assert [p.shape for p in ours] == [tuple(p.shape) for p in theirs]
@@ -41,15 +42,22 @@ def test_command_writes_the_rows(tmp_path, capsys):
 
 
 def test_ratio_is_that_to_the_fastest_pytorch():
-    rows = [networks.Row("unet3d", "train", name, "float32", ms, ms, 2 * ms, 100.0)
-            for name, ms in [("kidneyseg", 30.0), ("pytorch-plain", 60.0), ("pytorch-channels_last", 40.0)]]
+    rows = [
+        networks.Row("unet3d", "train", name, "float32", ms, ms, 2 * ms, 100.0)
+        for name, ms in [("kidneyseg", 30.0), ("pytorch-plain", 60.0), ("pytorch-channels_last", 40.0)]
+    ]
     lines = networks.table(rows).splitlines()[1:]
     assert [line.split()[-2] for line in lines] == ["0.75", "1.50", "1.00"]
 
 
-@pytest.mark.parametrize("amx, instructions, wanted", [
-    (False, False, set()), (False, True, {"pytorch-plain", "pytorch-channels_last"}),
-    (True, True, {"kidneyseg", "pytorch-plain", "pytorch-channels_last"})])
+@pytest.mark.parametrize(
+    "amx, instructions, wanted",
+    [
+        (False, False, set()),
+        (False, True, {"pytorch-plain", "pytorch-channels_last"}),
+        (True, True, {"kidneyseg", "pytorch-plain", "pytorch-channels_last"}),
+    ],
+)
 def test_bfloat16_is_measured_where_it_is_fast(monkeypatch, amx, instructions, wanted):
     monkeypatch.setattr(cpu_kernels, "available", lambda: True)
     monkeypatch.setattr(networks.util, "find_spec", lambda name: object())

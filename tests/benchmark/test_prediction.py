@@ -37,8 +37,10 @@ def case(tmp_path):
     """A scan of soft edges in an orientation of its own, and its mask."""
     hu = ndi.gaussian_filter(make_hu(LABELS).astype(np.float32), 1).astype(np.int16)
     turned = {"axes": (2, 1, 0), "flips": (True, True, False)}
-    return (save_scan(tmp_path / "ct.nii.gz", hu, SPACING, **turned),
-            save_scan(tmp_path / "mask.nii.gz", LABELS, SPACING, **turned))
+    return (
+        save_scan(tmp_path / "ct.nii.gz", hu, SPACING, **turned),
+        save_scan(tmp_path / "mask.nii.gz", LABELS, SPACING, **turned),
+    )
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
@@ -72,8 +74,22 @@ def test_command_times_both_and_compares_their_masks(case, tmp_path, capsys):
     image, mask = case
     save_tiny_model(tmp_path / "model")
     options = ["--regions", str(mask), "--runtime", "openvino", "--peer", "monai", "--repeats", "1"]
-    assert main(["benchmark", "predict", "-m", str(tmp_path / "model"), "-i", str(image), *options,
-                 "--json", str(tmp_path / "speed.json")]) == 0
+    assert (
+        main(
+            [
+                "benchmark",
+                "predict",
+                "-m",
+                str(tmp_path / "model"),
+                "-i",
+                str(image),
+                *options,
+                "--json",
+                str(tmp_path / "speed.json"),
+            ]
+        )
+        == 0
+    )
     found = json.loads((tmp_path / "speed.json").read_text())
     ours, peer, *rounded = found["rows"]
     assert [row["engine"] for row in found["rows"]] == ["openvino", "monai", *["monai bf16"] * len(rounded)]
@@ -92,8 +108,23 @@ def test_command_times_both_and_compares_their_masks(case, tmp_path, capsys):
 def test_a_package_that_normalises_by_itself_gives_the_masks_of_its_checkpoints(case, tmp_path):
     image, mask = case
     save_tiny_model(tmp_path / "model")
-    assert main(["export", "-m", str(tmp_path / "model"), "--format", "onnx", "--batch", "2", "--uint8", "-o",
-                 str(tmp_path / "package")]) == 0
+    assert (
+        main(
+            [
+                "export",
+                "-m",
+                str(tmp_path / "model"),
+                "--format",
+                "onnx",
+                "--batch",
+                "2",
+                "--uint8",
+                "-o",
+                str(tmp_path / "package"),
+            ]
+        )
+        == 0
+    )
     masks = []
     for name in ("model", "package"):
         out = tmp_path / f"{name}.nii.gz"
@@ -108,8 +139,27 @@ def test_other_models_have_columns_of_their_own(case, tmp_path):
     export = ["export", "-m", str(tmp_path / "model"), "--format", "onnx", "--batch", "2", "-o"]
     assert main([*export, str(tmp_path / "package.zip")]) == 0
     models = [str(tmp_path / name) for name in ("model", "package.zip")]
-    assert main(["benchmark", "predict", "-m", *models, "-i", str(image), "--regions", str(mask), "--peer", "none",
-                 "--repeats", "1", "--json", str(tmp_path / "speed.json")]) == 0
+    assert (
+        main(
+            [
+                "benchmark",
+                "predict",
+                "-m",
+                *models,
+                "-i",
+                str(image),
+                "--regions",
+                str(mask),
+                "--peer",
+                "none",
+                "--repeats",
+                "1",
+                "--json",
+                str(tmp_path / "speed.json"),
+            ]
+        )
+        == 0
+    )
     found = json.loads((tmp_path / "speed.json").read_text())
     assert found["models"] == models and [row["engine"] for row in found["rows"]] == ["openvino", "package"]
     assert found["rows"][1]["dice"] == {"kidney": 1, "tumour": 1}
@@ -118,24 +168,53 @@ def test_other_models_have_columns_of_their_own(case, tmp_path):
 def test_random_networks_are_timed_in_int8_too(case, tmp_path):
     image, mask = case
     save_recipe(tiny_recipe(), tmp_path / "tiny.yaml")
-    assert main(["benchmark", "predict", "-c", str(tmp_path / "tiny.yaml"), "--int8", "-i", str(image), "--regions",
-                 str(mask), "--peer", "none", "--repeats", "1", "--json", str(tmp_path / "speed.json"),
-                 "stages.fine.inference.batch_size=2"]) == 0
+    assert (
+        main(
+            [
+                "benchmark",
+                "predict",
+                "-c",
+                str(tmp_path / "tiny.yaml"),
+                "--int8",
+                "-i",
+                str(image),
+                "--regions",
+                str(mask),
+                "--peer",
+                "none",
+                "--repeats",
+                "1",
+                "--json",
+                str(tmp_path / "speed.json"),
+                "stages.fine.inference.batch_size=2",
+            ]
+        )
+        == 0
+    )
     rows = json.loads((tmp_path / "speed.json").read_text())["rows"]
     assert [row["engine"] for row in rows] == ["openvino", "int8"]
     assert all("fine: network" in row["parts"] for row in rows)
 
 
 def test_ratios_are_those_of_the_first_engine():
-    rows = [Row(name, seconds, 2 * seconds, 1.0, mib, {"read": {"seconds": seconds, "peak_mib": mib}}, {"kidney": 1.0})
-            for name, seconds, mib in [("openvino", 3.0, 500.0), ("monai", 12.0, 2000.0)]]
+    rows = [
+        Row(name, seconds, 2 * seconds, 1.0, mib, {"read": {"seconds": seconds, "peak_mib": mib}}, {"kidney": 1.0})
+        for name, seconds, mib in [("openvino", 3.0, 500.0), ("monai", 12.0, 2000.0)]
+    ]
     lines = prediction.table(rows).splitlines()
     assert next(line for line in lines if "time of" in line).split()[-2:] == ["1.000", "0.250"]
     assert next(line for line in lines if "memory of" in line).split()[-2:] == ["1.000", "0.250"]
 
 
-@pytest.mark.parametrize("stage", [{"network": {"attention": True}}, {"inference": {"mirrors": ["y"]}},
-                                   {"intensity": {"per_volume": True}}, {"network": {"deep_supervision": True}}])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        {"network": {"attention": True}},
+        {"inference": {"mirrors": ["y"]}},
+        {"intensity": {"per_volume": True}},
+        {"network": {"deep_supervision": True}},
+    ],
+)
 def test_what_has_no_twin_is_refused(stage):
     require_twins(tiny_recipe())
     coarse, fine = json.loads(tiny_recipe().model_dump_json(exclude_unset=True))["stages"]
@@ -146,15 +225,18 @@ def test_what_has_no_twin_is_refused(stage):
         require_twins(parse_recipe({"name": "other", "stages": [coarse, fine]}))
 
 
-@pytest.mark.parametrize("options, said", [
-    (["-c", "mplab_small", "-i", "ct.nii.gz"], "--regions"),
-    (["-m", "no-such-model", "-i", "ct.nii.gz"], "no-such-model"),
-    (["-m", "model", "no-such-model", "-i", "ct.nii.gz", "--peer", "none"], "no-such-model"),
-    (["-m", "no-such-model", "-i", "ct.nii.gz", "--repeats", "0"], "--repeats"),
-    (["-m", "model", "-i", "no-such.nii.gz", "--peer", "none", "--runtime", "openvino"], "no-such.nii.gz"),
-    (["-m", "model", "-i", "ct.nii.gz", "train.epochs=1"], "KEY=VALUE"),
-    (["-m", "model", "-i", "ct.nii.gz", "--int8"], "--int8 with -m"),
-])
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["-c", "mplab_small", "-i", "ct.nii.gz"], "--regions"),
+        (["-m", "no-such-model", "-i", "ct.nii.gz"], "no-such-model"),
+        (["-m", "model", "no-such-model", "-i", "ct.nii.gz", "--peer", "none"], "no-such-model"),
+        (["-m", "no-such-model", "-i", "ct.nii.gz", "--repeats", "0"], "--repeats"),
+        (["-m", "model", "-i", "no-such.nii.gz", "--peer", "none", "--runtime", "openvino"], "no-such.nii.gz"),
+        (["-m", "model", "-i", "ct.nii.gz", "train.epochs=1"], "KEY=VALUE"),
+        (["-m", "model", "-i", "ct.nii.gz", "--int8"], "--int8 with -m"),
+    ],
+)
 def test_bad_input_is_said(options, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     if options[1] == "model":

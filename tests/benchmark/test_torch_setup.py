@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import kidneyseg
 from kidneyseg.benchmark.monai_engine import MonaiEngine
 from kidneyseg.benchmark.nnunet import worker
-from kidneyseg.benchmark.network_cases import CASES
+from kidneyseg.benchmark.network_cases import NETWORK_CASES
 from kidneyseg.benchmark.network_worker import torch_step
 
 def train():
@@ -26,7 +26,7 @@ def train():
     worker.main(SimpleNamespace(minutes=1))
 
 def step():
-    case = CASES["unet3d"]
+    case = NETWORK_CASES["unet3d"]
     torch_step(case, np.zeros(case.small, np.float32), False, False, "float32")
 
 name = b"ONEDNN_MAX_CPU_ISA"
@@ -46,6 +46,10 @@ for peer in (lambda: MonaiEngine(SimpleNamespace(stages=()), None, False), step,
 @pytest.mark.parametrize("given, seen", [({}, "None"), ({"ONEDNN_MAX_CPU_ISA": "AVX2"}, "b'AVX2'")])
 def test_the_peers_have_all_threads_and_the_instructions_that_their_user_allows(given, seen):
     environment = {name: value for name, value in os.environ.items() if name not in (CAP, CAPPED)}
-    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True,
-                          env={**environment, "KIDNEYSEG_THREADS": "3", "OMP_NUM_THREADS": "1", **given})
+    done = subprocess.run(
+        [sys.executable, "-c", CODE],
+        capture_output=True,
+        text=True,
+        env={**environment, "KIDNEYSEG_THREADS": "3", "OMP_NUM_THREADS": "1", **given},
+    )
     assert done.stdout.splitlines() == [f"{seen} 3"] * 3, done.stderr

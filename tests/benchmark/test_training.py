@@ -31,12 +31,14 @@ def work(tmp_path):
         labels[:, 30:33, 40:43][labels[:, 30:33, 40:43] > 0] = 3
         paths = {}
         for key, array in (("image", make_hu(labels % 3)), ("label", labels)):
-            path = save_scan(tmp_path / "data" / name / f"{key}.nii.gz", array, SPACING, axes=(2, 1, 0),
-                             flips=(True, False, True))
+            path = save_scan(
+                tmp_path / "data" / name / f"{key}.nii.gz", array, SPACING, axes=(2, 1, 0), flips=(True, False, True)
+            )
             paths[key] = {"path": str(path), "bytes": 0, "modified": 0}
         case_folder(folder, name).mkdir(parents=True)
-        PreparedCase(case=name, **paths, shape=list(shape), spacing=list(SPACING), labels=[], settings={"stages": {}},
-                     stages={}).write(case_folder(folder, name))
+        PreparedCase(
+            case=name, **paths, shape=list(shape), spacing=list(SPACING), labels=[], settings={"stages": {}}, stages={}
+        ).write(case_folder(folder, name))
     save_recipe(tiny_recipe().model_copy(update={"merge": {3: 1}}), folder / "recipe.yaml")
     folds = [{"train": ["a", "b", "flat"], "val": ["c"]}, {"train": ["a", "b"], "val": ["flat"]}]
     (folder / "splits.json").write_text(json.dumps({"folds": folds}))
@@ -47,8 +49,29 @@ def test_command_trains_predicts_and_scores(work, tmp_path, monkeypatch, capsys)
     pytest.importorskip("monai")
     out = tmp_path / "out"
     monkeypatch.setenv("KIDNEYSEG_THREADS", "1")
-    assert main(["benchmark", "train", "--work", str(work), "--fold", "0", "--minutes", "0.03", "-o", str(out),
-                 "--width", "2", "--patch-voxels", "8192", "--json", str(tmp_path / "facts.json")]) == 0
+    assert (
+        main(
+            [
+                "benchmark",
+                "train",
+                "--work",
+                str(work),
+                "--fold",
+                "0",
+                "--minutes",
+                "0.03",
+                "-o",
+                str(out),
+                "--width",
+                "2",
+                "--patch-voxels",
+                "8192",
+                "--json",
+                str(tmp_path / "facts.json"),
+            ]
+        )
+        == 0
+    )
     facts = json.loads((tmp_path / "facts.json").read_text())
     assert facts["labels"] == [0, 1] and facts["threads"] == 1 and facts["single_slices"] == ["flat"]
     assert len(facts["losses"]) > 1 and np.isfinite(facts["losses"]).all()
@@ -94,14 +117,17 @@ def test_data_sets_say_what_is_trained_on_and_how_labels_are_read(work):
     assert training.score(work, cases["val"], work / "found").mean["tumour"] == 1
 
 
-@pytest.mark.parametrize("options, said", [
-    (["--width", "0"], "--width"),
-    (["--patch-voxels", "100"], "4096 or more"),
-    (["--fold", "1"], "volumes in its part 'val'"),
-    (["--fold", "7"], "fold 7"),
-    (["-o", "work"], "another folder than --work"),
-    (["--work", "nowhere"], "nowhere"),
-])
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--width", "0"], "--width"),
+        (["--patch-voxels", "100"], "4096 or more"),
+        (["--fold", "1"], "volumes in its part 'val'"),
+        (["--fold", "7"], "fold 7"),
+        (["-o", "work"], "another folder than --work"),
+        (["--work", "nowhere"], "nowhere"),
+    ],
+)
 def test_bad_input_is_said(options, said, work, monkeypatch, capsys):
     monkeypatch.chdir(work.parent)
     monkeypatch.setattr(prediction, "find_spec", lambda name: object())

@@ -14,16 +14,30 @@ from kidneyseg.training_data.prepare import prepare
 from kidneyseg.training_data.prepared_case import PreparedCase, case_folder, locate_cases
 from kidneyseg.volume.nifti import read_mask
 
-RECIPE = parse_recipe({
-    "name": "tiny", "merge": {3: 1},
-    "stages": [
-        {"name": "coarse", "sampling": {"spacing": [4, 3, 3], "patch": [8, 16, 16], "stride": [8, 12, 12]},
-         "targets": [[1, 2]], "network": {"name": "unet3d"}, "loss": {"name": "dice_ce"}},
-        {"name": "fine", "region": {"of": "coarse", "gap": 4, "margin": 1}, "sampling": {"size": [32, 32]},
-         "targets": [[1], [2]], "network": {"name": "unet2d"}, "loss": {"name": "dice_ce"},
-         "train": {"sampler": {"per_epoch": 400}}},
-    ],
-})
+RECIPE = parse_recipe(
+    {
+        "name": "tiny",
+        "merge": {3: 1},
+        "stages": [
+            {
+                "name": "coarse",
+                "sampling": {"spacing": [4, 3, 3], "patch": [8, 16, 16], "stride": [8, 12, 12]},
+                "targets": [[1, 2]],
+                "network": {"name": "unet3d"},
+                "loss": {"name": "dice_ce"},
+            },
+            {
+                "name": "fine",
+                "region": {"of": "coarse", "gap": 4, "margin": 1},
+                "sampling": {"size": [32, 32]},
+                "targets": [[1], [2]],
+                "network": {"name": "unet2d"},
+                "loss": {"name": "dice_ce"},
+                "train": {"sampler": {"per_epoch": 400}},
+            },
+        ],
+    }
+)
 
 
 def write_case(folder, depth=12, tumour=2):
@@ -47,11 +61,15 @@ def root(tmp_path_factory):
         write_case(root / "slices" / f"case_{number}_s50", depth=1)
     for number in range(2):
         write_case(root / "volumes" / f"case_{number}")
-    (root / "datasets.yaml").write_text(yaml.safe_dump([
-        {"name": "whole", "folder": "whole", "covers": {1: [1, 2, 3]}},
-        {"name": "slices", "folder": "slices", "patient": "case_[0-9]+", "source": "kits"},
-        {"name": "volumes", "folder": "volumes", "source": "kits", "weight": 2},
-    ]))
+    (root / "datasets.yaml").write_text(
+        yaml.safe_dump(
+            [
+                {"name": "whole", "folder": "whole", "covers": {1: [1, 2, 3]}},
+                {"name": "slices", "folder": "slices", "patient": "case_[0-9]+", "source": "kits"},
+                {"name": "volumes", "folder": "volumes", "source": "kits", "weight": 2},
+            ]
+        )
+    )
     return root
 
 
@@ -116,14 +134,17 @@ def test_data_sets_are_drawn_by_weight_and_not_by_size(work):
 
 
 def test_a_data_set_of_weight_0_neither_trains_nor_validates(root, work, tmp_path):
-    datasets = [one.model_copy(update={"weight": 0.0}) if one.name == "whole" else one
-                for one in read_datasets([root / "datasets.yaml"])]
+    datasets = [
+        one.model_copy(update={"weight": 0.0}) if one.name == "whole" else one
+        for one in read_datasets([root / "datasets.yaml"])
+    ]
     before = (work / "datasets.yaml").read_text()
     save_datasets(datasets, work)
     try:
         for train in (True, False):
-            made = Batches(work, RECIPE.stage("fine"), ["whole.p0", "volumes.case_0"], train=train, seed=0,
-                           batch_size=4)
+            made = Batches(
+                work, RECIPE.stage("fine"), ["whole.p0", "volumes.case_0"], train=train, seed=0, batch_size=4
+            )
             assert {case for case, _ in made.rows} == {"volumes.case_0"}
     finally:
         (work / "datasets.yaml").write_text(before)
@@ -137,12 +158,19 @@ def test_a_case_is_made_again_when_its_labels_are_read_otherwise(root, work):
     assert prepare(RECIPE, cases, work, workers=1).rebuilt == ["whole.p1"]
 
 
-@pytest.mark.parametrize("text, found", [
-    ("[]", "empty list"), ("name: a", "valid list"), ("- {name: a}", "folder"),
-    ("- {name: a, folder: a, wieght: 2}", "wieght"), ("- {name: a, folder: a, patient: '('}", "regular expression"),
-    ("- {name: 'a b', folder: a}", "pattern"), ("- {name: a, folder: [", "flow"),
-    ("- {name: a, folder: a}\n- {name: a, folder: b}", "'a', 'a'"),
-])
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("[]", "empty list"),
+        ("name: a", "valid list"),
+        ("- {name: a}", "folder"),
+        ("- {name: a, folder: a, wieght: 2}", "wieght"),
+        ("- {name: a, folder: a, patient: '('}", "regular expression"),
+        ("- {name: 'a b', folder: a}", "pattern"),
+        ("- {name: a, folder: [", "flow"),
+        ("- {name: a, folder: a}\n- {name: a, folder: b}", "'a', 'a'"),
+    ],
+)
 def test_a_list_of_data_sets_that_is_none(tmp_path, text, found):
     path = tmp_path / "datasets.yaml"
     path.write_text(text)

@@ -35,16 +35,23 @@ def test_kits(tmp_path, parent):
     assert cases[1].label == tmp_path / parent / "case_00001/segmentation.nii.gz"
 
 
-@pytest.mark.parametrize("masks, taken", [
-    (["aggregated_AND_seg", "aggregated_MAJ_seg", "aggregated_OR_seg"], "aggregated_MAJ_seg"),
-    (["aggregated_AND_seg", "aggregated_OR_seg"], "aggregated_AND_seg"),
-    (["Segmentation"], "Segmentation"),
-])
+@pytest.mark.parametrize(
+    "masks, taken",
+    [
+        (["aggregated_AND_seg", "aggregated_MAJ_seg", "aggregated_OR_seg"], "aggregated_MAJ_seg"),
+        (["aggregated_AND_seg", "aggregated_OR_seg"], "aggregated_AND_seg"),
+        (["Segmentation"], "Segmentation"),
+    ],
+)
 def test_kits_as_published(tmp_path, masks, taken):
     """KiTS19's listing: 300 cases, masks of the first 210; KiTS21's names; and folders that are beside them."""
-    _touch(tmp_path, *(f"case_{n:05d}/imaging.nii.gz" for n in range(300)),
-           *(f"case_{n:05d}/{mask}.nii.gz" for n in range(210) for mask in masks),
-           "case_00000/instances/kidney_instance-1_annotation-1.nii.gz", "notebooks/plot.ipynb")
+    _touch(
+        tmp_path,
+        *(f"case_{n:05d}/imaging.nii.gz" for n in range(300)),
+        *(f"case_{n:05d}/{mask}.nii.gz" for n in range(210) for mask in masks),
+        "case_00000/instances/kidney_instance-1_annotation-1.nii.gz",
+        "notebooks/plot.ipynb",
+    )
     cohort = read_cohort(tmp_path)
     assert len(cohort.cases) == 300 and cohort.leftovers == []
     labelled = with_labels(cohort.cases, tmp_path)
@@ -57,17 +64,26 @@ def test_letter_case_of_kits_names_does_not_matter(tmp_path):
 
 
 LEFT = [  # files, links to nothing, and what is left over
-    (["case_0/imaging.nii", "case_1/segmentation.nii.gz", "case_2/notes.txt"], [],
-     {"case_1": "a mask only", "case_2": "none"}),
-    (["case_0/imaging.nii"], ["case_1/imaging.nii.gz"],
-     {"case_1/imaging.nii.gz": "a link to nothing", "case_1": "none"}),
+    (
+        ["case_0/imaging.nii", "case_1/segmentation.nii.gz", "case_2/notes.txt"],
+        [],
+        {"case_1": "a mask only", "case_2": "none"},
+    ),
+    (
+        ["case_0/imaging.nii"],
+        ["case_1/imaging.nii.gz"],
+        {"case_1/imaging.nii.gz": "a link to nothing", "case_1": "none"},
+    ),
     (["case_0/imaging.nii", "case_0/imaging.nii.gz"], [], {"case_0/imaging.nii": "imaging.nii.gz as well"}),
     (["case_0/imaging.nii", "extra.nii.gz"], [], {"extra.nii.gz": "a file beside them"}),
     (["imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "labelsTr/b.nii.gz"], [], {"labelsTr/b.nii.gz": "none"}),
     (["imagesTr/a_0000.nii.gz"], ["imagesTr/b_0000.nii.gz"], {"imagesTr/b_0000.nii.gz": "a link to nothing"}),
     (["images/a.nii", "labels/a_seg.nii", "labels/c.nii"], [], {"labels/c.nii": "none"}),
-    (["a.nii.gz", "a_seg.nii", "a_seg.nii.gz", "b_mask.nii.gz"], [],
-     {"a_seg.nii": "a_seg.nii.gz as well", "b_mask.nii.gz": "none"}),
+    (
+        ["a.nii.gz", "a_seg.nii", "a_seg.nii.gz", "b_mask.nii.gz"],
+        [],
+        {"a_seg.nii": "a_seg.nii.gz as well", "b_mask.nii.gz": "none"},
+    ),
 ]
 
 

@@ -31,7 +31,6 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     (SPLIT + "--work {other_splits}", ["splits.json", "other folds", "--overwrite"]),
     ("cohort split {no_masks} --work {tmp}/out", ["no_masks", "case_00001", "add the masks"]),
     ("cohort split {broken_masks} --work {tmp}/out --folds 2 --workers 1", ["segmentation.nii.gz", "download it"]),
-
     ("simulate {tmp}/out", ["--phantom N", "one folder", "Give the folder of masks"]),
     ("simulate {empty} {tmp}/out", ["empty", "KiTS masks", "case folders"]),
     ("simulate {data} {tmp}/out --cases case_7", ["data", "no case_7", "Check --cases"]),
@@ -54,7 +53,6 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     ("simulate {tmp}/out --onto {data}", ["--phantom N", "one folder", "Give the folder of masks"]),
     ("simulate {tmp}/out --phantom 2 --onto {data}", ["--onto", "--phantom", "one or the other"]),
     ("simulate {foreign} --phantom 1", ["foreign", "files of other origin"]),
-
     ("prepare -c {tmp}/none.yaml --data {data} --work {tmp}/out", ["none.yaml", "No such file", "configs/mplab.yaml"]),
     ("prepare -c {not_yaml} --data {data} --work {tmp}/out", ["not_yaml.yaml", "valid YAML", "Correct that line"]),
     ("prepare -c {a_list} --data {data} --work {tmp}/out", ["a_list.yaml", "a mapping", "configs/mplab.yaml"]),
@@ -73,7 +71,6 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     (PREPARE + "--data {other_shape}", ["segmentation.nii.gz", "shape", "Correct or remove them"]),
     (PREPARE + "--work {file}", ["file", "a folder", "Give another"]),
     (PREPARE + "--work {work} --folds 4", ["splits.json", "used by fold0", "Give another --work"]),
-
     (TRAIN + "--work {tmp}/none", ["none", "prepared data", "Run `kidneyseg prepare`"]),
     (TRAIN + "--work {broken_splits}", ["splits.json", "JSON", "Make it again"]),
     (TRAIN + "--work {work} --stage fin", ["stage 'fin'", "Did you mean 'fine'?"]),
@@ -94,7 +91,6 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     (TRAIN + "--work {earlier_run}", ["fold0/fine", "one that began before", "--resume", "--overwrite"]),
     (TRAIN + "--work {earlier_run} --resume stages.fine.train.seed=5", ["recipe.yaml", "another value of train"]),
     (TRAIN + "--work {earlier_run} --resume", ["fine/last.ckpt", "damaged", "Copy it again"]),
-
     ("eval --work {work} --fold one", ["--fold", "0 or more", "'one'"]),
     ("eval", ["options of eval", "--work DIR", "none", "--help"]),
     ("eval --work {work} --pred {masks}", ["options of eval", "--work and --pred", "--help"]),
@@ -118,7 +114,6 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     ("eval --pred {soft_masks} --truth {data}", ["case_00000.nii.gz", "whole numbers", "Give the mask"]),
     ("eval --pred {masks} --truth {data} --workers 0", ["--workers", "at least 1", "Give 1 or more"]),
     ("eval --pred {masks} --truth {data} --out {file}/scores", ["file", "a folder", "Give another"]),
-
     ("predict -m {tmp}/none -o {tmp}/out -i {scan}", ["none", "model folder", "Give WORK/fold0"]),
     ("predict -m {no_checkpoint} -o {tmp}/out -i {scan}", ["fine/best.ckpt", "no such file", "--stage fine"]),
     ("predict -m {cut_checkpoint} -o {tmp}/out -i {scan} --device CPU", ["fine/best.ckpt", "damaged", "Copy it again"]),
@@ -144,32 +139,26 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     (PREDICT + "{scan} --runtime openvino --precision float16", ["float32", "float16", "bfloat16"]),
     ("predict -m {model} -i {scan} -o {file}", ["file", "a folder", "Give another"]),
     ("predict -m {model} -i {scan} -o {scan_folder} --overwrite", ["scan", "scans in it", "Give another"]),
-
     ("budget -c {tmp}/none.yaml --work {tmp} --minutes 1 -o {tmp}/out/r.yaml", ["none.yaml", "No such file"]),
     ("budget -c {recipe} --work {tmp} --minutes 0 -o {tmp}/out/r.yaml", ["--minutes", "above 0", "'0'"]),
     ("compare -c {tmp}/none.yaml --data {data} --work {tmp}/out", ["none.yaml", "No such file"]),
     ("compare -c {recipe} --data {empty} --work {tmp}/out", ["empty", "an empty folder", "Rename the files"]),
     ("compare -c {recipe} --data {data} --work {file}", ["file", "a folder", "Give another"]),
-
     ("export -m {tmp}/none -o {tmp}/out", ["none", "model folder", "Give WORK/fold0"]),
     ("export -m {no_checkpoint} -o {tmp}/out", ["fine/best.ckpt", "no such file", "--stage fine"]),
     ("export -m {empty_checkpoint} -o {tmp}/out", ["fine/best.ckpt", "damaged", "Copy it again"]),
     ("export -m {other_network} -o {tmp}/out", ["fine/best.ckpt", "parameters", "Use the recipe"]),
     ("export -m {model} -o {file}", ["file", "a folder", "Give another"]),
-
     ("export -m {model} -o {tmp}/out --batch 0", ["--batch", "from 1, dynamic or both", "'0'"]),
-
     ("report --work {work} --fold 3", ["fold3/scores.json", "No such file", "Run `kidneyseg eval` first"]),
     ("report --work {work} --fold -1", ["--fold", "0 or more", "'-1'"]),
     ("report --work {work}", ["scores.json", "No such file", "Run `kidneyseg eval` first"]),
     ("report --work {broken_scores}", ["scores.json", "cases: Input should be", "Run `kidneyseg eval` first"]),
-
     ("demo --work {tmp}/out --cases 1", ["--cases", "5 or more"]),
     ("demo --work {tmp}/out -c {tmp}/none.yaml", ["none.yaml", "No such file", "configs/mplab.yaml"]),
     ("demo --work {tmp}/out stages.fine.train.epochz=2", ["epochz", "Did you mean 'epochs'?"]),
     ("demo --work {tmp}/out --device {absent}", ["device {absent}", "--device CPU"]),
     ("demo --work {file}", ["file", "a folder", "Give another"]),
-
     ("benchmark --repeats 0", ["--repeats", "1 or more", "at least one step"]),
     ("benchmark --json {file}/speed.json", ["file", "a folder", "Give another"]),
     ("benchmark --small predict -m {model} -i {file}", ["--small", "predict after it", "Leave it out"]),
@@ -205,7 +194,7 @@ def status_of(argv):
 
 def error_of(stderr):
     """The one line on ``stderr``, beside the usage that argparse prints before it."""
-    error, = (line for line in stderr.splitlines() if not line.startswith(("usage: ", " ")))
+    (error,) = (line for line in stderr.splitlines() if not line.startswith(("usage: ", " ")))
     return error
 
 

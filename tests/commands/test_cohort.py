@@ -91,11 +91,14 @@ def test_cases_without_mask_are_a_note_and_no_fault_where_others_have_masks(kits
 def test_split_and_fingerprint_take_the_cases_that_have_masks(kits19, tmp_path, capsys):
     assert main(["cohort", "split", str(kits19), "--work", str(tmp_path), "--workers", "1", "--folds", "3"]) == 0
     assert sorted(name for fold in load_splits(tmp_path / "splits.json")["folds"] for name in fold["val"]) == [
-        "case_00000", "case_00001", "case_00002"]
+        "case_00000",
+        "case_00001",
+        "case_00002",
+    ]
     assert main(["cohort", "fingerprint", str(kits19), "--workers", "1", "--json"]) == 0
     out, err = capsys.readouterr()
     assert err.count("1 of 4 cases have no mask and are left out: case_00003") == 2
-    assert json.loads(out[out.index("{"):])["summary"]["cases"] == 3
+    assert json.loads(out[out.index("{") :])["summary"]["cases"] == 3
 
 
 def test_fingerprint_describes_the_cases_that_can_be_read(kits19, capsys):

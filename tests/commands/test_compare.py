@@ -22,11 +22,23 @@ from kidneyseg.volume.nifti import read_mask
 
 CASES, SHAPE, SPACING = 6, (20, 48, 60), (3.0, 1.5, 1.5)
 TRAIN = {"epochs": 1, "batch_size": 2, "sampler": {"per_epoch": 4}, "schedule": {"warmup": 1, "peak": 1e-2}}
-COARSE = {"name": "coarse", "sampling": {"spacing": [6, 6, 6], "patch": [16, 32, 32], "stride": [16, 32, 32]},
-          "targets": [[1, 2]], "network": {"name": "unet3d", "width": 2, "depth": 2}, "loss": {"name": "dice_ce"},
-          "train": TRAIN}
-FINE = {"name": "fine", "region": {"of": "coarse"}, "sampling": {"size": [32, 32]}, "targets": [[1], [2]],
-        "network": {"name": "unet2d", "width": 2, "depth": 2}, "loss": {"name": "dice_ce"}, "train": TRAIN}
+COARSE = {
+    "name": "coarse",
+    "sampling": {"spacing": [6, 6, 6], "patch": [16, 32, 32], "stride": [16, 32, 32]},
+    "targets": [[1, 2]],
+    "network": {"name": "unet3d", "width": 2, "depth": 2},
+    "loss": {"name": "dice_ce"},
+    "train": TRAIN,
+}
+FINE = {
+    "name": "fine",
+    "region": {"of": "coarse"},
+    "sampling": {"size": [32, 32]},
+    "targets": [[1], [2]],
+    "network": {"name": "unet2d", "width": 2, "depth": 2},
+    "loss": {"name": "dice_ce"},
+    "train": TRAIN,
+}
 ALONE = {**FINE, "name": "alone", "region": {}, "network": {"name": "unet2d", "width": 4, "depth": 2}}
 
 
@@ -34,8 +46,9 @@ ALONE = {**FINE, "name": "alone", "region": {}, "network": {"name": "unet2d", "w
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cohort") / "data"
     for number in range(CASES):
-        labels = make_labels(SHAPE, [((10, 26, 44), (6, 8, 8)), ((9, 26, 16), (6, 8, 7))],
-                             [((10, 32, 44), (3, 4, 3 + number % 3))])
+        labels = make_labels(
+            SHAPE, [((10, 26, 44), (6, 8, 8)), ((9, 26, 16), (6, 8, 7))], [((10, 32, 44), (3, 4, 3 + number % 3))]
+        )
         for name, array in (("imaging", make_hu(labels)), ("segmentation", labels)):
             save_scan(folder / f"case_{number:05d}" / f"{name}.nii.gz", array, SPACING)
     return folder
@@ -81,7 +94,7 @@ def train(argv):
 def predict(argv):
     """The truth, moved by a voxel, in 2 + 1 seconds."""
     entries = []
-    for image in argv[argv.index("-i") + 1:argv.index("-o")]:
+    for image in argv[argv.index("-i") + 1 : argv.index("-o")]:
         truth, path = nib.load(Path(image).with_name("segmentation.nii.gz")), Path(option(argv, "-o"))
         path.mkdir(exist_ok=True)
         path /= f"{Path(image).parent.name}.nii.gz"
@@ -105,8 +118,22 @@ def write_recipe(folder, name, stages, **more):
 
 
 def compare(tmp_path, data, *recipes, options=()):
-    return cli.main(["compare", "-c", *recipes, "--data", str(data), "--work", str(tmp_path / "work"), "--workers",
-                     "1", "--device", "CPU", *options])
+    return cli.main(
+        [
+            "compare",
+            "-c",
+            *recipes,
+            "--data",
+            str(data),
+            "--work",
+            str(tmp_path / "work"),
+            "--workers",
+            "1",
+            "--device",
+            "CPU",
+            *options,
+        ]
+    )
 
 
 def table(tmp_path):
@@ -122,11 +149,21 @@ def test_two_recipes_one_table_and_nothing_is_done_twice(tmp_path, data, calls):
     for row in told["recipes"]:
         place = work / row["recipe"]
         weights = [ms.load_checkpoint(str(path)) for path in (place / "fold0").glob("*/best.ckpt")]
-        assert row["parameters"] == sum(value.size for stage in weights for name, value in stage.items()
-                                        if name not in ("progress", "digest") and "moving" not in name)
+        assert row["parameters"] == sum(
+            value.size
+            for stage in weights
+            for name, value in stage.items()
+            if name not in ("progress", "digest") and "moving" not in name
+        )
         assert (place / "splits.json").read_text() == (work / "splits.json").read_text()
-        scores = [score_masks(name, read_mask(place / f"fold0/predictions/{name}.nii.gz"),
-                              read_mask(data / name / "segmentation.nii.gz")) for name in held_out]
+        scores = [
+            score_masks(
+                name,
+                read_mask(place / f"fold0/predictions/{name}.nii.gz"),
+                read_mask(data / name / "segmentation.nii.gz"),
+            )
+            for name in held_out
+        ]
         for key in ("kidney", "tumour", "composite", "surface_dice_masses"):
             assert row[key] == pytest.approx(np.mean([case[key] for case in scores]))
         assert row["failed"] is None and row["seconds_per_case"] == 3 and 0 < row["kidney"] < 1
@@ -231,8 +268,9 @@ def test_one_split_written_by_hand_is_a_fold(tmp_path, data, calls):
     (tmp_path / "work").mkdir()
     (tmp_path / "work/splits.json").write_text(json.dumps({"folds": [{"train": names[2:], "val": names[:2]}]}))
     assert compare(tmp_path, data, write_recipe(tmp_path, "one", [ALONE])) == 0
-    assert [case["case"] for case in json.loads((tmp_path / "work/one/fold0/scores.json").read_text())[
-        "cases"]] == names[:2]
+    assert [
+        case["case"] for case in json.loads((tmp_path / "work/one/fold0/scores.json").read_text())["cases"]
+    ] == names[:2]
 
 
 def test_what_an_older_version_began_goes_on(tmp_path, data, calls):

@@ -38,17 +38,26 @@ DAMAGES = {
     "a YAML NaN": lambda text: of_other_number(text, ".nan"),
     "5000 digits": lambda text: of_other_number(text, "1" * 5000),
     "too large": lambda text: of_other_number(text, "1.0e+999"),
-    "twice": lambda text: (text.encode().replace(b"{", b'{"twice": 1, "twice": 2, ', 1) if "{" in text
-                            else b"a: 1\na: 2"),
+    "twice": lambda text: (
+        text.encode().replace(b"{", b'{"twice": 1, "twice": 2, ', 1) if "{" in text else b"a: 1\na: 2"
+    ),
 }
 TRAIN = "train -c {recipe} --stage fine --device CPU --work {work} --resume"
 SPLITS, CASE, RECIPE, RUN = "splits.json", f"prepared/{CASES[2]}/case.json", "fold0/recipe.yaml", "fold0/run.json"
 ROWS = [  # command line, and the files of the work folder that it reads
     (TRAIN, [SPLITS, CASE, RECIPE, RUN, "fold0/fine/log.jsonl", "../tiny.yaml"]),
-    ("report --work {work}", [RECIPE, RUN, "fold0/fine/log.jsonl", "fold0/scores.json", "fold0/scores_oracle.json",
-                              f"prepared/{CASES[0]}/case.json"]),
-    ("eval --work {work} --device CPU --fold 1 -m {model}",
-     [SPLITS, CASE, RECIPE, "fold1/model/run.json"]),
+    (
+        "report --work {work}",
+        [
+            RECIPE,
+            RUN,
+            "fold0/fine/log.jsonl",
+            "fold0/scores.json",
+            "fold0/scores_oracle.json",
+            f"prepared/{CASES[0]}/case.json",
+        ],
+    ),
+    ("eval --work {work} --device CPU --fold 1 -m {model}", [SPLITS, CASE, RECIPE, "fold1/model/run.json"]),
     ("budget -c {recipe} --work {work} --minutes 1 --device CPU -o {work}/other.yaml", [SPLITS, CASE, "../tiny.yaml"]),
     ("predict -m {model} -i {scan} -o {work}/out --device CPU", [RECIPE]),
     ("predict -m {work}/package -i {scan} -o {work}/out", ["package/recipe.yaml", "package/fine.onnx.json"]),
@@ -81,8 +90,12 @@ def good(tmp_path_factory) -> Good:
     (good.work / "package").mkdir()
     (good.work / "package" / "recipe.yaml").write_text(good.recipe.read_text())
     for stage in recipe.stages:
-        graph = Graph(good.work / "package" / f"{stage.name}.onnx", "ONNX", TensorSpec("image", (None, 1, 32, 32)),
-                      TensorSpec("probabilities", (None, stage.classes, 32, 32)))
+        graph = Graph(
+            good.work / "package" / f"{stage.name}.onnx",
+            "ONNX",
+            TensorSpec("image", (None, 1, 32, 32)),
+            TensorSpec("probabilities", (None, stage.classes, 32, 32)),
+        )
         graph.path.write_bytes(b"graph")
         write_metadata(graph, recipe, stage, good.model)
     (good.work / "simulated").mkdir()
@@ -100,14 +113,17 @@ def damaged(good, request) -> Iterator[Path]:
     path.write_text(before)
 
 
-@pytest.mark.parametrize("line, damaged", [(line, (file, damage)) for line, file in PAIRS for damage in DAMAGES],
-                         ids=[f"{line.split()[0]} {file}: {damage}" for line, file in PAIRS for damage in DAMAGES],
-                         indirect=["damaged"])
+@pytest.mark.parametrize(
+    "line, damaged",
+    [(line, (file, damage)) for line, file in PAIRS for damage in DAMAGES],
+    ids=[f"{line.split()[0]} {file}: {damage}" for line, file in PAIRS for damage in DAMAGES],
+    indirect=["damaged"],
+)
 def test_a_damaged_file_is_said_in_one_line(good, damaged, line, capsys):
     words = {**vars(good), "scan": good.data / CASES[0] / "imaging.nii.gz"}
     before = content(good.work)
     assert cli.main(line.format(**words).split()) == 2
-    error, = (row for row in capsys.readouterr().err.splitlines() if ": error: " in row)
+    (error,) = (row for row in capsys.readouterr().err.splitlines() if ": error: " in row)
     assert str(damaged) in error or str(damaged.parent) in error
     assert "expected " in error and "found " in error and len(error) < 1500
     assert content(good.work) == before

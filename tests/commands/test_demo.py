@@ -9,8 +9,12 @@ import nibabel as nib
 from kidneyseg.cli import main
 
 TINY = [
-    "stages.coarse.train.epochs=1", "stages.coarse.train.sampler.per_epoch=4", "stages.coarse.network.depth=2",
-    "stages.fine.train.epochs=1", "stages.fine.train.sampler.per_epoch=16", "stages.fine.network.depth=2",
+    "stages.coarse.train.epochs=1",
+    "stages.coarse.train.sampler.per_epoch=4",
+    "stages.coarse.network.depth=2",
+    "stages.fine.train.epochs=1",
+    "stages.fine.train.sampler.per_epoch=16",
+    "stages.fine.network.depth=2",
     "stages.fine.sampling.size=[32,32]",
 ]
 

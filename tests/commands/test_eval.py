@@ -39,8 +39,9 @@ def work(tmp_path):
             save_scan(path, array, SPACING, axes=(0, 1, 2), flips=(True, False, True))
             paths[key] = {"path": str(path), "bytes": path.stat().st_size, "modified": path.stat().st_mtime_ns}
         case_folder(folder, name).mkdir(parents=True)
-        case = PreparedCase(case=name, **paths, shape=list(SHAPE), spacing=list(SPACING), labels=[],
-                            settings={"stages": {}}, stages={})
+        case = PreparedCase(
+            case=name, **paths, shape=list(SHAPE), spacing=list(SPACING), labels=[], settings={"stages": {}}, stages={}
+        )
         case.write(case_folder(folder, name))
     folds = [{"train": NAMES[2:], "val": NAMES[:2]}, {"train": NAMES[:2], "val": NAMES[2:]}]
     (folder / "splits.json").write_text(json.dumps({"seed": 1, "folds": folds}))
@@ -140,8 +141,9 @@ def test_oracle_rois_rescue_a_blind_coarse_stage(work, monkeypatch, capsys):
     (work / "fold0").mkdir()
     with pytest.warns(UserWarning, match="no kidney found"):
         assert cli.main(["eval", "--work", str(work)]) == 0
-    mean = {stem: json.loads((work / "fold0" / f"{stem}.json").read_text())["mean"]
-            for stem in ("scores", "scores_oracle")}
+    mean = {
+        stem: json.loads((work / "fold0" / f"{stem}.json").read_text())["mean"] for stem in ("scores", "scores_oracle")
+    }
     assert mean["scores"]["kidney"] == 0 and mean["scores"]["tumour"] == 0
     assert mean["scores_oracle"]["kidney"] > 0.95 and mean["scores_oracle"]["tumour"] > 0.9
     with pytest.warns(UserWarning):
@@ -155,8 +157,10 @@ def test_anybodys_masks_without_mindspore(tmp_path):
         save_scan(tmp_path / "truth" / name / "segmentation.nii.gz", labels_of(number), SPACING)
     save_scan(tmp_path / "pred" / f"{NAMES[0]}.nii.gz", labels_of(0), SPACING)
     save_scan(tmp_path / "pred" / f"{NAMES[1]}.nii.gz", np.minimum(labels_of(1), 1), SPACING)
-    code = ("import sys; from kidneyseg import cli; status = cli.main(sys.argv[1:]);"
-            "sys.exit(status or ('mindspore' in sys.modules and 99))")
+    code = (
+        "import sys; from kidneyseg import cli; status = cli.main(sys.argv[1:]);"
+        "sys.exit(status or ('mindspore' in sys.modules and 99))"
+    )
     folders = ["--pred", str(tmp_path / "pred"), "--truth", str(tmp_path / "truth")]
     args = ["eval", *folders, "--out", str(tmp_path / "s" / "scores")]
     done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True)

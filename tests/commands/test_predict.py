@@ -43,12 +43,13 @@ def scan(path, labels=LABELS, **orientation):
     return str(save_scan(path, make_hu(labels), SPACING, **orientation))
 
 
-@pytest.mark.parametrize("axes, flips, runtime", [((2, 1, 0), (True, True, False), "mindspore"),
-                                                  ((0, 1, 2), (False, True, True), "openvino")])
+@pytest.mark.parametrize(
+    "axes, flips, runtime",
+    [((2, 1, 0), (True, True, False), "mindspore"), ((0, 1, 2), (False, True, True), "openvino")],
+)
 def test_real_checkpoint_gives_a_mask_in_the_scans_geometry(model, tmp_path, capsys, axes, flips, runtime):
     path = scan(tmp_path / "ct.nii.gz", axes=axes, flips=flips)
-    options = ["--overlay", "--json", str(tmp_path / "summary.json"), "--device", "CPU",
-               "--runtime", runtime]
+    options = ["--overlay", "--json", str(tmp_path / "summary.json"), "--device", "CPU", "--runtime", runtime]
     assert cli.main(["predict", "-m", model, "-i", path, "-o", str(tmp_path / "out"), *options]) == 0
     given, written = nib.load(path), nib.load(tmp_path / "out" / "ct.nii.gz")
     assert written.shape == given.shape and written.get_data_dtype() == np.uint8
@@ -59,7 +60,7 @@ def test_real_checkpoint_gives_a_mask_in_the_scans_geometry(model, tmp_path, cap
     assert set(np.unique(mask)) <= {0, 1, 2}
     assert (tmp_path / "out" / "ct.png").read_bytes().startswith(b"\x89PNG")
     summary = json.loads((tmp_path / "summary.json").read_text())
-    case, = summary["cases"]
+    (case,) = summary["cases"]
     assert case["volumes_ml"]["tumour"] == pytest.approx(np.count_nonzero(mask == 2) * np.prod(SPACING) / 1000)
     assert (summary["recipe"], summary["failed"], summary["skipped"]) == ("tiny", [], [])
     out = capsys.readouterr().out
@@ -80,10 +81,13 @@ def predicted(model, tmp_path_factory):
     return path, labels
 
 
-@pytest.mark.parametrize("name, options, runtime", [
-    ("package.zip", ["--format", "onnx", "--batch", "dynamic", "--uint8"], "openvino"),
-    ("package", ["--batch", "1"], "auto"),
-])
+@pytest.mark.parametrize(
+    "name, options, runtime",
+    [
+        ("package.zip", ["--format", "onnx", "--batch", "dynamic", "--uint8"], "openvino"),
+        ("package", ["--batch", "1"], "auto"),
+    ],
+)
 def test_a_package_gives_the_masks_of_its_checkpoints(model, predicted, tmp_path, name, options, runtime, capsys):
     path, expected = predicted
     package = str(tmp_path / name)
@@ -129,14 +133,17 @@ def test_names_of_every_layout(doubled, model, tmp_path):
     assert visible(tmp_path / "folder") == ["case_00001.nii.gz", "case_00002.nii.gz"]
 
 
-@pytest.mark.parametrize("files, names", [
-    (["scan_0000", "scan_0001"], ["scan_0000", "scan_0001"]),
-    (["a_0000", "b_0000"], ["a", "b"]),
-    (["a_0000", "a_0000_seg"], ["a_0000"]),
-    (["case_0000/imaging"], ["case_0000"]),
-    (["imagesTr/a_0000_0000", "imagesTr/b_0000"], ["a_0000", "b"]),
-    (["images/a_0000", "labels/a_0000"], ["a_0000"]),
-])
+@pytest.mark.parametrize(
+    "files, names",
+    [
+        (["scan_0000", "scan_0001"], ["scan_0000", "scan_0001"]),
+        (["a_0000", "b_0000"], ["a", "b"]),
+        (["a_0000", "a_0000_seg"], ["a_0000"]),
+        (["case_0000/imaging"], ["case_0000"]),
+        (["imagesTr/a_0000_0000", "imagesTr/b_0000"], ["a_0000", "b"]),
+        (["images/a_0000", "labels/a_0000"], ["a_0000"]),
+    ],
+)
 def test_0000_is_nnunets_only_where_all_scans_end_in_it(tmp_path, files, names):
     """Names, with which `eval --truth` finds the mask again."""
     for file in files:
@@ -165,8 +172,11 @@ def test_a_bad_scan_does_not_stop_the_others(doubled, model, tmp_path, monkeypat
 
 
 def test_one_scan_of_an_unexpected_error_does_not_stop_the_others(doubled, model, tmp_path, monkeypatch, capsys):
-    errors = {"b": MemoryError("Unable to allocate 148. TiB"), "d": ZeroDivisionError("a bug"),
-              "e": OSError(errno.ENOSPC, "No space left on device")}
+    errors = {
+        "b": MemoryError("Unable to allocate 148. TiB"),
+        "d": ZeroDivisionError("a bug"),
+        "e": OSError(errno.ENOSPC, "No space left on device"),
+    }
     for function, names in (("read_image", "bd"), ("write_mask", "e")):
         monkeypatch.setattr(predict, function, failing(getattr(predict, function), {n: errors[n] for n in names}))
     for name in "abcde":
@@ -182,10 +192,12 @@ def test_one_scan_of_an_unexpected_error_does_not_stop_the_others(doubled, model
 
 def failing(function, errors):
     """``function`` of a path and more, which raises the error that ``errors`` has for the path's first letter."""
+
     def wrapped(path, *rest):
         if path.name[0] in errors:
             raise errors[path.name[0]]
         return function(path, *rest)
+
     return wrapped
 
 

@@ -12,8 +12,11 @@ from kidneyseg.recipe import load_recipe
 from kidneyseg.simulation.phantom import write_cohort
 from kidneyseg.training_data.batches import Batches
 
-SMALL = ["stages.coarse.sampling.patch=[32,64,64]", "stages.coarse.sampling.stride=[32,64,64]",
-         "stages.fine.sampling.size=[64,64]"]
+SMALL = [
+    "stages.coarse.sampling.patch=[32,64,64]",
+    "stages.coarse.sampling.stride=[32,64,64]",
+    "stages.fine.sampling.size=[64,64]",
+]
 NAMES = [f"case_{n:05d}" for n in range(4)]
 
 
@@ -70,10 +73,12 @@ def test_other_folds_are_made_unless_models_were_trained_on_the_old(data, work, 
 @pytest.fixture
 def written(work, tmp_path):
     """written(folds, ...) -> a prepared folder with that splits.json."""
+
     def write(folds: list, **more) -> Path:
         shutil.copytree(work, tmp_path / "work")
         (tmp_path / "work" / "splits.json").write_text(json.dumps({"folds": folds, **more}))
         return tmp_path / "work"
+
     return write
 
 
@@ -102,8 +107,9 @@ def test_new_cases_are_dealt_as_the_others_were(data, written, capsys):
 
 def test_several_data_sets_share_a_work_folder(data, tmp_path, capsys):
     listed, work = tmp_path / "datasets.yaml", tmp_path / "work"
-    listed.write_text(f"- {{name: one, folder: {data}, source: hospital}}\n"
-                      f"- {{name: two, folder: {data}, source: hospital}}\n")
+    listed.write_text(
+        f"- {{name: one, folder: {data}, source: hospital}}\n- {{name: two, folder: {data}, source: hospital}}\n"
+    )
     assert run(listed, work, "--folds", "2") == 0
     folds = json.loads((work / "splits.json").read_text())["folds"]
     for fold in folds:  # the two data sets have the same patients

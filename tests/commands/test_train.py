@@ -23,8 +23,9 @@ def call(tmp_path, capsys):
     make_work(tmp_path)
 
     def run(*options):
-        status = main(["train", "-c", str(tmp_path / "tiny.yaml"), "--work", str(tmp_path / "work"), "--device", "CPU",
-                       *options])
+        status = main(
+            ["train", "-c", str(tmp_path / "tiny.yaml"), "--work", str(tmp_path / "work"), "--device", "CPU", *options]
+        )
         stderr = capsys.readouterr().err
         assert status == 2 and stderr.count("\n") == 1, stderr
         return stderr
@@ -33,11 +34,20 @@ def call(tmp_path, capsys):
 
 
 def test_overwrite_trains_anew(tmp_path, call):
-    arguments = ["-c", str(tmp_path / "tiny.yaml"), "stages.fine.train.epochs=1", "--work", str(tmp_path / "work"),
-                 "--stage", "fine", "--device", "CPU"]
+    arguments = [
+        "-c",
+        str(tmp_path / "tiny.yaml"),
+        "stages.fine.train.epochs=1",
+        "--work",
+        str(tmp_path / "work"),
+        "--stage",
+        "fine",
+        "--device",
+        "CPU",
+    ]
     assert subprocess.run([sys.executable, str(ROOT / "train.py"), *arguments], timeout=200).returncode == 0
     fold = tmp_path / "work/fold0"
-    session, = json.loads((fold / "run.json").read_text())["fine"]
+    (session,) = json.loads((fold / "run.json").read_text())["fine"]
     assert session["cases"] == {"train": ["case0", "case1", "case2"], "val": ["case3"]}
     assert session["seed"] == 2022 and session["versions"].keys() >= {"kidneyseg", "mindspore", "numpy", "python"}
     first = (fold / "fine/best.ckpt").read_bytes()
@@ -61,10 +71,10 @@ def test_the_example_with_several_devices_is_as_its_script_wants_it(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     script = "scripts/run_distribute_train.sh"
-    example, = (line.split() for line in capsys.readouterr().out.splitlines() if script in line)
-    usage, = (line for line in (ROOT / script).read_text().splitlines() if line.startswith("# Usage"))
+    (example,) = (line.split() for line in capsys.readouterr().out.splitlines() if script in line)
+    (usage,) = (line for line in (ROOT / script).read_text().splitlines() if line.startswith("# Usage"))
     names = re.findall("[A-Z_]+", usage.partition(script)[2])
-    given = dict(zip(names, example[example.index(script) + 1:]))
+    given = dict(zip(names, example[example.index(script) + 1 :]))
     assert (given["WORK"], given["RECIPE"], given["STAGE"], given["FOLD"]) == ("work", "mplab", "all", "0")
 
 
@@ -84,8 +94,12 @@ def test_init_starts_from_the_weights_of_another_model(tmp_path, call):
 
 
 def test_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path, call):
-    error = call("--stage", "fine", "stages.fine.train.schedule={start: 1.0e+30, peak: 1.0e+30, warmup: 0}",
-                 "stages.fine.train.clip_norm=0")
+    error = call(
+        "--stage",
+        "fine",
+        "stages.fine.train.schedule={start: 1.0e+30, peak: 1.0e+30, warmup: 0}",
+        "stages.fine.train.clip_norm=0",
+    )
     assert "a finite loss" in error and "step " in error
     assert not (tmp_path / "work/fold0/fine/best.ckpt").exists()
 
@@ -100,8 +114,20 @@ def test_more_epochs_go_on_where_the_schedule_permits(tmp_path, call):
     make_work(straight)
 
     def train(folder, *options):
-        return main(["train", "-c", str(folder / "tiny.yaml"), "--work", str(folder / "work"), "--stage", "fine",
-                     "--device", "CPU", *options])
+        return main(
+            [
+                "train",
+                "-c",
+                str(folder / "tiny.yaml"),
+                "--work",
+                str(folder / "work"),
+                "--stage",
+                "fine",
+                "--device",
+                "CPU",
+                *options,
+            ]
+        )
 
     assert train(straight, EXPONENTIAL) == train(tmp_path, EXPONENTIAL, "stages.fine.train.epochs=1") == 0
     assert train(tmp_path, EXPONENTIAL, "--resume") == 0

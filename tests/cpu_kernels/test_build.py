@@ -1,4 +1,5 @@
 """The kernels are compiled once, by whoever comes first; without a compiler one warning says so."""
+
 import os
 import subprocess
 import sys
@@ -46,8 +47,10 @@ def fresh_library():
 @pytest.mark.skipif(not cpu_kernels.available(), reason="no C++ compiler for the kernels")
 def test_two_processes_build_once(tmp_path):
     environment = {**os.environ, "KIDNEYSEG_CACHE": str(tmp_path / "new" / "cache")}
-    processes = [subprocess.Popen([sys.executable, "-c", BUILD], env=environment, stdout=subprocess.PIPE, text=True)
-                 for _ in range(2)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", BUILD], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     paths = {process.communicate(timeout=300)[0].strip() for process in processes}
     assert [process.returncode for process in processes] == [0, 0]
     files = sorted(path.name for path in (tmp_path / "new" / "cache").iterdir())
@@ -56,7 +59,9 @@ def test_two_processes_build_once(tmp_path):
     assert files[1] == f"dnnl{files[2].removeprefix('kernels-')[:5]}.so"
 
 
-@pytest.mark.skipif(not cpu_kernels.available() or "AVX-512" not in processor(), reason="kernels, or AVX-512, are missing")
+@pytest.mark.skipif(
+    not cpu_kernels.available() or "AVX-512" not in processor(), reason="kernels, or AVX-512, are missing"
+)
 @pytest.mark.parametrize("first", ["ours", "theirs"])
 def test_our_onednn_takes_all_of_the_cpu_and_mindspores_is_kept_to_avx2(first):
     environment = {name: value for name, value in os.environ.items() if name != CAP}
@@ -86,7 +91,7 @@ def test_a_cache_that_nothing_runs_from_is_no_error(fresh_library, monkeypatch, 
 
 def test_compiler_errors_are_told(fresh_library, monkeypatch, tmp_path):
     compiler = tmp_path / "broken"
-    compiler.write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo 1 && exit 0\necho disk full >&2\nexit 1\n")
+    compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && echo 1 && exit 0\necho disk full >&2\nexit 1\n')
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
     monkeypatch.setenv("KIDNEYSEG_CACHE", str(tmp_path / "cache"))

@@ -40,7 +40,8 @@ def made(case):
     suffix = f"{len(lengths)}d"
     up_values, own = ({name: torch.from_numpy(v).double() for name, v in one.items()} for one in values)
     raised = getattr(functional, f"conv_transpose{suffix}")(
-        torch.from_numpy(y).double(), up_values["weight"], up_values.get("bias"), stride=2)
+        torch.from_numpy(y).double(), up_values["weight"], up_values.get("bias"), stride=2
+    )
     joined = torch.cat((torch.from_numpy(x).double(), raised), 1)
     expected = getattr(functional, f"conv{suffix}")(joined, own["weight"], own["bias"], padding=1).numpy()
     return FusedUpConvolution(up, cell), (x, y), expected
@@ -65,8 +66,7 @@ def test_what_comes_after_it():
     bias = raising.bias.asnumpy()
     found = result(raising.set_train(False), inputs, ms.Tensor(np.stack((scale, scale * bias + shift, slope))))
     after = expected * scale[:, None, None] + shift[:, None, None]
-    np.testing.assert_allclose(found, np.where(after > 0, after, slope[:, None, None] * after),
-                               atol=2e-5 * after.std())
+    np.testing.assert_allclose(found, np.where(after > 0, after, slope[:, None, None] * after), atol=2e-5 * after.std())
 
 
 @pytest.mark.parametrize("below, outputs, lengths", [(32, 8, (5, 6)), (8, 12, (40, 40))])

@@ -1,4 +1,5 @@
 """The kernels give what MindSpore's own cells and PyTorch give, outputs and gradients."""
+
 import mindspore as ms
 import numpy as np
 import pytest
@@ -75,8 +76,15 @@ def test_other_poolings(make):
     assert_close(outputs_and_gradients(ours, x), outputs_and_gradients(make(), x))
 
 
-@pytest.mark.parametrize("make", [lambda: nn.MaxPool2d(3, 2, "same"), lambda: nn.MaxPool2d(3, 2, "pad", 1),
-                                  lambda: nn.AvgPool2d(3, 2, "pad", 1), lambda: nn.AvgPool2d(2, 2, ceil_mode=True)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.MaxPool2d(3, 2, "same"),
+        lambda: nn.MaxPool2d(3, 2, "pad", 1),
+        lambda: nn.AvgPool2d(3, 2, "pad", 1),
+        lambda: nn.AvgPool2d(2, 2, ceil_mode=True),
+    ],
+)
 def test_poolings_without_kernel_keep_their_place(make):
     pool = make()
     assert cpu_kernels.accelerate(pool) is pool
@@ -121,8 +129,11 @@ def test_convolution_is_pytorchs(dims, stride, dilation, kernel, padding):
 def test_gradient_is_the_slope():
     """Against differences of the loss itself, where no kink of the activation lies between the two points."""
     rng = np.random.default_rng(2)
-    cell = cpu_kernels.accelerate(nn.SequentialCell(blocks.ConvNormAct(3, 2, 8, norm="instance", act=None),
-                                            blocks.up_conv(3, 8, 3), blocks.Upsample(3)))
+    cell = cpu_kernels.accelerate(
+        nn.SequentialCell(
+            blocks.ConvNormAct(3, 2, 8, norm="instance", act=None), blocks.up_conv(3, 8, 3), blocks.Upsample(3)
+        )
+    )
     randomise(cell, rng)
     x = rng.standard_normal((1, 2, 4, 5, 6)).astype(np.float32)
     noise = np.random.default_rng(7).standard_normal((1, 3, 16, 20, 24))
@@ -173,6 +184,8 @@ def test_a_thousand_steps_leak_nothing():
 
 def mean_of(cell: nn.Cell):
     """MindSpore's graph parser wants a named function."""
+
     def loss(x):
         return cell(x).mean()
+
     return loss

@@ -1,4 +1,5 @@
 """How much memory a training step takes at its peak: no more than what its backward pass must remember."""
+
 from __future__ import annotations
 
 import subprocess
@@ -44,8 +45,10 @@ def test_peak_of_a_training_step(tmp_path):
     script = tmp_path / "step.py"  # MindSpore compiles what is in a file only
     script.write_text(STEP)
     depths = (16, 208)
-    children = [subprocess.Popen([sys.executable, str(script), str(depth)], stdout=subprocess.PIPE, text=True)
-                for depth in depths]
+    children = [
+        subprocess.Popen([sys.executable, str(script), str(depth)], stdout=subprocess.PIPE, text=True)
+        for depth in depths
+    ]
     small, large = (float(child.communicate()[0].split()[-1]) * 2**20 for child in children)
     assert [child.returncode for child in children] == [0, 0]
     channel = (depths[1] - depths[0]) * 64 * 64 * 4  # what the processes share cancels out

@@ -1,4 +1,5 @@
 """Means over space and gates on the kernels against PyTorch: values and gradients."""
+
 import mindspore as ms
 import numpy as np
 import pytest
@@ -55,6 +56,10 @@ def test_spread(dims):
 @pytest.mark.parametrize("dims", SHAPES)
 def test_scale(dims, by):
     n, channels, *lengths = SHAPES[dims]
-    gate = {"channel": (n, channels) + (1,) * dims, "place": (n, 1, *lengths), "both": (n, channels, *lengths),
-            "sample": (n,) + (1,) * (1 + dims)}[by]
+    gate = {
+        "channel": (n, channels) + (1,) * dims,
+        "place": (n, 1, *lengths),
+        "both": (n, channels, *lengths),
+        "sample": (n,) + (1,) * (1 + dims),
+    }[by]
     assert_same(pooling_cells.Scale(None), lambda x, gate: x * gate, [random(SHAPES[dims], 0), random(gate, 1)])

@@ -1,4 +1,5 @@
 """What the benchmark says of the machine."""
+
 import pytest
 
 from kidneyseg.cpu_kernels import processor as module
@@ -10,18 +11,25 @@ CORE = "processor\t: {}\nmodel name\t: Some CPU\nflags\t\t: fpu avx2 {}\n\n"
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
     """machine(flags) is this one from then on."""
+
     def use(flags):
         (tmp_path / "cpuinfo").write_text("".join(CORE.format(core, flags) for core in range(2)))
         monkeypatch.setattr(module, "FACTS", tmp_path / "cpuinfo")
         module._facts.cache_clear()
+
     yield use
     module._facts.cache_clear()
 
 
-@pytest.mark.parametrize("flags, sets, amx, bfloat16", [
-    ("", "AVX2", False, False), ("avx512f", "AVX2, AVX-512", False, False),
-    ("avx512f avx512_bf16", "AVX2, AVX-512, AVX-512 BF16", False, True),
-    ("avx512f avx512_bf16 amx_bf16", "AVX2, AVX-512, AVX-512 BF16, AMX BF16", True, True)])
+@pytest.mark.parametrize(
+    "flags, sets, amx, bfloat16",
+    [
+        ("", "AVX2", False, False),
+        ("avx512f", "AVX2, AVX-512", False, False),
+        ("avx512f avx512_bf16", "AVX2, AVX-512, AVX-512 BF16", False, True),
+        ("avx512f avx512_bf16 amx_bf16", "AVX2, AVX-512, AVX-512 BF16, AMX BF16", True, True),
+    ],
+)
 def test_name_and_instruction_sets(machine, flags, sets, amx, bfloat16):
     machine(flags)
     assert module.processor() == f"Some CPU, {thread_count()} threads: {sets}"

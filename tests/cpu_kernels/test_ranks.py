@@ -1,4 +1,5 @@
 """Two processes that train together, each on the kernels: one process with both samples on MindSpore's own cells."""
+
 import os
 import socket
 import subprocess
@@ -44,8 +45,17 @@ def test_statistics_span_the_ranks(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = ["msrun", "--worker_num=2", "--local_worker_num=2", f"--master_port={port}", "--join=True",
-               "--bind_core=False", f"--log_dir={tmp_path / 'log'}", str(tmp_path / "rank.py"), str(tmp_path)]
+    command = [
+        "msrun",
+        "--worker_num=2",
+        "--local_worker_num=2",
+        f"--master_port={port}",
+        "--join=True",
+        "--bind_core=False",
+        f"--log_dir={tmp_path / 'log'}",
+        str(tmp_path / "rank.py"),
+        str(tmp_path),
+    ]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -1,4 +1,5 @@
 """Whole networks on the kernels: same numbers, same parameters, in both modes of MindSpore."""
+
 import mindspore as ms
 import numpy as np
 import pytest

@@ -1,4 +1,5 @@
 """Every network there is on the kernels: nothing is left of MindSpore's cells, and the gradients are theirs."""
+
 from __future__ import annotations
 
 import inspect
@@ -14,8 +15,14 @@ from kidneyseg.recipe import Network
 
 pytestmark = pytest.mark.skipif(not cpu_kernels.available(), reason="no C++ compiler for the kernels")
 
-SWITCHES = {name: [option for option in ("deep_supervision", "residual", "attention")
-                   if option in inspect.signature(network).parameters] for name, network in nets.NETWORKS.items()}
+SWITCHES = {
+    name: [
+        option
+        for option in ("deep_supervision", "residual", "attention")
+        if option in inspect.signature(network).parameters
+    ]
+    for name, network in nets.NETWORKS.items()
+}
 DEPTHS = {"deeplabv3plus": 5}  # has no shallower one
 SIZES = {2: (16, 24), 3: (8, 8, 8)}
 WITHOUT_WORK = (nn.CellList, nn.Identity)  # an empty list has no cells
@@ -46,8 +53,10 @@ def rewind(network: nn.Cell) -> None:
 def gap_in_windows(pool: nn.Cell, x: np.ndarray) -> float:
     """The least difference between the largest and the next value of a pooling window, where they are not both 0."""
     axes = x.ndim - 2
-    kernel, strides, padding = ((value,) * axes if isinstance(value, int) else tuple(value)[-axes:]
-                                for value in (pool.kernel_size, pool.stride, getattr(pool, "padding", 0)))
+    kernel, strides, padding = (
+        (value,) * axes if isinstance(value, int) else tuple(value)[-axes:]
+        for value in (pool.kernel_size, pool.stride, getattr(pool, "padding", 0))
+    )
     if pool.pad_mode.lower() == "pad":
         x = np.pad(x, [(0, 0)] * 2 + [(length, length) for length in padding], constant_values=-np.inf)
     windows = np.lib.stride_tricks.sliding_window_view(x, kernel, tuple(range(2, x.ndim)))
@@ -121,8 +130,11 @@ def test_kinks_are_found():
 @pytest.mark.parametrize("name", nets.NETWORKS)
 def test_nothing_is_left_of_mindspores_cells(name, norm):
     for switches in ([], *[[one] for one in SWITCHES[name]], SWITCHES[name]):
-        kinds = [type(cell) for _, cell in cpu_kernels.accelerate(make(name, norm, switches)).cells_and_names()
-                 if not cell.cells()]
+        kinds = [
+            type(cell)
+            for _, cell in cpu_kernels.accelerate(make(name, norm, switches)).cells_and_names()
+            if not cell.cells()
+        ]
         foreign = {kind for kind in kinds if not kind.__module__.startswith("kidneyseg.cpu_kernels.")}
         assert foreign <= {*WITHOUT_WORK, *ELEMENTWISE}, f"{switches}: {foreign}"
 
@@ -133,8 +145,10 @@ def test_tensors_change_their_layout_at_both_ends_only(name):
     assert kinds.count(cells.ChannelsLast) == 1 and cells.Plain not in kinds
 
 
-@pytest.mark.parametrize("name, norm, switches", [
-    *[(name, "batch", []) for name in nets.NETWORKS], *[(name, "instance", SWITCHES[name]) for name in nets.NETWORKS]])
+@pytest.mark.parametrize(
+    "name, norm, switches",
+    [*[(name, "batch", []) for name in nets.NETWORKS], *[(name, "instance", SWITCHES[name]) for name in nets.NETWORKS]],
+)
 def test_outputs_and_gradients_are_mindspores(name, norm, switches):
     stock, ours = make(name, norm, switches), cpu_kernels.accelerate(make(name, norm, switches))
     x = input_without_kinks(stock)

@@ -18,9 +18,16 @@ def fused(conv, factor):
     return cells.ChannelsLast(fused_cells.UpsampledConvolution(blocks.Upsample(2, factor), conv))
 
 
-@pytest.mark.parametrize("factor, shape, channels, bias", [
-    (2, (2, 5, 7, 9), 3, True), (4, (1, 3, 6, 4), 8, False), (16, (2, 20, 2, 3), 17, False), (2, (1, 2, 1, 1), 4, True),
-    (3, (1, 4, 30, 2), 1, True)])
+@pytest.mark.parametrize(
+    "factor, shape, channels, bias",
+    [
+        (2, (2, 5, 7, 9), 3, True),
+        (4, (1, 3, 6, 4), 8, False),
+        (16, (2, 20, 2, 3), 17, False),
+        (2, (1, 2, 1, 1), 4, True),
+        (3, (1, 4, 30, 2), 1, True),
+    ],
+)
 def test_same_as_one_after_the_other(factor, shape, channels, bias):
     rng = np.random.default_rng(0)
     conv = blocks.conv(2, shape[1], channels, bias=bias)
@@ -57,8 +64,9 @@ def test_a_node_sees_coarser_features_through_it(norm):
     ours = cpu_kernels.accelerate(ours)
     swapped = [cell for _, cell in ours.cells_and_names() if isinstance(cell, fused_cells.UpsampledConvolution)]
     assert len(swapped) == 2 and not any(isinstance(cell, cells.Upsample) for _, cell in ours.cells_and_names())
-    features = [ms.Tensor(rng.standard_normal((2, c, 16 >> level, 8 >> level)), ms.float32)
-                for level, c in enumerate(channels)]
+    features = [
+        ms.Tensor(rng.standard_normal((2, c, 16 >> level, 8 >> level)), ms.float32) for level, c in enumerate(channels)
+    ]
     stock.set_train(False)
     expected = stock(features).asnumpy()
     node = ours.cell.set_train(False)
@@ -72,9 +80,17 @@ def test_weights_keep_their_names():
     assert {parameter.name for parameter in cpu_kernels.accelerate(UNet3Plus(1, 2, 2, 3)).get_parameters()} == names
 
 
-@pytest.mark.parametrize("conv", [
-    lambda: nn.Conv2d(3, 4, 1), lambda: nn.Conv2d(3, 4, 3, 2, "pad", 1), lambda: nn.Conv2d(3, 4, 3, 1, "valid"),
-    lambda: nn.Conv2d(3, 4, 3, 1, "pad", 2, 2), lambda: nn.Conv2d(4, 4, 3, group=2), lambda: nn.Conv3d(3, 4, 3)])
+@pytest.mark.parametrize(
+    "conv",
+    [
+        lambda: nn.Conv2d(3, 4, 1),
+        lambda: nn.Conv2d(3, 4, 3, 2, "pad", 1),
+        lambda: nn.Conv2d(3, 4, 3, 1, "valid"),
+        lambda: nn.Conv2d(3, 4, 3, 1, "pad", 2, 2),
+        lambda: nn.Conv2d(4, 4, 3, group=2),
+        lambda: nn.Conv3d(3, 4, 3),
+    ],
+)
 def test_other_convolutions_are_left_alone(conv):
     with pytest.raises(cells.Unsupported):
         fused_cells.UpsampledConvolution(blocks.Upsample(2, 2), conv())

@@ -84,8 +84,10 @@ def test_transposed_convolution_at_stride_1(shape):
     assert not np.array_equal(found, expected), "exact: one product per tap"
 
 
-@pytest.mark.parametrize("shape, channels, kernel, padding", [
-    ((1, 1, 32, 32), 32, 3, 1), ((1, 32, 32, 32), 32, 5, 2), ((1, 32, 2, 2), 32, 3, 1), ((1, 8, 40, 40), 8, 3, 1)])
+@pytest.mark.parametrize(
+    "shape, channels, kernel, padding",
+    [((1, 1, 32, 32), 32, 3, 1), ((1, 32, 32, 32), 32, 5, 2), ((1, 32, 2, 2), 32, 3, 1), ((1, 8, 40, 40), 8, 3, 1)],
+)
 def test_one_product_per_tap_where_that_is_faster(shape, channels, kernel, padding):
     cell, values, x = with_whole_numbers(shape, channels, kernel, padding)
     found = outputs_and_gradients(cpu_kernels.accelerate(cell), x)["output"]

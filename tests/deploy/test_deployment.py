@@ -53,14 +53,18 @@ class ByFiles:
 
 
 def deploy(folder, recipe, bad=()):
-    graphs = {stage.name: Graph(Path(f"{stage.name}.onnx"), "ONNX", TensorSpec("images", (None,)), TensorSpec("p", (None,)))
-              for stage in recipe.stages}
+    graphs = {
+        stage.name: Graph(Path(f"{stage.name}.onnx"), "ONNX", TensorSpec("images", (None,)), TensorSpec("p", (None,)))
+        for stage in recipe.stages
+    }
     return Deployment(Package(recipe, graphs), ByFiles(recipe, set(bad)), folder)
 
 
 def save_cases(folder, **labels):
-    return [Case(name, save_scan(folder / f"{name}.nii.gz", make_hu(label), SPACING, flips=(True, False, True)), None)
-            for name, label in labels.items()]
+    return [
+        Case(name, save_scan(folder / f"{name}.nii.gz", make_hu(label), SPACING, flips=(True, False, True)), None)
+        for name, label in labels.items()
+    ]
 
 
 def changed(**changes):
@@ -74,10 +78,12 @@ def changed(**changes):
 
 RECIPES = {
     "plain": changed(),
-    "mirrors and middles": changed(coarse={"inference": {"mirrors": ["z", "yx"], "merge": "centre"}},
-                                   fine={"inference": {"mirrors": ["x"]}}),
-    "stacks, masked and confined": changed(fine={"sampling": {"size": [64, 64], "stack": 3},
-                                                 "region": {"crop": "box", "masked": True, "confined": True}}),
+    "mirrors and middles": changed(
+        coarse={"inference": {"mirrors": ["z", "yx"], "merge": "centre"}}, fine={"inference": {"mirrors": ["x"]}}
+    ),
+    "stacks, masked and confined": changed(
+        fine={"sampling": {"size": [64, 64], "stack": 3}, "region": {"crop": "box", "masked": True, "confined": True}}
+    ),
     "slices of its own": changed(fine={"sampling": {"size": [32, 32], "slice_spacing": 4.0}}),
     "both stages painted": changed(whole={"result": ["coarse", "fine"]}),
 }
@@ -101,7 +107,7 @@ def test_masks_are_those_of_predict(name, tmp_path):
 def test_regions_that_overlap_are_put_together_in_another_order_than_they_were_cut(tmp_path):
     recipe = changed(fine={"region": {"crop": "kidneys", "margin": 5}})
     three = make_labels(SHAPE, [((6, 30, 14), (5, 8, 7)), ((12, 30, 48), (8, 8, 7)), ((22, 30, 14), (5, 8, 7))])
-    case, = save_cases(tmp_path, three=three)
+    (case,) = save_cases(tmp_path, three=three)
     result = make_model(recipe).segment(read_image(case.image))
     first, other, last = result.rois["fine"]
     assert first.origin[0] + first.shape[0] > last.origin[0] and first.origin[2] + first.shape[2] < other.origin[2]

@@ -28,8 +28,11 @@ def pins(name):
 def asked(extra=""):
     """What setup.py asks for: always, or with an extra only."""
     found = [Requirement(text) for text in requires("kidneyseg")]
-    return [one for one in found if (one.marker is None if not extra else one.marker and
-                                     one.marker.evaluate({"extra": extra}))]
+    return [
+        one
+        for one in found
+        if (one.marker is None if not extra else one.marker and one.marker.evaluate({"extra": extra}))
+    ]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -38,10 +41,10 @@ def test_hadolint_finds_nothing(path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("before, after, rule", [
-    ("FROM python:3.11.13-slim-bookworm", "FROM python:latest", "DL3007"),
-    ("--no-cache-dir ", "", "DL3042"),
-])
+@pytest.mark.parametrize(
+    "before, after, rule",
+    [("FROM python:3.11.13-slim-bookworm", "FROM python:latest", "DL3007"), ("--no-cache-dir ", "", "DL3042")],
+)
 def test_hadolint_would_find_it(tmp_path, before, after, rule):
     text = FILES[0].read_text()
     assert before in text
@@ -68,8 +71,11 @@ def test_what_is_copied_is_there_and_sent_to_docker(path):
     patterns = (ROOT / ".dockerignore").read_text().splitlines()
     assert "*" in patterns  # all the rest stays at home
     sent = [line[1:] for line in patterns if line.startswith("!")]
-    copied = [source for words in re.findall(r"^COPY (?!--from)(.+)$", path.read_text(), re.M)
-              for source in words.split()[:-1]]
+    copied = [
+        source
+        for words in re.findall(r"^COPY (?!--from)(.+)$", path.read_text(), re.M)
+        for source in words.split()[:-1]
+    ]
     assert "src" in copied
     for source in copied:
         assert (ROOT / source).exists() and any(fnmatch(source, pattern) for pattern in sent), source

@@ -19,8 +19,12 @@ def program(monkeypatch):
     popen = subprocess.Popen
 
     def use(code):
-        monkeypatch.setattr(command_process.subprocess, "Popen",
-                            lambda argv, **options: popen([sys.executable, "-c", code, *argv[3:]], **options))
+        monkeypatch.setattr(
+            command_process.subprocess,
+            "Popen",
+            lambda argv, **options: popen([sys.executable, "-c", code, *argv[3:]], **options),
+        )
+
     return use
 
 
@@ -60,12 +64,18 @@ def test_a_bad_input_is_told_in_the_commands_words(capfd):
     assert str(failed.value).removeprefix("train: ") in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("code, said", [
-    ("raise ValueError('of no use')", "train: ValueError: of no use"),
-    ("import os; os._exit(7)", "train: exit status 7"),
-    ("import os; os.kill(os.getpid(), 9)", "train: killed by SIGKILL, perhaps for want of memory"),
-    ("import sys; print('kidneyseg train: error: so it is\\nbye', file=sys.stderr); sys.exit(2)", "train: so it is"),
-])
+@pytest.mark.parametrize(
+    "code, said",
+    [
+        ("raise ValueError('of no use')", "train: ValueError: of no use"),
+        ("import os; os._exit(7)", "train: exit status 7"),
+        ("import os; os.kill(os.getpid(), 9)", "train: killed by SIGKILL, perhaps for want of memory"),
+        (
+            "import sys; print('kidneyseg train: error: so it is\\nbye', file=sys.stderr); sys.exit(2)",
+            "train: so it is",
+        ),
+    ],
+)
 def test_any_other_end_is_told_too(program, code, said):
     program(code)
     with pytest.raises(ChildFailed, match=f"^{re.escape(said)}$"):

@@ -30,9 +30,9 @@ def expected_probabilities(folder, stage, images):
     return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("name, batches", [
-    ("coarse", [2]), ("coarse.dynamic", [1, 3]), ("fine", [3]), ("fine.dynamic", [1, 4]),
-])
+@pytest.mark.parametrize(
+    "name, batches", [("coarse", [2]), ("coarse.dynamic", [1, 3]), ("fine", [3]), ("fine.dynamic", [1, 4])]
+)
 def test_reloaded_graph_is_the_checkpoint(exported, name, batches):
     folder, recipe = exported
     stage = recipe.stage(name.split(".")[0])

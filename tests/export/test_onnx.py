@@ -25,8 +25,13 @@ def make(name, norm):
     """With all options that the network has; statistics, scales and shifts are far from 0 and 1."""
     ms.set_seed(1)
     has = inspect.signature(nets.NETWORKS[name]).parameters
-    spec = Network(name=name, width=4, depth=DEPTHS.get(name, 3), norm=norm,
-                   **{option: True for option in OPTIONS if option in has})
+    spec = Network(
+        name=name,
+        width=4,
+        depth=DEPTHS.get(name, 3),
+        norm=norm,
+        **{option: True for option in OPTIONS if option in has},
+    )
     network, rng = nets.build_network(spec, classes=3, in_channels=2).set_train(False), np.random.default_rng(1)
     for parameter in network.get_parameters():
         if parameter.ndim == 1:
@@ -77,8 +82,11 @@ def test_command_writes_probabilities_and_says_what_they_are(exported, name, bat
     assert told["input"]["shape"] == [batch, 1, *stage.sampling.window]
     assert (told["input"]["name"], told["output"]["name"]) == ("images", "probabilities")
     assert told["output"]["shape"] == [batch, stage.classes, *stage.sampling.window]
-    for images in ([noise(batch, *told["input"]["shape"][1:])] if batch else
-                   [noise(n, *told["input"]["shape"][1:]) for n in (1, 4)]):
+    for images in (
+        [noise(batch, *told["input"]["shape"][1:])]
+        if batch
+        else [noise(n, *told["input"]["shape"][1:]) for n in (1, 4)]
+    ):
         found = run(path, images)
         assert found.shape == (len(images), stage.classes, *stage.sampling.window)
         np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
@@ -91,8 +99,11 @@ def test_nothing_else_is_left(exported):
 
 
 def test_a_file_that_computes_something_else_is_not_written(exported, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(onnx_export.Writer.write.__globals__["OPERATORS"], "ReLU",
-                        lambda writer, node: writer.emit("Neg", node, [writer.tensor(node.inputs[0])]))
+    monkeypatch.setitem(
+        onnx_export.Writer.write.__globals__["OPERATORS"],
+        "ReLU",
+        lambda writer, node: writer.emit("Neg", node, [writer.tensor(node.inputs[0])]),
+    )
     assert cli.main(["export", "-m", str(exported[0] / "model"), "-o", str(tmp_path / "out"), "--format", "onnx"]) == 2
     assert "apart in ONNX Runtime" in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*"))

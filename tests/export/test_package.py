@@ -43,7 +43,9 @@ def test_the_device_chooses_the_format_and_a_fixed_batch_comes_first(tmp_path, m
     package = read_package(tmp_path, CPU)
     assert package.recipe.labels == {"kidney": 1, "tumour": 2} and package.recipe.merge == {3: 1}
     assert {stage: graph.path.name for stage, graph in package.graphs.items()} == {
-        "coarse": "coarse.dynamic.onnx", "fine": "fine.onnx"}
+        "coarse": "coarse.dynamic.onnx",
+        "fine": "fine.onnx",
+    }
     assert batches(package) == [2, 6]  # the recipe's where the graph takes any
     ascend = read_package(tmp_path, ASCEND)
     assert ascend.graphs["fine"].path.name == "fine.mindir" and batches(ascend) == [7, 7]
@@ -98,7 +100,8 @@ def test_a_zip_is_the_folder(tmp_path, model):
     with opened(path) as unpacked:
         assert read_package(unpacked, CPU).recipe == read_package(folder, CPU).recipe
         assert {file.name: file.read_bytes() for file in unpacked.iterdir()} == {
-            file.name: file.read_bytes() for file in folder.iterdir()}
+            file.name: file.read_bytes() for file in folder.iterdir()
+        }
     assert not unpacked.exists()
     (folder / "fine.onnx").write_bytes(b"damaged")
     write_zip(folder, path)
@@ -113,15 +116,21 @@ def write_members(path, **members):
             archive.writestr(name, content)
 
 
-@pytest.mark.parametrize("write, words", [
-    (lambda path: None, ["no such folder or file"]),
-    (lambda path: path.write_bytes(b"no zip"), ["the .zip that export writes", "not a zip file"]),
-    (lambda path: write_members(path, **{"../outside.json": "{}"}), ["without folders", "'../outside.json'"]),
-    (lambda path: write_members(path, **{"/tmp/outside.json": "{}"}), ["without folders", "'/tmp/outside.json'"]),
-    (lambda path: write_members(path, **{"..": "{}"}), ["without folders", "'..'"]),
-    (lambda path: write_members(path, words="of mine"), ["bad.zip/recipe.yaml", "no such file"]),
-    (lambda path: (write_members(path, **{"recipe.yaml": "name: tiny"}), cut(path)), ["the .zip that export writes"]),
-])
+@pytest.mark.parametrize(
+    "write, words",
+    [
+        (lambda path: None, ["no such folder or file"]),
+        (lambda path: path.write_bytes(b"no zip"), ["the .zip that export writes", "not a zip file"]),
+        (lambda path: write_members(path, **{"../outside.json": "{}"}), ["without folders", "'../outside.json'"]),
+        (lambda path: write_members(path, **{"/tmp/outside.json": "{}"}), ["without folders", "'/tmp/outside.json'"]),
+        (lambda path: write_members(path, **{"..": "{}"}), ["without folders", "'..'"]),
+        (lambda path: write_members(path, words="of mine"), ["bad.zip/recipe.yaml", "no such file"]),
+        (
+            lambda path: (write_members(path, **{"recipe.yaml": "name: tiny"}), cut(path)),
+            ["the .zip that export writes"],
+        ),
+    ],
+)
 def test_what_is_no_such_zip_is_refused(write, words, tmp_path):
     path = tmp_path / "in" / "bad.zip"
     path.parent.mkdir()

@@ -22,21 +22,32 @@ def graph(tmp_path):
     def weight(name, values):
         return numpy_helper.from_array(values.astype(np.float32), name)
 
-    weights = [weight("first", rng.standard_normal((CHANNELS, 1, 3, 3)) / 3),
-               *(weight(name, values) for name, values in zip(
-                   ("scale", "shift", "mean", "variance"), rng.uniform(0.5, 1.5, (4, CHANNELS)))),
-               weight("up", rng.standard_normal((CHANNELS, CHANNELS, 2, 2)) / CHANNELS**0.5),
-               weight("last", rng.standard_normal((CLASSES, CHANNELS, 3, 3)) / CHANNELS**0.5)]
-    nodes = [helper.make_node("Conv", ["images", "first"], ["a"], "conv", pads=[1] * 4),
-             helper.make_node("BatchNormalization", ["a", "scale", "shift", "mean", "variance"], ["b"], "norm"),
-             helper.make_node("Relu", ["b"], ["c"], "relu"),
-             helper.make_node("ConvTranspose", ["c", "up"], ["d"], "rise", strides=[2, 2]),
-             helper.make_node("Conv", ["d", "last"], ["logits"], "head", pads=[1] * 4),
-             helper.make_node("Softmax", ["logits"], ["probabilities"], "softmax", axis=1)]
-    ports = [helper.make_tensor_value_info("images", TensorProto.FLOAT, [BATCH, 1, SIZE, SIZE]),
-             helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [BATCH, CLASSES, 2 * SIZE, 2 * SIZE])]
-    model = helper.make_model(helper.make_graph(nodes, "net", ports[:1], ports[1:], weights), ir_version=8,
-                              opset_imports=[helper.make_opsetid("", 17)])
+    weights = [
+        weight("first", rng.standard_normal((CHANNELS, 1, 3, 3)) / 3),
+        *(
+            weight(name, values)
+            for name, values in zip(("scale", "shift", "mean", "variance"), rng.uniform(0.5, 1.5, (4, CHANNELS)))
+        ),
+        weight("up", rng.standard_normal((CHANNELS, CHANNELS, 2, 2)) / CHANNELS**0.5),
+        weight("last", rng.standard_normal((CLASSES, CHANNELS, 3, 3)) / CHANNELS**0.5),
+    ]
+    nodes = [
+        helper.make_node("Conv", ["images", "first"], ["a"], "conv", pads=[1] * 4),
+        helper.make_node("BatchNormalization", ["a", "scale", "shift", "mean", "variance"], ["b"], "norm"),
+        helper.make_node("Relu", ["b"], ["c"], "relu"),
+        helper.make_node("ConvTranspose", ["c", "up"], ["d"], "rise", strides=[2, 2]),
+        helper.make_node("Conv", ["d", "last"], ["logits"], "head", pads=[1] * 4),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], "softmax", axis=1),
+    ]
+    ports = [
+        helper.make_tensor_value_info("images", TensorProto.FLOAT, [BATCH, 1, SIZE, SIZE]),
+        helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [BATCH, CLASSES, 2 * SIZE, 2 * SIZE]),
+    ]
+    model = helper.make_model(
+        helper.make_graph(nodes, "net", ports[:1], ports[1:], weights),
+        ir_version=8,
+        opset_imports=[helper.make_opsetid("", 17)],
+    )
     path = tmp_path / "net.onnx"
     onnx.save(model, path)
     return path
@@ -96,8 +107,10 @@ def test_images_are_what_the_stages_see(tmp_path):
     labels = make_labels(shape, [((10, 26, 44), (6, 8, 8)), ((9, 26, 16), (6, 8, 8))])
     model = make_model(make_recipe())
     found = calibration_images(model, [read_saved(tmp_path, make_hu(labels), spacing)], limit=4)
-    assert {name: values.shape for name, values in found.items()} == {"coarse": (4, 1, 16, 32, 32),
-                                                                      "fine": (4, 1, 64, 64)}
+    assert {name: values.shape for name, values in found.items()} == {
+        "coarse": (4, 1, 16, 32, 32),
+        "fine": (4, 1, 64, 64),
+    }
     empty = read_saved(tmp_path, make_hu(np.zeros(shape, np.uint8)), spacing)
     with pytest.warns(UserWarning, match="no kidney"), pytest.raises(InputError, match="'fine'"):
         calibration_images(model, [empty])

@@ -35,12 +35,15 @@ def check(mask, labels):
         assert dice(mask == 2, labels == 2) > 0.9
 
 
-@pytest.mark.parametrize("kidneys, rois", [
-    ([LEFT, RIGHT], 2),
-    ([LEFT], 1),
-    ([LEFT, RIGHT, ((34, 20, 60), (4, 8, 10))], 3),  # a third, a transplant
-    ([((2, 50, 100), (9, 14, 25)), ((38, 50, 20), (10, 13, 25))], 2),  # cut off by every border of the scan
-])
+@pytest.mark.parametrize(
+    "kidneys, rois",
+    [
+        ([LEFT, RIGHT], 2),
+        ([LEFT], 1),
+        ([LEFT, RIGHT, ((34, 20, 60), (4, 8, 10))], 3),  # a third, a transplant
+        ([((2, 50, 100), (9, 14, 25)), ((38, 50, 20), (10, 13, 25))], 2),  # cut off by every border of the scan
+    ],
+)
 def test_finds_every_kidney(tmp_path, kidneys, rois):
     labels = make_labels(SHAPE, kidneys, [BUMP] if LEFT in kidneys else [])
     result, model = run(tmp_path, labels, make_recipe(gap=4))
@@ -79,8 +82,13 @@ def test_scans_smaller_than_a_window(tmp_path, shape):
     assert dice(result.mask > 0, labels > 0) > 0.85
 
 
-ORIENTATIONS = [((2, 1, 0), (False, False, False)), ((2, 1, 0), (True, True, False)), ((0, 1, 2), (True, False, True)),
-                ((1, 0, 2), (False, True, True)), ((0, 2, 1), (True, True, True))]
+ORIENTATIONS = [
+    ((2, 1, 0), (False, False, False)),
+    ((2, 1, 0), (True, True, False)),
+    ((0, 1, 2), (True, False, True)),
+    ((1, 0, 2), (False, True, True)),
+    ((0, 2, 1), (True, True, True)),
+]
 
 
 @pytest.mark.parametrize("axes, flips", ORIENTATIONS)
@@ -137,7 +145,8 @@ def test_mean_of_overlapping_rois_decides(tmp_path):
     model = make_model(recipe)
     answers = iter(np.float32([[0.05, 0.9, 0.05], [0.05, 0.35, 0.6]]).repeat(7, axis=0))  # 32 slices in batches of 5
     model.runtimes["fine"] = lambda images: np.broadcast_to(
-        next(answers)[None, :, None, None], (len(images), 3, *images.shape[2:]))
+        next(answers)[None, :, None, None], (len(images), 3, *images.shape[2:])
+    )
     result = model.segment(read_saved(tmp_path, make_hu(labels), SPACING))
     assert [roi.origin[2] for roi in result.rois["fine"]] == [34, 58] and result.rois["fine"][0].shape[2] == 32
     row = result.mask[20, 40]
@@ -163,8 +172,13 @@ def test_stage_and_final_components_are_applied(tmp_path):
     inside = labels.copy()
     inside[20, 55, 90] = 0
     recipe = make_recipe(components=[{"labels": [1], "min_fraction": 0.05}])
-    recipe = recipe.model_copy(update={"components": make_recipe(
-        components=[{"labels": [1, 2], "fill_holes": True, "min_fraction": 0.2}]).stages[0].components})
+    recipe = recipe.model_copy(
+        update={
+            "components": make_recipe(components=[{"labels": [1, 2], "fill_holes": True, "min_fraction": 0.2}])
+            .stages[0]
+            .components
+        }
+    )
     result, _ = run(tmp_path, inside, recipe)
     assert len(result.rois["fine"]) == 1
     assert result.mask[20, 55, 90] == 1
@@ -230,9 +244,11 @@ def test_network_sees_in_inference_what_it_saw_in_training(tmp_path):
     recipe = make_recipe(patch=(64, 96, 96))
     scan, model, seen = read_saved(tmp_path, make_hu(labels), SPACING), make_model(recipe), {"coarse": [], "fine": []}
     for stage in recipe.stages:
+
         def runtime(images, name=stage.name, inner=model.runtimes[stage.name]):
             seen[name].extend(images[:, 0])
             return inner(images)
+
         model.runtimes[stage.name] = runtime
     last_only = recipe.model_copy(update={"stages": recipe.stages[:1]})
     model.segment(scan, oracle=labels)

@@ -41,6 +41,7 @@ def test_an_odd_ramp_along_mirrored_axes_is_levelled(mirrors):
 
 def test_z_of_a_stack_is_its_order_and_its_middle_slice_stays():
     """The network favours the slice below the middle one: with "z", both neighbours count alike."""
+
     def below(images):
         value = 0.5 * images[:, 1] + 0.4 * images[:, 0]
         return np.stack([1 - value, value], axis=1)

@@ -5,19 +5,25 @@ import numpy as np
 from kidneyseg.inference.overlapping_regions import merge_overlaps
 
 SHAPE = (12, 20, 30)
-BOXES = [((0, 6), (0, 10), (0, 12)), ((4, 12), (5, 15), (8, 16)), ((5, 9), (6, 9), (9, 11)),  # three that overlap
-         ((0, 12), (16, 20), (0, 30)), ((0, 4), (0, 10), (16, 20))]  # one alone, one that touches the three
+BOXES = [
+    ((0, 6), (0, 10), (0, 12)),
+    ((4, 12), (5, 15), (8, 16)),
+    ((5, 9), (6, 9), (9, 11)),  # three that overlap
+    ((0, 12), (16, 20), (0, 30)),
+    ((0, 4), (0, 10), (16, 20)),
+]  # one alone, one that touches the three
 
 
 def parts(seed=0):
     rng = np.random.default_rng(seed)
-    return [(tuple(slice(*side) for side in box), rng.random((3, *(b - a for a, b in box)), np.float32))
-            for box in BOXES]
+    return [
+        (tuple(slice(*side) for side in box), rng.random((3, *(b - a for a, b in box)), np.float32)) for box in BOXES
+    ]
 
 
 def in_slabs(probabilities, height=3):
     for first in range(0, probabilities.shape[1], height):
-        yield first, probabilities[:, first:first + height]
+        yield first, probabilities[:, first : first + height]
 
 
 def test_the_mean_counts_and_boxes_share_no_voxel():
@@ -61,7 +67,7 @@ def test_parts_are_computed_side_by_side():
 
     reached = {}
     given = parts()[:3]
-    (hull, merged), = merge_overlaps([(box, slabs(n, p)) for n, (box, p) in enumerate(given)], classes=3)
+    ((hull, merged),) = merge_overlaps([(box, slabs(n, p)) for n, (box, p) in enumerate(given)], classes=3)
     for plane, _ in merged:
         ahead.append(max(reached.values()) - plane)
     assert len(ahead) == hull[0].stop - hull[0].start == 12 and reached.keys() == {0, 1, 2}

@@ -10,16 +10,19 @@ from kidneyseg.volume.grid import Grid, sample
 def cut(probabilities, *heights):
     first = 0
     for height in heights:
-        yield first, probabilities[:, first:first + height]
+        yield first, probabilities[:, first : first + height]
         first += height
     assert first == probabilities.shape[1]
 
 
-@pytest.mark.parametrize("target", [
-    Grid((60, 20, 16)),  # the scan, finer than the stage
-    Grid((7, 8, 9), (0.5, 1.5, 0.25), (6.0, 2.5, 1.5)),  # coarser
-    Grid((90, 30, 30), (-10, -4, -3)),  # reaches outside on every side
-])
+@pytest.mark.parametrize(
+    "target",
+    [
+        Grid((60, 20, 16)),  # the scan, finer than the stage
+        Grid((7, 8, 9), (0.5, 1.5, 0.25), (6.0, 2.5, 1.5)),  # coarser
+        Grid((90, 30, 30), (-10, -4, -3)),  # reaches outside on every side
+    ],
+)
 @pytest.mark.parametrize("heights", [(15,), (1,) * 15, (4, 7, 1, 3)])
 def test_equals_resampling_at_once(target, heights):
     source = Grid((60, 20, 16)).resize((15, 10, 8))

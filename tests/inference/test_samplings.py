@@ -25,8 +25,15 @@ SAMPLINGS = {
 
 
 def stage(name, sampling, targets, region=None, **more) -> dict:
-    return {"name": name, "sampling": sampling, "targets": targets, "network": {"name": "unet3d", "depth": 2},
-            "loss": {"name": "dice_ce"}, "region": region or {}, "inference": {"batch_size": 3}} | more
+    return {
+        "name": name,
+        "sampling": sampling,
+        "targets": targets,
+        "network": {"name": "unet3d", "depth": 2},
+        "loss": {"name": "dice_ce"},
+        "region": region or {},
+        "inference": {"batch_size": 3},
+    } | more
 
 
 def cascade(*stages, **more):
@@ -34,8 +41,10 @@ def cascade(*stages, **more):
 
 
 def two(sampling, crop="kidneys", more=None, **region):
-    return cascade(stage("coarse", COARSE, [[1, 2]]), stage("fine", sampling, [[1], [2]], {
-        "of": "coarse", "crop": crop} | region, **(more or {})))
+    return cascade(
+        stage("coarse", COARSE, [[1, 2]]),
+        stage("fine", sampling, [[1], [2]], {"of": "coarse", "crop": crop} | region, **(more or {})),
+    )
 
 
 def run(tmp_path, recipe, labels=LABELS, **options):
@@ -80,12 +89,17 @@ def test_a_single_stage_of_the_whole_scan(tmp_path, sampling):
 
 def answering(tmp_path, answer, **inference):
     """What a cascade finds, per slice of its one region, whose windows of 16 slices all say ``answer``, (16,)."""
-    recipe = cascade(stage("coarse", COARSE, [[1, 2]]), stage("fine", SAMPLINGS["slabs"], [[1]], {
-        "of": "coarse", "crop": "box"}, inference={"batch_size": 2} | inference))
+    recipe = cascade(
+        stage("coarse", COARSE, [[1, 2]]),
+        stage(
+            "fine", SAMPLINGS["slabs"], [[1]], {"of": "coarse", "crop": "box"}, inference={"batch_size": 2} | inference
+        ),
+    )
     model = make_model(recipe)
     value = np.float32(answer)[:, None, None]
-    model.runtimes["fine"] = lambda images: np.broadcast_to(
-        np.stack([1 - value, value]), (len(images), 2, 16, 64, 64)) + np.zeros(images.shape, np.float32)
+    model.runtimes["fine"] = lambda images: (
+        np.broadcast_to(np.stack([1 - value, value]), (len(images), 2, 16, 64, 64)) + np.zeros(images.shape, np.float32)
+    )
     result = model.segment(read_saved(tmp_path, make_hu(LABELS), SPACING))
     [roi] = result.rois["fine"]
     inside = result.mask[tuple(slice(int(o), int(o) + n) for o, n in zip(roi.origin, roi.shape))]
@@ -118,7 +132,8 @@ def three(result=("kidney", "tumour"), **region):
     return cascade(
         stage("coarse", COARSE, [[1, 2]], {"body": True}),
         stage("kidney", SAMPLINGS["slabs at another spacing"], [[1, 2]], {"of": "coarse", "crop": "box"}),
-        stage("tumour", SAMPLINGS["stacks"], [[2]], MASKED | region), result=list(result),
+        stage("tumour", SAMPLINGS["stacks"], [[2]], MASKED | region),
+        result=list(result),
     )
 
 
@@ -146,24 +161,40 @@ def test_three_stages_are_painted_into_one_result(tmp_path):
 
 def test_the_result_is_cleaned_as_a_whole(tmp_path):
     recipe = three(masked=True)
-    cleaned = cascade(*recipe.model_dump(mode="json", exclude_none=True)["stages"], result=["kidney", "tumour"],
-                      components=[{"labels": [1, 2], "largest": 1}])
+    cleaned = cascade(
+        *recipe.model_dump(mode="json", exclude_none=True)["stages"],
+        result=["kidney", "tumour"],
+        components=[{"labels": [1, 2], "largest": 1}],
+    )
     whole, _ = run(tmp_path, recipe)
     result, _ = run(tmp_path, cleaned)
     sides = [np.count_nonzero(whole.mask[..., :60]), np.count_nonzero(whole.mask[..., 60:])]
     assert np.count_nonzero(result.mask) == max(sides) < sum(sides)
 
 
-@pytest.mark.parametrize("region, kept", [
-    ({}, True), ({"confined": True}, False), ({"masked": True}, False), ({"confined": True, "grow": 20}, True),
-    ({"masked": True, "grow": 20}, True)])
+@pytest.mark.parametrize(
+    "region, kept",
+    [
+        ({}, True),
+        ({"confined": True}, False),
+        ({"masked": True}, False),
+        ({"confined": True, "grow": 20}, True),
+        ({"masked": True, "grow": 20}, True),
+    ],
+)
 def test_what_lies_outside_the_earlier_mask(tmp_path, region, kept):
     """A calcification is called tumour, unless the image or the answer ends at the kidney."""
     hu, outside = with_calcification()
-    recipe = cascade(stage("kidney", SAMPLINGS["slices"], [[1, 2]], {"body": False}),
-                     stage("tumour", SAMPLINGS["slices"], [[2]], {"of": "kidney", "crop": "kidneys", "margin": 6,
-                                                                  "voxels": "scan"} | region),
-                     result=["kidney", "tumour"])
+    recipe = cascade(
+        stage("kidney", SAMPLINGS["slices"], [[1, 2]], {"body": False}),
+        stage(
+            "tumour",
+            SAMPLINGS["slices"],
+            [[2]],
+            {"of": "kidney", "crop": "kidneys", "margin": 6, "voxels": "scan"} | region,
+        ),
+        result=["kidney", "tumour"],
+    )
     model = make_model(recipe)
     truth = (LABELS > 0).astype(np.uint8)  # the kidney stage's own answer would hold the calcification, too
     seen = []
@@ -178,13 +209,23 @@ def test_what_lies_outside_the_earlier_mask(tmp_path, region, kept):
     assert (hidden > 0.3) == ("masked" in region and "grow" not in region)
 
 
-@pytest.mark.parametrize("region", [
-    {"crop": "none", "confined": True}, {"crop": "none", "masked": True}, {"crop": "slices"}, {"crop": "box"},
-    {"crop": "kidneys"}, {"crop": "extents"}])
+@pytest.mark.parametrize(
+    "region",
+    [
+        {"crop": "none", "confined": True},
+        {"crop": "none", "masked": True},
+        {"crop": "slices"},
+        {"crop": "box"},
+        {"crop": "kidneys"},
+        {"crop": "extents"},
+    ],
+)
 def test_where_the_earlier_stage_finds_nothing_there_is_nothing(tmp_path, region):
-    recipe = cascade(stage("coarse", COARSE, [[1, 2]]),
-                     stage("fine", SAMPLINGS["slices"], [[1], [2]], {"of": "coarse"} | region),
-                     stage("finer", SAMPLINGS["whole"], [[2]], {"of": "fine"} | region))
+    recipe = cascade(
+        stage("coarse", COARSE, [[1, 2]]),
+        stage("fine", SAMPLINGS["slices"], [[1], [2]], {"of": "coarse"} | region),
+        stage("finer", SAMPLINGS["whole"], [[2]], {"of": "fine"} | region),
+    )
     with pytest.warns(UserWarning, match="no kidney found"):
         result, model = run(tmp_path, recipe, np.zeros(SHAPE, np.uint8))
     assert not result.mask.any() and result.rois == {"fine": [], "finer": []}
@@ -201,8 +242,9 @@ def test_with_the_true_mask_only_stages_of_the_result_run(tmp_path):
 
 
 @pytest.mark.parametrize("per_volume", [False, True])
-@pytest.mark.parametrize("sampling", [*SAMPLINGS.values(), {"size": [64, 64], "stack": 3}],
-                         ids=[*SAMPLINGS, "stacks of the scan's slices"])
+@pytest.mark.parametrize(
+    "sampling", [*SAMPLINGS.values(), {"size": [64, 64], "stack": 3}], ids=[*SAMPLINGS, "stacks of the scan's slices"]
+)
 def test_networks_see_in_inference_what_they_see_in_training(tmp_path, sampling, per_volume):
     """The same pixels, in the same order where windows do not overlap and a region is not longer than one."""
     large = {"spacing": SAMPLINGS["volumes"]["spacing"], "patch": [32, 64, 64], "stride": [32, 64, 64]}
@@ -219,8 +261,12 @@ def test_networks_see_in_inference_what_they_see_in_training(tmp_path, sampling,
     grids, samples = stage_samples(true_view(scan, LABELS, recipe, fine), LABELS)
     trained = [s.image for s in samples]
     if fine.dims == 2:
-        numbers = np.concatenate([first + stack_slices(grid.shape[0], fine.channels) for first, grid in zip(
-            np.cumsum([0] + [grid.shape[0] for grid in grids]), grids)])
+        numbers = np.concatenate(
+            [
+                first + stack_slices(grid.shape[0], fine.channels)
+                for first, grid in zip(np.cumsum([0] + [grid.shape[0] for grid in grids]), grids)
+            ]
+        )
         trained = list(np.stack(trained)[numbers])
     expected = [normalise(image, *moments(image, fine.intensity)) for image in trained]
     np.testing.assert_array_equal(np.stack(seen), np.reshape(expected, np.stack(seen).shape))

@@ -24,5 +24,5 @@ def test_every_slice_once_with_its_neighbours(stack, depth, batch_size):
     assert [first for first, _ in slabs] == list(range(0, depth, batch_size)) and sum(sizes) == depth
     got = np.concatenate([slab for _, slab in slabs], axis=1)
     padded = np.pad(image, [(stack // 2, stack // 2), (0, 0), (0, 0)], mode="edge").astype(float)
-    expected = sum(w * padded[k:k + depth] for k, w in enumerate(weights))
+    expected = sum(w * padded[k : k + depth] for k, w in enumerate(weights))
     np.testing.assert_allclose(got, [-expected, expected], rtol=1e-5)

@@ -43,8 +43,9 @@ def test_probabilities_of_a_constant_network_stay():
         return np.broadcast_to(np.float32([0.2, 0.5, 0.3])[None, :, None, None, None], (len(windows), 3, *PATCH))
 
     result = whole(sliding_slabs(volume((29, 31, 33)), PATCH, 0.5, constant, 3, 4))
-    np.testing.assert_allclose(result, np.broadcast_to(np.float32([0.2, 0.5, 0.3])[:, None, None, None], result.shape),
-                               rtol=1e-5)
+    np.testing.assert_allclose(
+        result, np.broadcast_to(np.float32([0.2, 0.5, 0.3])[:, None, None, None], result.shape), rtol=1e-5
+    )
 
 
 def by_position(windows):
@@ -68,10 +69,10 @@ def test_windows_are_weighted_by_a_gaussian_and_normalised(shape):
     for z in axes[0]:
         for y in axes[1]:
             for x in axes[2]:
-                box = np.s_[z:z + PATCH[0], y:y + PATCH[1], x:x + PATCH[2]]
+                box = np.s_[z : z + PATCH[0], y : y + PATCH[1], x : x + PATCH[2]]
                 top[(slice(None), *box)] += by_position(padded[box][None])[0] * weight
                 bottom[box] += weight
-    expected = (top / bottom)[:, :shape[0], :shape[1], :shape[2]]
+    expected = (top / bottom)[:, : shape[0], : shape[1], : shape[2]]
     result = whole(sliding_slabs(image, PATCH, 0.5, by_position, 2, 3))
     np.testing.assert_allclose(result, expected, atol=1e-5)
 
@@ -90,7 +91,7 @@ def test_windows_of_64_at_every_32_keep_16_to_48_and_the_ends_theirs(depth, star
     result = whole(sliding_slabs(image, (64, 8, 8), 0.5, named, 2, 2, "centre"))[1]
     expected = np.zeros(depth)
     for start in starts:
-        expected[start + 16:start + 48] = start / 255
+        expected[start + 16 : start + 48] = start / 255
     expected[-16:] = starts[-1] / 255
     np.testing.assert_allclose(result, np.broadcast_to(expected[:, None, None], result.shape), atol=2e-6)
 
@@ -109,11 +110,13 @@ def test_only_windows_count_that_have_a_voxel_in_their_middle(shape, overlap):
     for z in axes[0]:
         for y in axes[1]:
             for x in axes[2]:
-                box = np.s_[z:z + PATCH[0], y:y + PATCH[1], x:x + PATCH[2]]
+                box = np.s_[z : z + PATCH[0], y : y + PATCH[1], x : x + PATCH[2]]
                 inner = tuple(
                     slice(0 if a == min(starts) else a + p // 4, a + p if a == max(starts) else a + p - p // 4)
-                    if a > 0 else slice(0, p if max(starts) == 0 else p - p // 4)
-                    for a, p, starts in zip((z, y, x), PATCH, axes))
+                    if a > 0
+                    else slice(0, p if max(starts) == 0 else p - p // 4)
+                    for a, p, starts in zip((z, y, x), PATCH, axes)
+                )
                 said = np.zeros(padded.shape)
                 said[box] = by_position(padded[box][None])[0, 1]
                 sums[0][inner] += said[inner]

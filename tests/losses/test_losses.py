@@ -1,4 +1,5 @@
 """Losses and their gradients, in graph mode, against the same formulas in PyTorch on the same numbers."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -49,10 +50,17 @@ def torch_dice(logits, target, regions, batch):
     return torch.stack(dice)
 
 
-@pytest.mark.parametrize("size, regions, batch", [  # slices and volumes; every kind of regions; both means
-    (SIZES[0], REGIONS, True), (SIZES[0], ((2,),), False), (SIZES[0], None, True),
-    (SIZES[1], REGIONS, False), (SIZES[1], ((2,),), True), (SIZES[1], None, False),
-])
+@pytest.mark.parametrize(
+    "size, regions, batch",
+    [  # slices and volumes; every kind of regions; both means
+        (SIZES[0], REGIONS, True),
+        (SIZES[0], ((2,),), False),
+        (SIZES[0], None, True),
+        (SIZES[1], REGIONS, False),
+        (SIZES[1], ((2,),), True),
+        (SIZES[1], None, False),
+    ],
+)
 def test_dice_ce(size, regions, batch):
     def reference(x, t):
         return 1 - torch_dice(x, t, regions or ((1,), (2,)), batch).mean() + F.cross_entropy(x, t)
@@ -82,11 +90,15 @@ def torch_weighted_dice(x, t, batch, weights=WEIGHTS):
     return sum(w * (1 - d) for w, d in zip(weights, dice)) / sum(weights)
 
 
-@pytest.mark.parametrize("weights, batch, size", [
-    (WEIGHTS, True, SIZES[1]), (WEIGHTS, False, SIZES[0]), ((0, 2, 6), True, SIZES[0])])
+@pytest.mark.parametrize(
+    "weights, batch, size", [(WEIGHTS, True, SIZES[1]), (WEIGHTS, False, SIZES[0]), ((0, 2, 6), True, SIZES[0])]
+)
 def test_weighted_dice(weights, batch, size):
-    assert_same(build(name="dice", weights=weights, batch=batch),
-                lambda x, t: torch_weighted_dice(x, t, batch, weights), *example(size))
+    assert_same(
+        build(name="dice", weights=weights, batch=batch),
+        lambda x, t: torch_weighted_dice(x, t, batch, weights),
+        *example(size),
+    )
 
 
 def test_weighted_dice_of_counted_voxels():
@@ -97,8 +109,11 @@ def test_weighted_dice_of_counted_voxels():
 
 
 def test_dice_ce_weighs_its_dice_alone():
-    assert_same(build(name="dice_ce", weights=WEIGHTS),
-                lambda x, t: torch_weighted_dice(x, t, True) + F.cross_entropy(x, t), *example((6, 5)))
+    assert_same(
+        build(name="dice_ce", weights=WEIGHTS),
+        lambda x, t: torch_weighted_dice(x, t, True) + F.cross_entropy(x, t),
+        *example((6, 5)),
+    )
 
 
 def torch_focal(x, t, focus):
@@ -144,13 +159,16 @@ def test_cross_entropy_of_huge_logits_stays_finite():
     assert_same(CrossEntropy(), F.cross_entropy, logits, np.int32([[0, 0]]))
 
 
-@pytest.mark.parametrize("side, epoch, weights", [
-    ({}, 0, (0.5, 0.25)),
-    ({"weight": 0.33, "falloff": 1, "decay": 0.8, "every": 15}, 0, (0.33, 0.33)),
-    ({"weight": 0.33, "falloff": 1, "decay": 0.8, "every": 15}, 14, (0.33, 0.33)),
-    ({"weight": 0.33, "falloff": 1, "decay": 0.8, "every": 15}, 47, (0.33 * 0.8**3, 0.33 * 0.8**3)),
-    ({"weight": 0.4, "falloff": 0.1, "decay": 0.5, "every": 1}, 2, (0.1, 0.01)),
-])
+@pytest.mark.parametrize(
+    "side, epoch, weights",
+    [
+        ({}, 0, (0.5, 0.25)),
+        ({"weight": 0.33, "falloff": 1, "decay": 0.8, "every": 15}, 0, (0.33, 0.33)),
+        ({"weight": 0.33, "falloff": 1, "decay": 0.8, "every": 15}, 14, (0.33, 0.33)),
+        ({"weight": 0.33, "falloff": 1, "decay": 0.8, "every": 15}, 47, (0.33 * 0.8**3, 0.33 * 0.8**3)),
+        ({"weight": 0.4, "falloff": 0.1, "decay": 0.5, "every": 1}, 2, (0.1, 0.01)),
+    ],
+)
 def test_deep_supervision_weighs_each_output(side, epoch, weights):
     logits, target = example((6, 5))
     loss = build(name="dice_ce", side=side)
@@ -235,13 +253,18 @@ def test_an_unknown_name_is_refused():
         build(name="focal")
 
 
-@pytest.mark.parametrize("settings, refused", [
-    ({"name": "hybrid_dice", "weights": [1, 1]}, "loss.weights.*dice_ce, dice, focal_dice.*'hybrid_dice'"),
-    ({"name": "bce", "regions": [[1]]}, "loss.regions.*'bce'"), ({"name": "bce", "batch": False}, "loss.batch"),
-    ({"name": "dice", "gamma": 0.3}, "loss.gamma.*hybrid_dice"), ({"name": "dice_ce", "focus": 1}, "loss.focus"),
-    ({"name": "dice", "weights": [1, 1], "regions": [[1]]}, "without loss.regions"),
-    ({"name": "dice", "weights": [0, 0]}, "not all 0"),
-])
+@pytest.mark.parametrize(
+    "settings, refused",
+    [
+        ({"name": "hybrid_dice", "weights": [1, 1]}, "loss.weights.*dice_ce, dice, focal_dice.*'hybrid_dice'"),
+        ({"name": "bce", "regions": [[1]]}, "loss.regions.*'bce'"),
+        ({"name": "bce", "batch": False}, "loss.batch"),
+        ({"name": "dice", "gamma": 0.3}, "loss.gamma.*hybrid_dice"),
+        ({"name": "dice_ce", "focus": 1}, "loss.focus"),
+        ({"name": "dice", "weights": [1, 1], "regions": [[1]]}, "without loss.regions"),
+        ({"name": "dice", "weights": [0, 0]}, "not all 0"),
+    ],
+)
 def test_settings_without_effect_are_refused(settings, refused):
     with pytest.raises(InputError, match=refused):
         build(**settings)
@@ -256,8 +279,9 @@ def uncertain_example(size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, di
     rng = np.random.default_rng(1)
     for code in UNCERTAIN:
         target[rng.random(target.shape) < 0.2] = code
-    may_be = np.stack([(target == k) | np.isin(target, [c for c, of in UNCERTAIN.items() if k in of])
-                       for k in range(3)], 1)
+    may_be = np.stack(
+        [(target == k) | np.isin(target, [c for c, of in UNCERTAIN.items() if k in of]) for k in range(3)], 1
+    )
     return logits, target, torch.tensor(may_be)
 
 
@@ -278,10 +302,13 @@ def marginal_cross_entropy(x, may_be):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name, reference", [
-    ("dice_ce", lambda x, m: 1 - marginal_dice(x, m, REGIONS).mean() + marginal_cross_entropy(x, m)),
-    ("hybrid_dice", lambda x, m: -torch.log(marginal_dice(x, m, REGIONS)).mean() + marginal_cross_entropy(x, m)),
-])
+@pytest.mark.parametrize(
+    "name, reference",
+    [
+        ("dice_ce", lambda x, m: 1 - marginal_dice(x, m, REGIONS).mean() + marginal_cross_entropy(x, m)),
+        ("hybrid_dice", lambda x, m: -torch.log(marginal_dice(x, m, REGIONS)).mean() + marginal_cross_entropy(x, m)),
+    ],
+)
 def test_voxels_of_several_classes_count_for_what_is_known_of_them(size, name, reference):
     logits, target, may_be = uncertain_example(size)
     loss = losses.build_loss(Loss(name=name, regions=REGIONS), UNCERTAIN)
@@ -293,7 +320,7 @@ def test_focal_and_binary_losses_of_voxels_of_several_classes():
 
     def focal(x, t):
         p = (torch.softmax(x, 1) * may_be).sum(1)
-        return (-(1 - p) ** 2 * torch.log(p)).mean() + 1 - marginal_dice(x, may_be, ((1,), (2,))).mean()
+        return (-((1 - p) ** 2) * torch.log(p)).mean() + 1 - marginal_dice(x, may_be, ((1,), (2,))).mean()
 
     def binary(x, t):
         cost = F.binary_cross_entropy_with_logits(x[:, 1:] - x[:, :1], may_be[:, 1:].float(), reduction="none")

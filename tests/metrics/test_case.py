@@ -11,7 +11,9 @@ SPACING = (3.0, 0.8, 0.9)
 # Re-typed from the official kits23 configuration, in its own terms, to check ours against.
 KITS23_HECS = {"kidney_and_masses": (1, 2, 3), "masses": (2, 3), "tumour": (2,)}
 KITS23_TOLERANCES = {
-    "kidney_and_masses": 1.0330772532390826, "masses": 1.1328796488598762, "tumour": 1.1498198361434828,
+    "kidney_and_masses": 1.0330772532390826,
+    "masses": 1.1328796488598762,
+    "tumour": 1.1498198361434828,
 }
 
 
@@ -20,8 +22,10 @@ def masks(seed, labels=4, shape=(14, 24, 22)):
     rng = np.random.default_rng(seed)
     field = ndi.gaussian_filter(rng.standard_normal(shape), 2)
     truth = np.digitize(field / field.std(), np.linspace(0, 1.2, labels - 1)).astype(np.uint8)
-    prediction = np.digitize((field + ndi.gaussian_filter(rng.standard_normal(shape), 2) * 0.3) / field.std(),
-                             np.linspace(0, 1.2, labels - 1)).astype(np.uint8)
+    prediction = np.digitize(
+        (field + ndi.gaussian_filter(rng.standard_normal(shape), 2) * 0.3) / field.std(),
+        np.linspace(0, 1.2, labels - 1),
+    ).astype(np.uint8)
     return prediction, truth
 
 
@@ -78,8 +82,10 @@ def test_volumes_in_ml():
 
 def test_volumes_of_sheared_voxels_are_those_given():
     prediction, truth = masks(0)
-    upright, sheared = score_case(prediction, truth, (3, 0.8, 0.9)), score_case(
-        prediction, truth, (3, 0.8, 0.9), voxel_ml=0.002)
+    upright, sheared = (
+        score_case(prediction, truth, (3, 0.8, 0.9)),
+        score_case(prediction, truth, (3, 0.8, 0.9), voxel_ml=0.002),
+    )
     for key, value in upright.items():
         assert sheared[key] == pytest.approx(value / 0.00216 * 0.002 if key.startswith("volume_ml") else value)
 

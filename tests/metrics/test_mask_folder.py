@@ -13,8 +13,8 @@ AFFINE = np.array([[0, 0, -0.8, 100], [0, -0.8, 0, 90], [3, 0, 0, -50], [0, 0, 0
 
 def scene(shift=0):
     mask = np.zeros((12, 24, 24), np.uint8)
-    mask[2:10, 6 + shift:16 + shift, 5:15] = 1
-    mask[4:7, 8 + shift:12 + shift, 8:12] = 2
+    mask[2:10, 6 + shift : 16 + shift, 5:15] = 1
+    mask[4:7, 8 + shift : 12 + shift, 8:12] = 2
     return mask
 
 
@@ -59,7 +59,7 @@ def test_other_geometry_is_named_and_the_rest_scored(folders, workers):
     scores = score_folder(predictions, truth, workers=workers)
     assert [case["case"] for case in scores.cases] == ["case_00000", "case_00002"]
     assert scores.mean["kidney"] == pytest.approx((1 + 0) / 2)
-    (case, said), = scores.failed.items()
+    ((case, said),) = scores.failed.items()
     assert case == "case_00001" and "3.0 mm away" in said and "prediction_00001" in said
 
 

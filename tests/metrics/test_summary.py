@@ -9,11 +9,14 @@ from kidneyseg.metrics.summary import pooled_dice, score_fold
 
 
 def test_mean_and_sd_leave_out_undefined_values():
-    scores = score_fold([
-        {"case": "a", "kidney": 0.9, "hd95_tumour": 2.0},
-        {"case": "b", "kidney": 0.7, "hd95_tumour": math.nan},
-        {"case": "c", "kidney": 0.5, "hd95_tumour": 6.0},
-    ], missing=["b"])
+    scores = score_fold(
+        [
+            {"case": "a", "kidney": 0.9, "hd95_tumour": 2.0},
+            {"case": "b", "kidney": 0.7, "hd95_tumour": math.nan},
+            {"case": "c", "kidney": 0.5, "hd95_tumour": 6.0},
+        ],
+        missing=["b"],
+    )
     assert scores.mean == pytest.approx({"kidney": 0.7, "hd95_tumour": 4})
     assert scores.sd == pytest.approx({"kidney": math.sqrt(0.08 / 3), "hd95_tumour": 2})
     assert scores.undefined == {"hd95_tumour": ("b",)}

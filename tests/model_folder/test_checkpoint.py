@@ -54,8 +54,9 @@ def test_optimizer_and_loss_scale_come_back(tmp_path, kind):
     checkpoint.save_training(tmp_path / "last.ckpt", network, optim, scaler, TrainingState(epoch=1))
     again, fresh, rescaler = parts(2)
     assert checkpoint.load_training(tmp_path / "last.ckpt", again, fresh, rescaler) == TrainingState(epoch=1)
-    for old, new in zip([*network.get_parameters(), *optim.get_parameters()],
-                        [*again.get_parameters(), *fresh.get_parameters()]):
+    for old, new in zip(
+        [*network.get_parameters(), *optim.get_parameters()], [*again.get_parameters(), *fresh.get_parameters()]
+    ):
         np.testing.assert_array_equal(old.asnumpy(), new.asnumpy(), err_msg=old.name)
     assert float(rescaler.scale_value.asnumpy()) == 2.0**13
     network = tiny(seed=3)
@@ -83,8 +84,13 @@ def test_damaged_file(saved, damage):
     data = bytearray(saved.read_bytes())
     if damage == "flipped":
         data[len(data) // 2] ^= 0xFF
-    new = {"truncated": data[:-7], "empty": b"", "text": b"no checkpoint", "flipped": data,
-           "cut at half": data[: len(data) // 2]}
+    new = {
+        "truncated": data[:-7],
+        "empty": b"",
+        "text": b"no checkpoint",
+        "flipped": data,
+        "cut at half": data[: len(data) // 2],
+    }
     saved.write_bytes(bytes(new[damage]))
     with pytest.raises(InputError, match="best.ckpt"):
         checkpoint.load_weights(tiny(), saved)
@@ -116,8 +122,13 @@ def test_no_bit_of_the_weights_and_no_end_of_the_file_can_be_lost(saved):
 def test_a_checkpoint_without_a_digest_is_read(saved, monkeypatch):
     with monkeypatch.context() as patch:
         save = checkpoint.ms.save_checkpoint
-        patch.setattr(checkpoint.ms, "save_checkpoint", lambda *args, append_dict, **options: save(
-            *args, append_dict={checkpoint.PROGRESS: append_dict[checkpoint.PROGRESS]}, **options))
+        patch.setattr(
+            checkpoint.ms,
+            "save_checkpoint",
+            lambda *args, append_dict, **options: save(
+                *args, append_dict={checkpoint.PROGRESS: append_dict[checkpoint.PROGRESS]}, **options
+            ),
+        )
         checkpoint.save_weights(saved, tiny(seed=1), TrainingState(epoch=7))
     assert b"digest" not in saved.read_bytes()
     assert checkpoint.load_weights(tiny(), saved) == TrainingState(epoch=7)

@@ -28,5 +28,7 @@ def test_only_the_last_line_may_be_cut(tmp_path):
 
 
 def test_needs_neither_mindspore_nor_tensorboard():
-    code = "import sys, kidneyseg.model_folder.epoch_log; sys.exit(bool({'mindspore', 'tensorboardX'} & set(sys.modules)))"
+    code = (
+        "import sys, kidneyseg.model_folder.epoch_log; sys.exit(bool({'mindspore', 'tensorboardX'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,4 +1,5 @@
 """What holds for every network: sizes, parameter counts, learning, precision, and refusals."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -9,8 +10,19 @@ from kidneyseg import losses, nets
 from kidneyseg.errors import InputError
 from kidneyseg.recipe import Loss, Network
 
-DIMS = {"unet2d": 2, "unetpp": 2, "unet3plus": 2, "unet3d": 3, "vnet3d": 3, "resunet3d": 3, "resunet25d": 3,
-        "isensee3d": 3, "ms_vnet25d": 2, "unet_resnet34": 2, "deeplabv3plus": 2}
+DIMS = {
+    "unet2d": 2,
+    "unetpp": 2,
+    "unet3plus": 2,
+    "unet3d": 3,
+    "vnet3d": 3,
+    "resunet3d": 3,
+    "resunet25d": 3,
+    "isensee3d": 3,
+    "ms_vnet25d": 2,
+    "unet_resnet34": 2,
+    "deeplabv3plus": 2,
+}
 DEPTHS = {"deeplabv3plus": (5, 6)}  # of a small and a larger network; of all others 2 and 4
 RESNETS = ("unet_resnet34", "deeplabv3plus")
 SUPERVISED = {"unetpp": 2, "unet3plus": 3, "resunet3d": 3}  # name -> outputs of a network of depth 3
@@ -73,9 +85,13 @@ def test_slabs_of_any_number_of_slices_pass_the_25d_network():
     assert ms.jit(tiny("resunet25d", depth=3))(x).shape == (1, 3, 5, 8, 16)
 
 
-@pytest.mark.parametrize("name, options", [
-    *[(name, {"deep_supervision": name in SUPERVISED}) for name in DIMS],
-    ("unet3d", {"residual": True, "attention": True})])
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        *[(name, {"deep_supervision": name in SUPERVISED}) for name in DIMS],
+        ("unet3d", {"residual": True, "attention": True}),
+    ],
+)
 def test_a_few_steps_in_graph_mode_lower_the_loss(name, options):
     network = tiny(name, **options)
     loss = losses.build_loss(Loss(name="dice_ce"))
@@ -140,9 +156,13 @@ def test_float16_trains():
     assert all(np.isfinite(g.asnumpy()).all() and g.dtype == ms.float32 for g in gradients)
 
 
-@pytest.mark.parametrize("name, options", [
-    *[(name, {"deep_supervision": name in SUPERVISED}) for name in DIMS],
-    ("unet3d", {"norm": "instance", "residual": True, "attention": True})])
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        *[(name, {"deep_supervision": name in SUPERVISED}) for name in DIMS],
+        ("unet3d", {"norm": "instance", "residual": True, "attention": True}),
+    ],
+)
 def test_mindir_of_any_batch_gives_the_same_logits(name, options, tmp_path):
     network = tiny(name, **options)
     network.set_train(False)
@@ -164,9 +184,15 @@ def test_unknown_network_is_refused_with_the_names_there_are():
         tiny("unet4d")
 
 
-@pytest.mark.parametrize("option, able", [
-    ("deep_supervision", set(SUPERVISED)), ("residual", {"unet3d"}), ("attention", {"unet3d"}),
-    ("pretrained", {"unet_resnet34", "deeplabv3plus"})])
+@pytest.mark.parametrize(
+    "option, able",
+    [
+        ("deep_supervision", set(SUPERVISED)),
+        ("residual", {"unet3d"}),
+        ("attention", {"unet3d"}),
+        ("pretrained", {"unet_resnet34", "deeplabv3plus"}),
+    ],
+)
 def test_an_option_is_refused_by_networks_that_do_not_have_it(option, able):
     for name in sorted(set(nets.NETWORKS) - able):
         with pytest.raises(InputError, match=f"'{name}'.*no {option}") as refusal:

@@ -2,6 +2,7 @@
 
 The networks run compiled, on MindSpore's own cells and on the kernels of `kidneyseg.cpu_kernels`.
 """
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -36,7 +37,8 @@ def compiled(network: ms.nn.Cell, x: np.ndarray, mix: np.ndarray) -> dict[str, n
         return (logits * mix).sum(), logits
 
     (_, logits), gradients = ms.jit(ms.value_and_grad(forward, None, weights, has_aux=True))(
-        ms.Tensor(x), ms.Tensor(mix))
+        ms.Tensor(x), ms.Tensor(mix)
+    )
     return {"logits": logits.asnumpy(), **{w.name: g.asnumpy() for w, g in zip(weights, gradients)}}
 
 
@@ -82,24 +84,44 @@ def random(*shape: int) -> np.ndarray:
 
 def test_unet_resnet34_at_every_level():
     network = build("unet_resnet34", 6, 2)
-    watched = {"stem": network.encoder.stem, **{f"stage {k}": network.encoder.stages[k] for k in range(4)},
-               **{f"decoder {k}": network.decoder[k] for k in range(5)}}
+    watched = {
+        "stem": network.encoder.stem,
+        **{f"stage {k}": network.encoder.stages[k] for k in range(4)},
+        **{f"decoder {k}": network.decoder[k] for k in range(5)},
+    }
     assert shapes(network, watched, random(1, 2, 64, 96)) == {
-        "stem": (8, 32, 48), "stage 0": (8, 16, 24), "stage 1": (16, 8, 12), "stage 2": (32, 4, 6),
-        "stage 3": (64, 2, 3), "decoder 4": (32, 4, 6), "decoder 3": (16, 8, 12), "decoder 2": (8, 16, 24),
-        "decoder 1": (4, 32, 48), "decoder 0": (2, 64, 96)}
+        "stem": (8, 32, 48),
+        "stage 0": (8, 16, 24),
+        "stage 1": (16, 8, 12),
+        "stage 2": (32, 4, 6),
+        "stage 3": (64, 2, 3),
+        "decoder 4": (32, 4, 6),
+        "decoder 3": (16, 8, 12),
+        "decoder 2": (8, 16, 24),
+        "decoder 1": (4, 32, 48),
+        "decoder 0": (2, 64, 96),
+    }
 
 
 @pytest.mark.parametrize("depth, stride, rates", [(6, 16, [6, 12, 18]), (5, 8, [12, 24, 36])])
 def test_deeplab_at_every_level(depth, stride, rates):
     network = build("deeplabv3plus", depth, 1)
     stages = network.encoder.stages
-    watched = {"before last": stages[depth - 4], "last": stages[depth - 3], "pyramid": network.pyramid,
-               "low": network.reduce_low, "decoder": network.decoder}
+    watched = {
+        "before last": stages[depth - 4],
+        "last": stages[depth - 3],
+        "pyramid": network.pyramid,
+        "low": network.reduce_low,
+        "decoder": network.decoder,
+    }
     deep, small = 8 * 2 ** (depth - 3), (64 // stride, 96 // stride)
     assert shapes(network, watched, random(1, 1, 64, 96)) == {
-        "before last": (deep // 2, *small), "last": (deep, *small), "pyramid": (32, *small), "low": (6, 16, 24),
-        "decoder": (32, 16, 24)}
+        "before last": (deep // 2, *small),
+        "last": (deep, *small),
+        "pyramid": (32, *small),
+        "low": (6, 16, 24),
+        "decoder": (32, 16, 24),
+    }
     assert [branch.conv.dilation[0] for branch in network.pyramid.branches] == [1] + rates
 
 
@@ -118,8 +140,12 @@ def test_vnet_at_every_level():
     for level, size in enumerate(sizes):
         expected |= {f"encoder {level}": (8 * 2**level, *size), f"squeeze {level}": (8 * 2**level, *size)}
     for level, size in enumerate(sizes[:-1]):
-        expected |= {f"see {level}": (8, *sizes[level + 1]), f"gates {level}": (8 * 2**level, *size),
-                     f"up {level}": (8 * 2**level, *size), f"decoder {level}": (16 * 2**level, *size)}
+        expected |= {
+            f"see {level}": (8, *sizes[level + 1]),
+            f"gates {level}": (8 * 2**level, *size),
+            f"up {level}": (8 * 2**level, *size),
+            f"decoder {level}": (16 * 2**level, *size),
+        }
     assert shapes(network, watched, random(1, 5, 64, 96)) == expected
 
 

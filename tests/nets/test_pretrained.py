@@ -1,4 +1,5 @@
 """Weights of PyTorch in our encoders: the same features, from either file format, and every fault named."""
+
 from __future__ import annotations
 
 import subprocess
@@ -72,9 +73,15 @@ def test_stages_that_are_left_out_are_not_read(weights):
 @pytest.mark.parametrize("zipped", [True, False])
 def test_files_of_new_and_old_versions_of_torch(zipped, tmp_path):
     base = torch.arange(24, dtype=torch.float32)
-    saved = {"plain": base.reshape(2, 3, 4), "view": base[2:].reshape(11, 2).T, "scalar": torch.tensor(5),
-             "double": torch.rand(3, dtype=torch.float64), "half": torch.rand(2).half(), "empty": torch.zeros(0, 3),
-             "parameter": torch.nn.Parameter(torch.rand(2, 2))}
+    saved = {
+        "plain": base.reshape(2, 3, 4),
+        "view": base[2:].reshape(11, 2).T,
+        "scalar": torch.tensor(5),
+        "double": torch.rand(3, dtype=torch.float64),
+        "half": torch.rand(2).half(),
+        "empty": torch.zeros(0, 3),
+        "parameter": torch.nn.Parameter(torch.rand(2, 2)),
+    }
     torch.save(saved, tmp_path / "file.pth", _use_new_zipfile_serialization=zipped)
     found = read_tensors(tmp_path / "file.pth")
     assert found.keys() == saved.keys()
@@ -84,9 +91,11 @@ def test_files_of_new_and_old_versions_of_torch(zipped, tmp_path):
 
 
 def test_torch_is_not_needed(weights):
-    code = ("import sys; sys.modules['torch'] = None\n"
-            "from kidneyseg.nets.torch_file import Storage, View, read_tensors\n"
-            f"print(read_tensors({str(weights)!r})['layer4.2.conv2.weight'].shape)")
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from kidneyseg.nets.torch_file import Storage, View, read_tensors\n"
+        f"print(read_tensors({str(weights)!r})['layer4.2.conv2.weight'].shape)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(512, 512, 3, 3)"
 
@@ -96,9 +105,14 @@ class Attack:
         return print, ("code from the file has run",)
 
 
-@pytest.mark.parametrize("content, found", [
-    ({"weight": Attack()}, "__builtin__.print"), ({"epoch": 3, "weight": torch.zeros(2)}, "more than tensors"),
-    (torch.zeros(2), "more than tensors")])
+@pytest.mark.parametrize(
+    "content, found",
+    [
+        ({"weight": Attack()}, "__builtin__.print"),
+        ({"epoch": 3, "weight": torch.zeros(2)}, "more than tensors"),
+        (torch.zeros(2), "more than tensors"),
+    ],
+)
 @pytest.mark.parametrize("zipped", [True, False])
 def test_what_is_not_a_state_dict_is_refused(content, found, zipped, tmp_path, capsys):
     torch.save(content, tmp_path / "file.pth", _use_new_zipfile_serialization=zipped)
@@ -107,8 +121,10 @@ def test_what_is_not_a_state_dict_is_refused(content, found, zipped, tmp_path, c
     assert "has run" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("offset, shape, strides", [(0, (7,), (1,)), (5, (2,), (1,)), (0, (2, 2), (4, 2)),
-                                                    (-1, (2,), (1,)), (4, (3,), (-1,))])
+@pytest.mark.parametrize(
+    "offset, shape, strides",
+    [(0, (7,), (1,)), (5, (2,), (1,)), (0, (2, 2), (4, 2)), (-1, (2,), (1,)), (4, (3,), (-1,))],
+)
 def test_a_tensor_must_lie_within_its_storage(offset, shape, strides):
     storage = np.arange(6, dtype=np.float32)
     with pytest.raises(ValueError, match="beyond"):
@@ -132,8 +148,11 @@ def test_tensors_that_are_missing_surplus_or_of_another_shape_are_named(tmp_path
     torch.save(state, tmp_path / "other.pth")
     encoder = ResNet34(3)
     before = encoder.stem.conv.weight.asnumpy()
-    with pytest.raises(InputError, match=r"3 faults: layer3\.5\.conv2\.weight is missing; layer3\.5\.conv9\.weight is "
-                                         r"surplus; bn1\.bias is \(63,\), not \(64,\)"):
+    with pytest.raises(
+        InputError,
+        match=r"3 faults: layer3\.5\.conv2\.weight is missing; layer3\.5\.conv9\.weight is "
+        r"surplus; bn1\.bias is \(63,\), not \(64,\)",
+    ):
         load_resnet34(encoder, tmp_path / "other.pth")
     assert np.array_equal(encoder.stem.conv.weight.asnumpy(), before)
 
@@ -162,5 +181,10 @@ def test_training_starts_from_the_file_and_inference_does_not_need_it(name, weig
 
 
 def stage_with(network: Network) -> Stage:
-    return Stage(name="s", sampling=SliceSampling(size=(64, 64), stack=5), targets=((1,),), network=network,
-                 loss=Loss(name="dice_ce"))
+    return Stage(
+        name="s",
+        sampling=SliceSampling(size=(64, 64), stack=5),
+        targets=((1,),),
+        network=network,
+        loss=Loss(name="dice_ce"),
+    )

@@ -2,6 +2,7 @@
 
 In graph mode, in training but without dropout, at width and depth where every kind of block occurs.
 """
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -19,11 +20,15 @@ CASES = {
     "unet3d": ({"name": "unet3d"}, lambda x, p: [twins.unet3d(x, p, 3)]),
     "unet3d, residual": ({"name": "unet3d", "residual": True}, lambda x, p: [twins.unet3d(x, p, 3, residual=True)]),
     "unet3d, attention": ({"name": "unet3d", "attention": True}, lambda x, p: [twins.unet3d(x, p, 3, attention=True)]),
-    "unet3d, both": ({"name": "unet3d", "residual": True, "attention": True, "norm": "instance"},
-                     lambda x, p: [twins.unet3d(x, p, 3, True, True)]),
+    "unet3d, both": (
+        {"name": "unet3d", "residual": True, "attention": True, "norm": "instance"},
+        lambda x, p: [twins.unet3d(x, p, 3, True, True)],
+    ),
     "resunet3d": ({"name": "resunet3d"}, lambda x, p: twins.resunet(x, p, 3, (2, 2, 2))),
-    "resunet3d, side outputs": ({"name": "resunet3d", "deep_supervision": True, "norm": "instance"},
-                                lambda x, p: enlarged(twins.resunet(x, p, 3, (2, 2, 2)))),
+    "resunet3d, side outputs": (
+        {"name": "resunet3d", "deep_supervision": True, "norm": "instance"},
+        lambda x, p: enlarged(twins.resunet(x, p, 3, (2, 2, 2))),
+    ),
     "resunet25d": ({"name": "resunet25d"}, lambda x, p: twins.resunet(x, p, 3, (1, 2, 2))),
     "isensee3d": ({"name": "isensee3d", "norm": "instance", "depth": 4}, lambda x, p: [twins.isensee3d(x, p, 4)]),
     "isensee3d, batch": ({"name": "isensee3d", "depth": 2}, lambda x, p: [twins.isensee3d(x, p, 2)]),
@@ -31,8 +36,10 @@ CASES = {
 
 
 def enlarged(logits: list) -> list:
-    return [torch.nn.functional.interpolate(one, logits[0].shape[2:], mode="trilinear", align_corners=False)
-            for one in logits]
+    return [
+        torch.nn.functional.interpolate(one, logits[0].shape[2:], mode="trilinear", align_corners=False)
+        for one in logits
+    ]
 
 
 def built(options: dict) -> ms.nn.Cell:
@@ -66,12 +73,14 @@ def test_logits_and_gradients_of_the_paper(case):
     p = twins.parameters(network, torch.float64)
     known = {**p, "norm": options.get("norm", "batch")}
     expected = torch.stack(written_out(torch.tensor(x, dtype=torch.float64), known))
-    mix = mix[:len(expected)]
+    mix = mix[: len(expected)]
     (expected * torch.tensor(mix)).sum().backward()
     (_, logits), gradients = ms.jit(ms.value_and_grad(forward, None, weights, has_aux=True))(
-        ms.Tensor(x), ms.Tensor(mix))
+        ms.Tensor(x), ms.Tensor(mix)
+    )
     np.testing.assert_allclose(logits.asnumpy(), expected.detach(), rtol=1e-4, atol=1e-4)
     for weight, gradient in zip(weights, gradients):
         wanted = p[weight.name].grad.numpy()
-        np.testing.assert_allclose(gradient.asnumpy(), wanted, rtol=0, atol=2e-4 * np.abs(wanted).max(),
-                                   err_msg=weight.name)
+        np.testing.assert_allclose(
+            gradient.asnumpy(), wanted, rtol=0, atol=2e-4 * np.abs(wanted).max(), err_msg=weight.name
+        )

@@ -16,11 +16,14 @@ def test_a_stack_is_its_neighbours_and_the_last_slice_is_repeated():
     assert stack_slices(1, 3).tolist() == [[0, 0, 0]]
 
 
-@pytest.mark.parametrize("box", [
-    (slice(3, 9), slice(10, 25), slice(0, 17)),  # at the scan's border
-    (slice(4, 8), slice(6, 21), slice(5, 30)),
-    (slice(-2, 4), slice(20, 44), slice(8, 12)),  # reaches outside
-])
+@pytest.mark.parametrize(
+    "box",
+    [
+        (slice(3, 9), slice(10, 25), slice(0, 17)),  # at the scan's border
+        (slice(4, 8), slice(6, 21), slice(5, 30)),
+        (slice(-2, 4), slice(20, 44), slice(8, 12)),  # reaches outside
+    ],
+)
 @pytest.mark.parametrize("size", [(7, 9), (32, 64)])
 @pytest.mark.parametrize("piece", [1 << 24, 2500, 1])
 def test_the_image_on_a_grid_is_that_of_the_whole_scan(box, size, piece, monkeypatch):

@@ -35,13 +35,23 @@ def scan_of(hu: np.ndarray, spacing=SPACING) -> Scan:
 
 
 def stage(name, sampling, **region) -> dict:
-    return {"name": name, "region": region, "sampling": sampling, "targets": [[1, 2]],
-            "network": {"name": "unet3d", "depth": 2}, "loss": {"name": "dice_ce"}}
+    return {
+        "name": name,
+        "region": region,
+        "sampling": sampling,
+        "targets": [[1, 2]],
+        "network": {"name": "unet3d", "depth": 2},
+        "loss": {"name": "dice_ce"},
+    }
 
 
 def recipe(sampling, earlier=VOLUMES, **region) -> Recipe:
-    return parse_recipe({"name": "two", "stages": [
-        stage("coarse", earlier, body=False), stage("fine", sampling, of="coarse", **region)]})
+    return parse_recipe(
+        {
+            "name": "two",
+            "stages": [stage("coarse", earlier, body=False), stage("fine", sampling, of="coarse", **region)],
+        }
+    )
 
 
 def on_grid(labels: np.ndarray, grid: Grid) -> StageMask:
@@ -65,22 +75,31 @@ def test_a_mask_seen_on_its_regions_comes_back_to_the_scan(crop, count, sampling
     for region in regions:
         assert region.mask_grid.step == (1, 1, 1) and all(o == round(o) for o in region.mask_grid.origin)
         seen = sample(LABELS, Grid.of(LABELS), region.input_grid, 0)
-        back = np.maximum(back, sample(sample(seen, region.input_grid, region.mask_grid, 0), region.mask_grid, Grid.of(LABELS), 0))
+        back = np.maximum(
+            back, sample(sample(seen, region.input_grid, region.mask_grid, 0), region.mask_grid, Grid.of(LABELS), 0)
+        )
         # The network's lattice covers the region up to its outer faces.
         for axis in range(3):
-            faces = [(grid.origin[axis] - grid.step[axis] / 2, grid.step[axis] * grid.shape[axis])
-                     for grid in (region.mask_grid, region.input_grid)]
+            faces = [
+                (grid.origin[axis] - grid.step[axis] / 2, grid.step[axis] * grid.shape[axis])
+                for grid in (region.mask_grid, region.input_grid)
+            ]
             np.testing.assert_allclose(faces[0], faces[1], atol=1e-9)
     assert dice(back > 0, LABELS > 0) > 0.93
     assert view_stage(scan, made, fine, earlier).mask_grid == Grid(SHAPE)
 
 
-@pytest.mark.parametrize("sampling, shape", [
-    (VOLUMES, (37, 74, 89)), ({"shape": [32, 48, 64]}, (32, 48, 64)),
-    ({"slices": 16, "size": [64, 48], "stride": 8, "slice_spacing": 2.0}, (60, 64, 48)),
-    ({"slices": 16, "size": [64, 48], "stride": 8}, (40, 64, 48)),
-    ({"size": [64, 48], "slice_spacing": 6.0}, (20, 64, 48)), ({"size": [64, 48], "stack": 3}, (40, 64, 48)),
-])
+@pytest.mark.parametrize(
+    "sampling, shape",
+    [
+        (VOLUMES, (37, 74, 89)),
+        ({"shape": [32, 48, 64]}, (32, 48, 64)),
+        ({"slices": 16, "size": [64, 48], "stride": 8, "slice_spacing": 2.0}, (60, 64, 48)),
+        ({"slices": 16, "size": [64, 48], "stride": 8}, (40, 64, 48)),
+        ({"size": [64, 48], "slice_spacing": 6.0}, (20, 64, 48)),
+        ({"size": [64, 48], "stack": 3}, (40, 64, 48)),
+    ],
+)
 def test_a_stage_of_the_whole_scan_sees_it_at_its_sampling(sampling, shape):
     made = parse_recipe({"name": "one", "stages": [stage("only", sampling, body=False)]})
     [region] = view_stage(scan_of(make_hu(LABELS)), made, made.stages[0]).regions
@@ -101,9 +120,15 @@ def test_body_is_the_first_stages_region():
     hu = np.full((40, 120, 120), -1000, np.int16)
     hu[:, 20:100, 30:110] = 40
     for body, shape in ((True, (20, 41, 41)), (False, (20, 60, 60))):
-        made = parse_recipe({"name": "one", "stages": [
-            stage("coarse", {"spacing": [4, 2, 2], "patch": [16, 16, 16], "stride": [8, 8, 8]}, body=body),
-            stage("fine", {"size": [32, 32]}, of="coarse")]})
+        made = parse_recipe(
+            {
+                "name": "one",
+                "stages": [
+                    stage("coarse", {"spacing": [4, 2, 2], "patch": [16, 16, 16], "stride": [8, 8, 8]}, body=body),
+                    stage("fine", {"size": [32, 32]}, of="coarse"),
+                ],
+            }
+        )
         grid = view_stage(scan_of(hu, (2.0, 1.0, 1.0)), made, made.stages[0]).mask_grid
         np.testing.assert_allclose(grid.shape, shape, atol=1)
         np.testing.assert_allclose(grid.spacing((2.0, 1.0, 1.0)), (4, 2, 2), rtol=0.02)
@@ -113,8 +138,9 @@ def test_extents_hold_the_whole_kidney_at_the_scans_own_resolution():
     label = np.zeros((40, 120, 120), np.uint8)
     label[10:21, 33:58, 41:62] = 1
     made = recipe({"size": [64, 96]})
-    regions = view_stage(scan_of(label.astype(np.int16)), made, made.stages[1],
-                        on_grid(label, Grid.of(label).resize((20, 50, 50)))).regions
+    regions = view_stage(
+        scan_of(label.astype(np.int16)), made, made.stages[1], on_grid(label, Grid.of(label).resize((20, 50, 50)))
+    ).regions
     [region] = regions
     assert region.input_grid.shape == (region.mask_grid.shape[0], 64, 96) and region.mask_grid.step == (1.0, 1.0, 1.0)
     assert sample(label, Grid.of(label), region.mask_grid, 0).sum() == label.sum()
@@ -162,8 +188,12 @@ def test_boxes_outside_the_scan_are_left_out():
     wide = np.zeros((30, 10, 10), np.uint8)
     wide[20:25] = 1
     made = recipe({"size": [8, 8]}, margin=0)
-    assert view_stage(scan_of(np.zeros((10, 10, 10), np.int16)), made, made.stages[1],
-                       StageMask(wide, Grid((30, 10, 10)))).regions == ()
+    assert (
+        view_stage(
+            scan_of(np.zeros((10, 10, 10), np.int16)), made, made.stages[1], StageMask(wide, Grid((30, 10, 10)))
+        ).regions
+        == ()
+    )
 
 
 @pytest.mark.parametrize("mask_shape", [SHAPE, (20, 50, 60)])
@@ -177,8 +207,20 @@ def test_masked_is_the_image_times_the_mask(mask_shape):
     [region] = views[1].regions
     open_, hidden = (view.image(region.input_grid) for view in views)
     # Nearest voxel of the mask, looked up by the definition of a grid.
-    index = [np.clip(np.rint((region.input_grid.origin[a] + np.arange(region.input_grid.shape[a]) * region.input_grid.step[a]
-                              - earlier.grid.origin[a]) / earlier.grid.step[a]).astype(int), 0, mask_shape[a] - 1)
-             for a in range(3)]
+    index = [
+        np.clip(
+            np.rint(
+                (
+                    region.input_grid.origin[a]
+                    + np.arange(region.input_grid.shape[a]) * region.input_grid.step[a]
+                    - earlier.grid.origin[a]
+                )
+                / earlier.grid.step[a]
+            ).astype(int),
+            0,
+            mask_shape[a] - 1,
+        )
+        for a in range(3)
+    ]
     np.testing.assert_array_equal(hidden, open_ * earlier.mask[np.ix_(*index)])
     assert (open_ > 0).all() and 0.1 < (hidden > 0).mean() < 0.5

@@ -49,8 +49,12 @@ def test_page_holds_everything(tmp_path):
     scores = fold(a=0.9, b=0.3, c=0.0, d=float("nan"))
     picture = boxplot({"fold 0": scores}, tmp_path / "box.png")
     path = write_report(
-        tmp_path / "new" / "report.html", title="Fold 0 <mplab>", scores={"Fold 0": scores},
-        figures=[("Dice & co", picture)], facts={"recipe": "mplab_small"}, command="kidneyseg report --fold 0",
+        tmp_path / "new" / "report.html",
+        title="Fold 0 <mplab>",
+        scores={"Fold 0": scores},
+        figures=[("Dice & co", picture)],
+        facts={"recipe": "mplab_small"},
+        command="kidneyseg report --fold 0",
     )
     text = path.read_text(encoding="utf-8")
     page = Page(text)

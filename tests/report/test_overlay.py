@@ -21,7 +21,7 @@ def scene():
 
 def pixels(path, colour):
     """Where the picture has ``colour`` (anti-aliased neighbours excluded), (rows, columns) bool."""
-    rgb = [int(colour[i:i + 2], 16) for i in (1, 3, 5)]
+    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     picture = cv2.imread(str(path))[..., ::-1].astype(int)
     return (abs(picture - rgb) <= 12).all(axis=-1)
 

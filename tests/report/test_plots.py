@@ -9,14 +9,23 @@ from kidneyseg.report import colours, plots
 
 
 def log(path, epochs=6, tail=""):
-    rows = [{"epoch": e, "step": 10 * e, "loss": 1 / (e + 1), "lr": 1e-3, "samples_per_s": 2.0,
-              **({"val_loss": 1.2 / (e + 1), "val_dice": {"kidney": e / 10}} if e % 2 else {})} for e in range(epochs)]
+    rows = [
+        {
+            "epoch": e,
+            "step": 10 * e,
+            "loss": 1 / (e + 1),
+            "lr": 1e-3,
+            "samples_per_s": 2.0,
+            **({"val_loss": 1.2 / (e + 1), "val_dice": {"kidney": e / 10}} if e % 2 else {}),
+        }
+        for e in range(epochs)
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows) + tail)
     return path
 
 
 def shows(path, colour):
-    rgb = [int(colour[i:i + 2], 16) for i in (1, 3, 5)]
+    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     return (abs(cv2.imread(str(path))[..., ::-1].astype(int) - rgb) <= 8).all(axis=-1)
 
 
@@ -26,7 +35,7 @@ def test_curves_of_two_stages(tmp_path):
     third = shows(path, colours.LINES[0]).shape[1] // 3
     for panel in range(3):
         for colour in colours.LINES[:2] if panel == 2 else colours.LINES[1:2]:  # equal curves lie on each other
-            assert shows(path, colour)[:, panel * third:(panel + 1) * third].any()
+            assert shows(path, colour)[:, panel * third : (panel + 1) * third].any()
 
 
 def test_a_falling_loss_falls(tmp_path):

@@ -62,8 +62,11 @@ def web_page(content: bytes, rng: Random) -> bytes:
 
 
 def git_lfs(content: bytes, rng: Random) -> bytes:
-    return (b"version https://git-lfs.github.com/spec/v1\noid sha256:" + rng.randbytes(32).hex().encode()
-            + b"\nsize 12345\n")
+    return (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:"
+        + rng.randbytes(32).hex().encode()
+        + b"\nsize 12345\n"
+    )
 
 
 def all_noise(content: bytes, rng: Random) -> bytes:

@@ -8,8 +8,23 @@ from random import Random
 from damage import OTHER, SAME, SEEN, Damage, all_of
 from damage_bytes import FOREIGN, SIZE
 
-NASTY = (b"", b"nan", b"inf", b"-1", b"0", b"1e308", b"9" * 40, b"none", b"(1,2", b"\xff\xfe", b"3 3", b"0 0 0",
-         b"32767 32767 32767", b"../../etc/passwd", b"x" * 5000)
+NASTY = (
+    b"",
+    b"nan",
+    b"inf",
+    b"-1",
+    b"0",
+    b"1e308",
+    b"9" * 40,
+    b"none",
+    b"(1,2",
+    b"\xff\xfe",
+    b"3 3",
+    b"0 0 0",
+    b"32767 32767 32767",
+    b"../../etc/passwd",
+    b"x" * 5000,
+)
 
 
 def nrrd_parts(content: bytes) -> tuple[bytes, bytes]:
@@ -73,8 +88,10 @@ def comment(content: bytes, rng: Random) -> bytes:
 
 
 def _common(parts: Callable) -> dict[str, Damage]:
-    changes = {change.__name__.replace("_", "-"): header_line(parts, change)
-               for change in (without, twice, other_value, one_number)}
+    changes = {
+        change.__name__.replace("_", "-"): header_line(parts, change)
+        for change in (without, twice, other_value, one_number)
+    }
     return {**changes, "bit-in-body": body(parts), **all_of(SEEN, *SIZE, *FOREIGN)}
 
 

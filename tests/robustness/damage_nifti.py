@@ -36,16 +36,33 @@ WITHOUT_SENSE = {
 }
 # Fields without a bearing on voxels and geometry.
 WITHOUT_BEARING = {
-    "descrip": (b"", b"Doe^Jane", b"\xff" * 80), "aux_file": (b"../../x", b"\xe9" * 24), "db_name": (b"Doe", b"\0\1"),
-    "intent_name": (b"label", b"\xff" * 16), "intent_code": (1002, 2), "cal_max": (NAN, 1e30, -1.0),
-    "cal_min": (INF, 250.0), "toffset": (NAN, 3.0), "slice_duration": (NAN, 2.5), "glmax": (-1, 1 << 30),
-    "session_error": (-1, 7), "regular": (b"", b"r"), "dim_info": (255, 57), "slice_code": (255, 3),
+    "descrip": (b"", b"Doe^Jane", b"\xff" * 80),
+    "aux_file": (b"../../x", b"\xe9" * 24),
+    "db_name": (b"Doe", b"\0\1"),
+    "intent_name": (b"label", b"\xff" * 16),
+    "intent_code": (1002, 2),
+    "cal_max": (NAN, 1e30, -1.0),
+    "cal_min": (INF, 250.0),
+    "toffset": (NAN, 3.0),
+    "slice_duration": (NAN, 2.5),
+    "glmax": (-1, 1 << 30),
+    "session_error": (-1, 7),
+    "regular": (b"", b"r"),
+    "dim_info": (255, 57),
+    "slice_code": (255, 3),
 }
 # Values with a meaning of their own.
 OF_OTHER_MEANING = {
-    "dim[2]": (1, 7), "datatype": (2, 16, 64, 512), "pixdim[2]": (1e-3, 1e3), "srow_y": (1500.0, 1e-3),
-    "scl_slope": (2.0, -1.0, 1e30, 1e-30), "scl_inter": (1024.0, -1e30), "vox_offset": (353.0, 400.0),
-    "qoffset_x": (1e30, NAN), "qform_code": (-5, 3), "sform_code": (0,),
+    "dim[2]": (1, 7),
+    "datatype": (2, 16, 64, 512),
+    "pixdim[2]": (1e-3, 1e3),
+    "srow_y": (1500.0, 1e-3),
+    "scl_slope": (2.0, -1.0, 1e30, 1e-30),
+    "scl_inter": (1024.0, -1e30),
+    "vox_offset": (353.0, 400.0),
+    "qoffset_x": (1e30, NAN),
+    "qform_code": (-5, 3),
+    "sform_code": (0,),
 }
 
 
@@ -90,10 +107,14 @@ def _extended(content: bytes, block: bytes) -> bytes:
 
 
 EDITS: dict[str, Damage] = {
-    **fields(SAME, WITHOUT_BEARING), **all_of(SAME, extension),
-    **fields(SEEN, WITHOUT_SENSE), **all_of(SEEN, extension_without_end, no_orientation),
-    **fields(OTHER, OF_OTHER_MEANING), **all_of(OTHER, bit_in_header),
+    **fields(SAME, WITHOUT_BEARING),
+    **all_of(SAME, extension),
+    **fields(SEEN, WITHOUT_SENSE),
+    **all_of(SEEN, extension_without_end, no_orientation),
+    **fields(OTHER, OF_OTHER_MEANING),
+    **all_of(OTHER, bit_in_header),
 }
 NII: dict[str, Damage] = {**EDITS, **all_of(SEEN, *SIZE, *FOREIGN, *BEYOND), **all_of(OTHER, *WITHIN)}
-NII_GZ: dict[str, Damage] = GZIP | renamed("header", {
-    name: Damage(inside(damage.apply), damage.effect) for name, damage in EDITS.items()})
+NII_GZ: dict[str, Damage] = GZIP | renamed(
+    "header", {name: Damage(inside(damage.apply), damage.effect) for name, damage in EDITS.items()}
+)

@@ -13,8 +13,28 @@ import yaml
 from damage import OTHER, SAME, Damage, all_of
 from damage_bytes import FOREIGN, SIZE, WITHIN
 
-STRANGE = (None, True, -1, 0, 3, 2**70, 1e308, float("nan"), float("-inf"), "", "x", "../../etc/passwd", "\0", "\ud800",
-           [], [[]], {}, {"": None}, [None], "9" * 5000)
+STRANGE = (
+    None,
+    True,
+    -1,
+    0,
+    3,
+    2**70,
+    1e308,
+    float("nan"),
+    float("-inf"),
+    "",
+    "x",
+    "../../etc/passwd",
+    "\0",
+    "\ud800",
+    [],
+    [[]],
+    {},
+    {"": None},
+    [None],
+    "9" * 5000,
+)
 
 
 def places(tree: object, path: tuple = ()) -> Iterator[tuple]:
@@ -131,9 +151,26 @@ def bomb(content: bytes, rng: Random) -> bytes:
 
 def odd_scalar(content: bytes, rng: Random) -> bytes:
     """A value that YAML takes for a date that is none, a number without digits, one of 5 000 digits, or a tag."""
-    odd = rng.choice((b"2024-13-45", b"0x", b"0b", b"9" * 5000, b"!!python/object/apply:os.getcwd []", b"!x y",
-                      b"*none", b"[", b"{a: ", b"\t- x", b"1:99:99", b"._", b"<<", b"!!binary x",
-                      b"!!int x", b"!!timestamp x"))
+    odd = rng.choice(
+        (
+            b"2024-13-45",
+            b"0x",
+            b"0b",
+            b"9" * 5000,
+            b"!!python/object/apply:os.getcwd []",
+            b"!x y",
+            b"*none",
+            b"[",
+            b"{a: ",
+            b"\t- x",
+            b"1:99:99",
+            b"._",
+            b"<<",
+            b"!!binary x",
+            b"!!int x",
+            b"!!timestamp x",
+        )
+    )
     lines = [line for line in content.splitlines() if b": " in line]
     line = rng.choice(lines)
     key = line.partition(b": ")[0]

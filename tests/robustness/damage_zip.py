@@ -62,9 +62,12 @@ ZIP: dict[str, Damage] = {
     **all_of(SAME, stored, other_file_beside),
     **all_of(SEEN, member_lost, *SIZE, *FOREIGN, *WITHIN, *BEYOND),
     **all_of(OTHER, member_renamed),
-    "graph-bit": Damage(in_member(GRAPH, bit), SEEN), "graph-cut": Damage(in_member(GRAPH, cut), SEEN),
-    **renamed("description", {name: Damage(in_member(".json", damage.apply), damage.effect)
-                              for name, damage in JSON.items()}),
-    **renamed("recipe", {name: Damage(in_member("recipe.yaml", damage.apply), damage.effect)
-                         for name, damage in YAML.items()}),
+    "graph-bit": Damage(in_member(GRAPH, bit), SEEN),
+    "graph-cut": Damage(in_member(GRAPH, cut), SEEN),
+    **renamed(
+        "description", {name: Damage(in_member(".json", damage.apply), damage.effect) for name, damage in JSON.items()}
+    ),
+    **renamed(
+        "recipe", {name: Damage(in_member("recipe.yaml", damage.apply), damage.effect) for name, damage in YAML.items()}
+    ),
 }

@@ -31,12 +31,23 @@ import weights
 
 from kidneyseg import cli
 
-HEAVY = ("mindspore", "mindspore.dataset", "openvino", "SimpleITK", "matplotlib.pyplot",
-         "kidneyseg.training_data.mindrecord",
-         "kidneyseg.export.mindir", "kidneyseg.export.onnx_export",
-         "kidneyseg.inference.ensemble.ensemble", "kidneyseg.evaluation.held_out", "kidneyseg.model_folder.network",
-         "kidneyseg.report.html", "kidneyseg.report.overlay", "kidneyseg.report.plots",
-         "kidneyseg.training.train_stage")
+HEAVY = (
+    "mindspore",
+    "mindspore.dataset",
+    "openvino",
+    "SimpleITK",
+    "matplotlib.pyplot",
+    "kidneyseg.training_data.mindrecord",
+    "kidneyseg.export.mindir",
+    "kidneyseg.export.onnx_export",
+    "kidneyseg.inference.ensemble.ensemble",
+    "kidneyseg.evaluation.held_out",
+    "kidneyseg.model_folder.network",
+    "kidneyseg.report.html",
+    "kidneyseg.report.overlay",
+    "kidneyseg.report.plots",
+    "kidneyseg.training.train_stage",
+)
 MEMORY = 64 << 30  # address space beside the server's own: MindSpore reserves tens of GiB without using them
 PROCESSOR = 20  # seconds; so that a busy machine does not fail what is only waiting its turn
 WALL = 120.0

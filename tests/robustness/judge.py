@@ -37,8 +37,9 @@ def read_files(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): _digest(path) for path in files}
 
 
-def faults(case: Case, effect: str, reference: Reference, outcome: Outcome, before: dict[str, str],
-           after: dict[str, str]) -> list[str]:
+def faults(
+    case: Case, effect: str, reference: Reference, outcome: Outcome, before: dict[str, str], after: dict[str, str]
+) -> list[str]:
     """What must not be, in words; nothing when all is well.
 
     Args:
@@ -47,8 +48,12 @@ def faults(case: Case, effect: str, reference: Reference, outcome: Outcome, befo
     """
     if outcome.hung:
         return ["hung"]
-    return [*_ending(case, outcome), *_leftovers(before, after), *_lost(case, outcome, reference, before, after),
-            *_results(case, effect, reference, outcome, after)]
+    return [
+        *_ending(case, outcome),
+        *_leftovers(before, after),
+        *_lost(case, outcome, reference, before, after),
+        *_results(case, effect, reference, outcome, after),
+    ]
 
 
 def _ending(case: Case, outcome: Outcome) -> list[str]:
@@ -68,8 +73,11 @@ def _ending(case: Case, outcome: Outcome) -> list[str]:
 
 def _leftovers(before: dict[str, str], after: dict[str, str]) -> list[str]:
     """Temporary files: hidden ones, and those in tmp/."""
-    return [f"left behind: {path}" for path in sorted(after.keys() - before.keys())
-            if path.startswith("tmp/") or is_hidden(path)]
+    return [
+        f"left behind: {path}"
+        for path in sorted(after.keys() - before.keys())
+        if path.startswith("tmp/") or is_hidden(path)
+    ]
 
 
 def is_hidden(path: str) -> bool:
@@ -77,8 +85,9 @@ def is_hidden(path: str) -> bool:
     return any(part.startswith(".") and part not in KEPT for part in Path(path).parts)
 
 
-def _lost(case: Case, outcome: Outcome, reference: Reference, before: dict[str, str],
-          after: dict[str, str]) -> list[str]:
+def _lost(
+    case: Case, outcome: Outcome, reference: Reference, before: dict[str, str], after: dict[str, str]
+) -> list[str]:
     """After a refusal: files that are gone, or neither as they were nor as a run that succeeds leaves them."""
     if outcome.status == 0:
         return []
@@ -92,8 +101,9 @@ def _lost(case: Case, outcome: Outcome, reference: Reference, before: dict[str, 
 
 
 def _results(case: Case, effect: str, reference: Reference, outcome: Outcome, after: dict[str, str]) -> list[str]:
-    found = [f"not done because of another file: {path}" for path in case.others
-             if after.get(path) != reference.files[path]]
+    found = [
+        f"not done because of another file: {path}" for path in case.others if after.get(path) != reference.files[path]
+    ]
     if effect == SAME and outcome.status != reference.status:
         return [*found, "a legal file of the same meaning is refused"]
     if outcome.status == 0:

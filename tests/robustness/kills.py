@@ -50,10 +50,20 @@ class Whole:
 
 JOBS = {
     "prepare": Job("prepare -c tiny.yaml --data data --work new --folds 2 --workers 2", ("tiny.yaml", "data"), 28, 4),
-    "train": Job("train -c tiny.yaml --work work --fold 1 --stage fine --device CPU --resume",
-                 ("tiny.yaml", "work/splits.json", "work/prepared"), 20, 5, frozenset({"tensorboard", "run.json"})),
-    "predict": Job("predict -m package.zip -i scans -o out --device CPU --json out/summary.json --overlay",
-                   ("package.zip", "scans/ct.nii.gz", "scans/other.nii.gz"), 32, 4, frozenset({"summary.json"})),
+    "train": Job(
+        "train -c tiny.yaml --work work --fold 1 --stage fine --device CPU --resume",
+        ("tiny.yaml", "work/splits.json", "work/prepared"),
+        20,
+        5,
+        frozenset({"tensorboard", "run.json"}),
+    ),
+    "predict": Job(
+        "predict -m package.zip -i scans -o out --device CPU --json out/summary.json --overlay",
+        ("package.zip", "scans/ct.nii.gz", "scans/other.nii.gz"),
+        32,
+        4,
+        frozenset({"summary.json"}),
+    ),
     "export": Job("export -m work/fold0 --batch 2 -o out", ("work/fold0",), 20, 5),
 }
 

@@ -54,9 +54,13 @@ class Runner:
     def _ask(self, request: dict) -> dict:
         if self._server is None or self._server.poll() is not None:
             source = str(Path(kidneyseg.__file__).parents[1])
-            self._server = subprocess.Popen([sys.executable, str(Path(__file__).with_name("fork_server.py"))],
-                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                            env={**os.environ, "PYTHONPATH": source})
+            self._server = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("fork_server.py"))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": source},
+            )
         self._server.stdin.write(json.dumps(request) + "\n")
         self._server.stdin.flush()
         return json.loads(self._server.stdout.readline())

@@ -70,4 +70,3 @@ def save_formats(folder: Path) -> None:
     for name in ("ct.nrrd", "ct.mha"):
         sitk.WriteImage(image, str(folder / name), useCompression=True)
     save_scan(folder / "other.nii.gz", make_hu(LABELS[:, ::-1].copy()), SPACING)
-

@@ -16,14 +16,26 @@ SIDE, CHANNELS = 1024, 64  # 256 MiB between the two convolutions
 @pytest.fixture
 def graph(tmp_path):
     rng = np.random.default_rng(0)
-    weights = [numpy_helper.from_array(rng.standard_normal(shape, np.float32), name)
-               for name, shape in (("one", (CHANNELS, 1, 3, 3)), ("two", (1, CHANNELS, 3, 3)))]
-    nodes = [helper.make_node("Conv", ["images", "one"], ["between"], pads=[1] * 4),
-             helper.make_node("Conv", ["between", "two"], ["probabilities"], pads=[1] * 4)]
-    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, SIDE, SIDE])
-             for name in ("images", "probabilities")]
-    onnx.save(helper.make_model(helper.make_graph(nodes, "net", ports[:1], ports[1:], weights), ir_version=8,
-                                opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "net.onnx")
+    weights = [
+        numpy_helper.from_array(rng.standard_normal(shape, np.float32), name)
+        for name, shape in (("one", (CHANNELS, 1, 3, 3)), ("two", (1, CHANNELS, 3, 3)))
+    ]
+    nodes = [
+        helper.make_node("Conv", ["images", "one"], ["between"], pads=[1] * 4),
+        helper.make_node("Conv", ["between", "two"], ["probabilities"], pads=[1] * 4),
+    ]
+    ports = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, SIDE, SIDE])
+        for name in ("images", "probabilities")
+    ]
+    onnx.save(
+        helper.make_model(
+            helper.make_graph(nodes, "net", ports[:1], ports[1:], weights),
+            ir_version=8,
+            opset_imports=[helper.make_opsetid("", 17)],
+        ),
+        tmp_path / "net.onnx",
+    )
     return tmp_path / "net.onnx"
 
 

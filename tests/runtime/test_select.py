@@ -94,7 +94,7 @@ print([name for name in ("mindspore", "openvino_telemetry") if name in sys.modul
 
 def test_auto_takes_openvino_on_a_cpu_that_has_it(model, monkeypatch):
     def chosen(device):
-        runtime, = load_runtimes(RECIPE.stages[:1], model, device, "auto").values()
+        (runtime,) = load_runtimes(RECIPE.stages[:1], model, device, "auto").values()
         return type(runtime).__name__
 
     assert chosen("CPU") == "OpenVINORuntime"

@@ -31,8 +31,24 @@ def place(tmp_path_factory):
     export = ["export", "-m", model, "--format", "onnx", "--batch", "dynamic"]
     assert cli.main([*export, "-o", str(folder / "package")]) == 0
     assert cli.main([*export, "-o", str(folder / "bytes.zip"), "--uint8"]) == 0
-    assert cli.main(["predict", "-m", model, "-i", str(folder / "data"), "-o", str(folder / "predicted"),
-                     "--device", "CPU", "--runtime", "mindspore"]) == 0
+    assert (
+        cli.main(
+            [
+                "predict",
+                "-m",
+                model,
+                "-i",
+                str(folder / "data"),
+                "-o",
+                str(folder / "predicted"),
+                "--device",
+                "CPU",
+                "--runtime",
+                "mindspore",
+            ]
+        )
+        == 0
+    )
     return folder
 
 
@@ -79,8 +95,10 @@ def test_a_zip_of_graphs_that_take_bytes(place, tmp_path, no_mindspore):
     scan = place / "data" / "case_00001"
     done = run(tmp_path, place / "bytes.zip", scan, "y", 0, "CPU", **no_mindspore)
     assert done.returncode == 0, done.stderr
-    found, expected = (np.asarray(nib.load(folder / "case_00001.nii.gz").dataobj)
-                       for folder in (tmp_path / "masks", place / "predicted"))
+    found, expected = (
+        np.asarray(nib.load(folder / "case_00001.nii.gz").dataobj)
+        for folder in (tmp_path / "masks", place / "predicted")
+    )
     assert all(dice(found == label, expected == label) >= 0.999 for label in (1, 2))
     image = next((tmp_path / "preprocess_Result" / "fine" / "case_00001").iterdir())
     assert image.stat().st_size == 32 * 32  # a byte a pixel
@@ -93,11 +111,14 @@ def test_other_numbers_of_arguments_show_the_usage(args, tmp_path):
     assert "LITE_HOME" in done.stderr and len(done.stderr.splitlines()) == 6
 
 
-@pytest.mark.parametrize("args, words", [
-    (["nowhere", "data", "y", "0", "CPU"], ["kidneyseg deploy: error: nowhere: ", "kidneyseg export"]),
-    (["nowhere", "data", "maybe"], ["--preprocess", "maybe"]),
-    (["nowhere", "data", "y", "0", "TPU"], ["--device", "Ascend310", "TPU"]),
-])
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["nowhere", "data", "y", "0", "CPU"], ["kidneyseg deploy: error: nowhere: ", "kidneyseg export"]),
+        (["nowhere", "data", "maybe"], ["--preprocess", "maybe"]),
+        (["nowhere", "data", "y", "0", "TPU"], ["--device", "Ascend310", "TPU"]),
+    ],
+)
 def test_wrong_arguments_are_said(args, words, tmp_path):
     built_program()
     done = run(tmp_path, *args)

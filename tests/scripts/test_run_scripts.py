@@ -23,12 +23,19 @@ def test_too_few_arguments_show_the_usage(name, args):
     assert done.stderr.startswith(f"Usage: bash scripts/{name} ") and len(done.stderr.splitlines()) == 3
 
 
-@pytest.mark.parametrize("name, args, words", [
-    ("run_eval.sh", ["CPU", "nowhere"], ["kidneyseg eval: error: nowhere/splits.json: expected", "kidneyseg prepare"]),
-    ("run_eval.sh", ["CPU", "nowhere", "0", "--no-oracle", "--data"], ["--data: expected one argument"]),
-    ("run_export.sh", ["nowhere", "out", "many"], ["argument --batch", "'many'"]),
-    ("run_export.sh", ["nowhere", "out"], ["kidneyseg export: error: nowhere:", "model folder"]),
-])
+@pytest.mark.parametrize(
+    "name, args, words",
+    [
+        (
+            "run_eval.sh",
+            ["CPU", "nowhere"],
+            ["kidneyseg eval: error: nowhere/splits.json: expected", "kidneyseg prepare"],
+        ),
+        ("run_eval.sh", ["CPU", "nowhere", "0", "--no-oracle", "--data"], ["--data: expected one argument"]),
+        ("run_export.sh", ["nowhere", "out", "many"], ["argument --batch", "'many'"]),
+        ("run_export.sh", ["nowhere", "out"], ["kidneyseg export: error: nowhere:", "model folder"]),
+    ],
+)
 def test_the_programs_faults_reach_the_caller(name, args, words):
     done = run(name, *args)
     assert done.returncode == 2

@@ -40,8 +40,9 @@ def test_noise_has_the_spread_and_correlation_of_the_scans():
     made = fftconvolve(rng.standard_normal(scan.array.shape), measured.noise, mode="same")
     assert made.std() == pytest.approx(15, rel=0.1)
     for axis in range(3):
-        expected, found = (np.corrcoef(a[2:-2].ravel(), np.roll(a, 1, axis)[2:-2].ravel())[0, 1]
-                           for a in (scan.array, made))
+        expected, found = (
+            np.corrcoef(a[2:-2].ravel(), np.roll(a, 1, axis)[2:-2].ravel())[0, 1] for a in (scan.array, made)
+        )
         assert found == pytest.approx(expected, abs=0.1)
 
 

@@ -42,7 +42,7 @@ def home(offset, radius, value=2, centre=LEFT):
     """The lesion that is a ball beside the centre of a kidney."""
     label = two_kidneys()
     label[ellipsoid(np.add(centre, offset), (radius,) * 3)] = value
-    found, = find_lesions(scan_of(label))
+    (found,) = find_lesions(scan_of(label))
     return label, found
 
 

@@ -122,16 +122,19 @@ class Inputs(dict):
         return save_scan(path / "ct.nii.gz", hu, SPACING)
 
     def singular(self, path):
-        return self._resaved(path, affine=np.diag([1.5, 1.5, 1e-9, 1]) @ np.array(
-            [[1, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]))
+        return self._resaved(
+            path,
+            affine=np.diag([1.5, 1.5, 1e-9, 1]) @ np.array([[1, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]),
+        )
 
     def no_orientation(self, path):
         return self._resaved(path, code=0)
 
     def _resaved(self, folder, data=None, affine=None, code=1):
         folder.mkdir()
-        image = nib.Nifti1Image(np.zeros((8, 8, 8), np.int16) if data is None else data,
-                                np.eye(4) if affine is None else affine)
+        image = nib.Nifti1Image(
+            np.zeros((8, 8, 8), np.int16) if data is None else data, np.eye(4) if affine is None else affine
+        )
         image.set_sform(image.affine, code)
         image.set_qform(None if affine is not None else image.affine, 0 if affine is not None else code)
         nib.save(image, folder / "ct.nii.gz")

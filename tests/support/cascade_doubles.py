@@ -35,12 +35,31 @@ class ByIntensity:
 def make_recipe(size=(64, 64), spacing=(3.22, 1.62, 1.62), patch=(16, 32, 32), gap=15, margin=3, **coarse) -> Recipe:
     """The two stages of mplab, small."""
     network, loss = {"name": "unet3d"}, {"name": "dice_ce"}
-    return parse_recipe({"name": "double", "stages": [
-        {"name": "coarse", "sampling": {"spacing": spacing, "patch": patch, "stride": patch}, "targets": [[1, 2]],
-         "network": network, "loss": loss, "inference": {"batch_size": 2}, **coarse},
-        {"name": "fine", "region": {"of": "coarse", "gap": gap, "margin": margin}, "sampling": {"size": size},
-         "targets": [[1], [2]], "network": network, "loss": loss, "inference": {"batch_size": 5}},
-    ]})
+    return parse_recipe(
+        {
+            "name": "double",
+            "stages": [
+                {
+                    "name": "coarse",
+                    "sampling": {"spacing": spacing, "patch": patch, "stride": patch},
+                    "targets": [[1, 2]],
+                    "network": network,
+                    "loss": loss,
+                    "inference": {"batch_size": 2},
+                    **coarse,
+                },
+                {
+                    "name": "fine",
+                    "region": {"of": "coarse", "gap": gap, "margin": margin},
+                    "sampling": {"size": size},
+                    "targets": [[1], [2]],
+                    "network": network,
+                    "loss": loss,
+                    "inference": {"batch_size": 5},
+                },
+            ],
+        }
+    )
 
 
 def make_model(recipe: Recipe) -> Model:

@@ -9,14 +9,31 @@ from kidneyseg.recipe import Recipe, parse_recipe, save_recipe
 
 def tiny_recipe(coarse: str = "unet3d", fine: str = "unet3plus", **changes) -> Recipe:
     """mplab's two stages with networks of 4 channels."""
-    return parse_recipe({"name": "tiny", "stages": [
-        {"name": "coarse", "sampling": {"spacing": [3.22, 1.62, 1.62], "patch": [16, 32, 32], "stride": [16, 32, 32]},
-         "targets": [[1, 2]], "network": {"name": coarse, "width": 4, "depth": 2}, "loss": {"name": "dice_ce"},
-         "inference": {"overlap": 0.25, "batch_size": 2}},
-        {"name": "fine", "region": {"of": "coarse"}, "sampling": {"size": [32, 32]}, "targets": [[1], [2]],
-         "network": {"name": fine, "width": 4, "depth": 2}, "loss": {"name": "hybrid_dice"},
-         "inference": {"batch_size": 3}},
-    ], **changes})
+    return parse_recipe(
+        {
+            "name": "tiny",
+            "stages": [
+                {
+                    "name": "coarse",
+                    "sampling": {"spacing": [3.22, 1.62, 1.62], "patch": [16, 32, 32], "stride": [16, 32, 32]},
+                    "targets": [[1, 2]],
+                    "network": {"name": coarse, "width": 4, "depth": 2},
+                    "loss": {"name": "dice_ce"},
+                    "inference": {"overlap": 0.25, "batch_size": 2},
+                },
+                {
+                    "name": "fine",
+                    "region": {"of": "coarse"},
+                    "sampling": {"size": [32, 32]},
+                    "targets": [[1], [2]],
+                    "network": {"name": fine, "width": 4, "depth": 2},
+                    "loss": {"name": "hybrid_dice"},
+                    "inference": {"batch_size": 3},
+                },
+            ],
+            **changes,
+        }
+    )
 
 
 def save_tiny_model(folder: Path, recipe: Recipe | None = None) -> Recipe:

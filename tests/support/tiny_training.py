@@ -50,8 +50,16 @@ def prepare_blobs(work: Path, recipe: Recipe) -> None:
             samples = [blob(shape, [number, index], stage.classes) for index in range(SLICES)]
             flags = write_records(record_file(folder, case, stage.name), case, samples)
             stages[stage.name] = PreparedStage(foreground=flags, grids=[])
-        PreparedCase(case=case, image=SOURCE, label=SOURCE, shape=[4, 32, 32], spacing=[3, 1, 1], labels=[1, 2],
-                     settings=recipe_settings(recipe), stages=stages).write(folder)
+        PreparedCase(
+            case=case,
+            image=SOURCE,
+            label=SOURCE,
+            shape=[4, 32, 32],
+            spacing=[3, 1, 1],
+            labels=[1, 2],
+            settings=recipe_settings(recipe),
+            stages=stages,
+        ).write(folder)
     folds = [{"train": CASES[:3], "val": CASES[3:]}, {"train": CASES[1:], "val": CASES[:1]}]
     (work / "splits.json").write_text(json.dumps({"seed": 1, "folds": folds}))
 

@@ -1,4 +1,5 @@
 """ResNet-34 without classifier in PyTorch, under torchvision's names: He et al., CVPR 2016, table 1."""
+
 from __future__ import annotations
 
 import torch

@@ -2,6 +2,7 @@
 
 Each takes x (N, C, z, y, x) and `p`, parameter name -> tensor, of any float type; batch norm is that of training.
 """
+
 from __future__ import annotations
 
 import torch
@@ -43,8 +44,9 @@ def residual_stage(x, shortcut, p, name):
 
 def residual_block(x, p, name):
     projected = f"{name}.shortcut.conv.weight" in p
-    return residual_stage(x, conv_norm_act(x, p, f"{name}.shortcut", act=identity) if projected else x, p,
-                          f"{name}.stage")
+    return residual_stage(
+        x, conv_norm_act(x, p, f"{name}.shortcut", act=identity) if projected else x, p, f"{name}.stage"
+    )
 
 
 def double_conv(x, p, name):
@@ -88,6 +90,7 @@ def resunet(x, p, depth, strides):
 
 def isensee3d(x, p, depth):
     """Isensee 2017, out of training as far as dropout goes."""
+
     def leaky(x):
         return F.leaky_relu(x, 0.01)
 

@@ -2,6 +2,7 @@
 
 Each takes x (N, C, y, x) and `p`, parameter name -> tensor, of any float type; batch norm is that of training.
 """
+
 from __future__ import annotations
 
 import torch
@@ -75,8 +76,9 @@ def deeplabv3plus(x, p, depth):
     scales += [block(x, p, f"pyramid.branches.{k + 1}", dilation=rate) for k, rate in enumerate(rates)]
     scales.append(block(x.mean((2, 3), keepdim=True), p, "pyramid.reduce_mean").expand_as(scales[0]))
     context = up(block(torch.cat(scales, 1), p, "pyramid.fuse"), {6: 4, 5: 2}[depth])
-    return up(conv(double_conv(torch.cat([context, block(features[1], p, "reduce_low")], 1), p, "decoder"), p,
-                   "head.0"), 4)
+    return up(
+        conv(double_conv(torch.cat([context, block(features[1], p, "reduce_low")], 1), p, "decoder"), p, "head.0"), 4
+    )
 
 
 def ms_vnet25d(x, p, depth):

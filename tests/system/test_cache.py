@@ -8,8 +8,16 @@ from kidneyseg.system import cache
 
 def test_only_our_own_files_go_and_only_those_not_used_for_long(tmp_path, monkeypatch):
     monkeypatch.setenv("KIDNEYSEG_CACHE", str(tmp_path))
-    names = ["kernels-0123456789abcdef.so", "fine-0123456789abcdef.onnx", "coarse-fedcba9876543210.onnx",
-             "dnnl01234.so", "build.lock", "resnet34.onnx", "notes.txt", "dnnl.so"]
+    names = [
+        "kernels-0123456789abcdef.so",
+        "fine-0123456789abcdef.onnx",
+        "coarse-fedcba9876543210.onnx",
+        "dnnl01234.so",
+        "build.lock",
+        "resnet34.onnx",
+        "notes.txt",
+        "dnnl.so",
+    ]
     long_ago = time.time() - (cache.KEPT_DAYS + 1) * 24 * 3600
     for name in names:
         (tmp_path / name).touch()

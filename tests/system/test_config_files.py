@@ -15,16 +15,34 @@ NEXT = list(zip("abcdefgh", "bcdefghi"))
 BOMB = "a: &a [1]\n" + "".join(f"{to}: &{to} [{', '.join([f'*{of}'] * 10)}]\n" for of, to in NEXT)
 MERGED = "a: &a {x: 1}\n" + "".join(f"{to}: &{to} {{<<: [{', '.join([f'*{of}'] * 10)}]}}\n" for of, to in NEXT)
 # json.loads elsewhere: of what this very program has written a moment ago, not of files
-OWN = {"recipe/files.py", "export/metadata.py", "evaluation/recipe_candidate.py", "benchmark/prediction_worker.py",
-       "benchmark/prediction.py", "benchmark/training.py", "benchmark/nnunet/worker.py", "benchmark/networks.py",
-       "model_folder/checkpoint.py"}
+OWN = {
+    "recipe/files.py",
+    "export/metadata.py",
+    "evaluation/recipe_candidate.py",
+    "benchmark/prediction_worker.py",
+    "benchmark/prediction.py",
+    "benchmark/training.py",
+    "benchmark/nnunet/worker.py",
+    "benchmark/networks.py",
+    "model_folder/checkpoint.py",
+}
 
 
-@pytest.mark.parametrize("text, word", [
-    ("{", "broken"), ("", "broken"), ("[" * 100_000, "deeply"), ("[" * 500 + "]" * 500, "recursion"),
-    ('{"a": 1, "a": 2}', "'a' stands twice"), ("NaN", "NaN"), ("[-Infinity]", "Infinity"), ("1e999", "1e999"),
-    ("1" * 5000, "5000 digits"), ('"\\ud800"', "hex escape"),
-])
+@pytest.mark.parametrize(
+    "text, word",
+    [
+        ("{", "broken"),
+        ("", "broken"),
+        ("[" * 100_000, "deeply"),
+        ("[" * 500 + "]" * 500, "recursion"),
+        ('{"a": 1, "a": 2}', "'a' stands twice"),
+        ("NaN", "NaN"),
+        ("[-Infinity]", "Infinity"),
+        ("1e999", "1e999"),
+        ("1" * 5000, "5000 digits"),
+        ('"\\ud800"', "hex escape"),
+    ],
+)
 def test_json_that_is_refused(text, word):
     with pytest.raises(Damaged, match=word) as caught:
         parse_json(text, Any)
@@ -38,14 +56,29 @@ def test_json_is_not_converted():
             parse_json(other, dict[str, list[float]])
 
 
-@pytest.mark.parametrize("text, word", [
-    ("a: 0x_", "int"), ("a: " + "1" * 5000, "int"), ("a: 0x" + "f" * 400, "int"), ("a: .nan", "float"),
-    ("a: -.inf", "float"), ("a: 1.0e+999", "float"), ("a: !!float b", "float"), ("a: !!bool 3", "bool"),
-    ("a: !!timestamp b", "timestamp"), ("a: !!python/name:os.system", "python"),
-    ("a: 1\nb: 2\na: 3", "'a' stands twice"),
-    (BOMB, "aliases"), (MERGED, "aliases"), ("&a [*a]", "aliases"), ("a: [", "line 1"), ("? [1]\n: 2", "unhashable"),
-    ("[" * 2000, "deeply|flow node"), ("a: \x00", "not allowed"),
-])
+@pytest.mark.parametrize(
+    "text, word",
+    [
+        ("a: 0x_", "int"),
+        ("a: " + "1" * 5000, "int"),
+        ("a: 0x" + "f" * 400, "int"),
+        ("a: .nan", "float"),
+        ("a: -.inf", "float"),
+        ("a: 1.0e+999", "float"),
+        ("a: !!float b", "float"),
+        ("a: !!bool 3", "bool"),
+        ("a: !!timestamp b", "timestamp"),
+        ("a: !!python/name:os.system", "python"),
+        ("a: 1\nb: 2\na: 3", "'a' stands twice"),
+        (BOMB, "aliases"),
+        (MERGED, "aliases"),
+        ("&a [*a]", "aliases"),
+        ("a: [", "line 1"),
+        ("? [1]\n: 2", "unhashable"),
+        ("[" * 2000, "deeply|flow node"),
+        ("a: \x00", "not allowed"),
+    ],
+)
 def test_yaml_that_is_refused(text, word):
     with pytest.raises(Damaged, match=word) as caught:
         parse_yaml(text)
@@ -70,9 +103,12 @@ def test_only_a_last_line_without_end_may_be_cut(tmp_path):
 
 def test_files_are_read_here_alone():
     source = Path(kidneyseg.__file__).parent
-    readers = {str(path.relative_to(source)) for path in source.rglob("*.py")
-               for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-               if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-               and (node.value.id, node.attr) in {("json", "load"), ("json", "loads"), ("yaml", "load"),
-                                                  ("yaml", "safe_load")}}
+    readers = {
+        str(path.relative_to(source))
+        for path in source.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and (node.value.id, node.attr) in {("json", "load"), ("json", "loads"), ("yaml", "load"), ("yaml", "safe_load")}
+    }
     assert readers == {"system/config_files.py", *OWN}

@@ -1,4 +1,5 @@
 """The kernels run on the cores there are, whatever MindSpore does to the environment meanwhile."""
+
 import os
 import subprocess
 import sys

@@ -43,16 +43,20 @@ def said(*argv, cap=None, **variables):
     return subprocess.run([sys.executable, *argv], capture_output=True, text=True, env=environment).stdout.strip()
 
 
-@pytest.mark.parametrize("cap, expected", [
-    (None, "[None, None, None, '3'] None True"), ("AVX512_CORE", "['AVX512_CORE', None, None, '3'] AVX512_CORE True")])
+@pytest.mark.parametrize(
+    "cap, expected",
+    [(None, "[None, None, None, '3'] None True"), ("AVX512_CORE", "['AVX512_CORE', None, None, '3'] AVX512_CORE True")],
+)
 def test_a_child_gets_what_the_user_has_set(cap, expected):
     assert said("-c", GIVEN, cap=cap) == expected
 
 
 def test_a_cap_of_a_parent_process_is_not_taken_for_the_users():
-    parent = ("import subprocess, sys, kidneyseg\n"
-              "code = 'import os, kidneyseg; print(kidneyseg.CAP in kidneyseg.GIVEN, os.environ[kidneyseg.CAP])'\n"
-              "print(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout)")
+    parent = (
+        "import subprocess, sys, kidneyseg\n"
+        "code = 'import os, kidneyseg; print(kidneyseg.CAP in kidneyseg.GIVEN, os.environ[kidneyseg.CAP])'\n"
+        "print(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout)"
+    )
     assert said("-c", parent) == "False AVX2"
     assert said("-c", parent, cap="AVX512_CORE") == "True AVX512_CORE"
 

@@ -26,18 +26,24 @@ mindspore/ccsrc/minddata/mindrecord/io/shard_writer.cc(1131).
 """
 
 
-@pytest.mark.parametrize("error, words", [
-    (MemoryError("Unable to allocate 148. TiB"), ["case_1: expected enough memory", "148. TiB", "spacing"]),
-    (OSError(errno.ENOSPC, "No space left on device", "out/a.nii.gz"), ["out/a.nii.gz: expected room on the disk"]),
-    (OSError(errno.EDQUOT, "Disk quota exceeded"), ["case_1: expected room within the disk quota"]),
-    (PermissionError(errno.EACCES, "Permission denied", "out/x"), ["out/x: expected permission", "Permission denied"]),
-    (OSError(errno.EROFS, "Read-only file system", "out/x"), ["out/x", "not read-only"]),
-    (RuntimeError(MINDSPORE.format("No space left on device")), ["case_1: expected room on the disk"]),
-    (RuntimeError(MINDSPORE.format("bad page")), ["RuntimeError: [ERROR] Failed to write file, reason: bad page."]),
-    (BrokenProcessPool("terminated abruptly"), ["killed, most likely for lack of memory", "--workers"]),
-    (FileNotFoundError(errno.ENOENT, "No such file or directory", "x.raw"), ["No such file or directory: x.raw"]),
-    (KeyError("a bug"), ["KeyError: 'a bug'", "--debug"]),
-])
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (MemoryError("Unable to allocate 148. TiB"), ["case_1: expected enough memory", "148. TiB", "spacing"]),
+        (OSError(errno.ENOSPC, "No space left on device", "out/a.nii.gz"), ["out/a.nii.gz: expected room on the disk"]),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), ["case_1: expected room within the disk quota"]),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "out/x"),
+            ["out/x: expected permission", "Permission denied"],
+        ),
+        (OSError(errno.EROFS, "Read-only file system", "out/x"), ["out/x", "not read-only"]),
+        (RuntimeError(MINDSPORE.format("No space left on device")), ["case_1: expected room on the disk"]),
+        (RuntimeError(MINDSPORE.format("bad page")), ["RuntimeError: [ERROR] Failed to write file, reason: bad page."]),
+        (BrokenProcessPool("terminated abruptly"), ["killed, most likely for lack of memory", "--workers"]),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "x.raw"), ["No such file or directory: x.raw"]),
+        (KeyError("a bug"), ["KeyError: 'a bug'", "--debug"]),
+    ],
+)
 def test_every_error_is_one_line_that_helps(error, words):
     said = str(explain("case_1", error))
     assert all(word in said for word in words), said
@@ -56,7 +62,7 @@ def test_the_traceback_is_logged_for_debug(caplog):
         {}["absent"]
     except KeyError as error:
         explain("case_1", error)
-    assert "Traceback" in caplog.text and "{}[\"absent\"]" in caplog.text
+    assert "Traceback" in caplog.text and '{}["absent"]' in caplog.text
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])

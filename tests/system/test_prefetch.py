@@ -76,14 +76,20 @@ def test_one_is_written_while_the_next_is_computed():
 
     def values():
         for item in range(3):
+
             def value(item=item):
                 if item == 1:
                     assert writing.wait(10)
                     computing.set()
                 return item * 10
+
             yield item, value
 
-    assert [(item, written()) for item, written in write_behind(write, values())] == [(0, "0: 0"), (1, "1: 10"), (2, "2: 20")]
+    assert [(item, written()) for item, written in write_behind(write, values())] == [
+        (0, "0: 0"),
+        (1, "1: 10"),
+        (2, "2: 20"),
+    ]
 
 
 def test_errors_of_computing_and_of_writing_come_with_their_item():

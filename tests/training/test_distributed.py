@@ -56,8 +56,13 @@ def start(folder: Path, program: str, *arguments: str) -> subprocess.Popen:
     for script in (SCRIPT, SCRIPT.with_name("setup_env.sh")):
         shutil.copy(script, folder / "scripts")
     (folder / "train.py").write_text(program)
-    return subprocess.Popen(["bash", str(folder / "scripts" / SCRIPT.name), "CPU", "2", *arguments], text=True,
-                            env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        ["bash", str(folder / "scripts" / SCRIPT.name), "CPU", "2", *arguments],
+        text=True,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def left_behind(folder: Path) -> list[str]:
@@ -82,16 +87,22 @@ def test_two_ranks_train_like_one(tmp_path):
     assert first.keys() == second.keys()
     assert all(first[name].tobytes() == second[name].tobytes() for name in first)
     alone = ["-c", str(folder / "tiny.yaml"), "--work", str(work), "--stage", "fine", "--device", "CPU"]
-    resumed = subprocess.run([sys.executable, "-m", "kidneyseg", "train", *alone, "--resume"],
-                             capture_output=True, text=True, timeout=200)
+    resumed = subprocess.run(
+        [sys.executable, "-m", "kidneyseg", "train", *alone, "--resume"], capture_output=True, text=True, timeout=200
+    )
     assert resumed.returncode == 2 and "one that began on 2" in resumed.stderr
     shards = [samples(tmp_path, rank) for rank in (0, 1)]
     assert shards[0].isdisjoint(shards[1])
 
     together = (work / "fold0").rename(tmp_path / "together")
     assert json.loads((together / "run.json").read_text())["fine"][0]["ranks"] == 2
-    single = subprocess.run([sys.executable, str(tmp_path / "train.py"), *alone, "stages.fine.train.batch_size=4"],
-                            capture_output=True, text=True, timeout=200, env={**os.environ, "RANK_ID": "0"})
+    single = subprocess.run(
+        [sys.executable, str(tmp_path / "train.py"), *alone, "stages.fine.train.batch_size=4"],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={**os.environ, "RANK_ID": "0"},
+    )
     assert single.returncode == 0, single.stderr
     assert samples(tmp_path, 0) == shards[0] | shards[1]
     expected = ms.load_checkpoint(str(work / "fold0/fine/last.ckpt"))
@@ -117,8 +128,10 @@ def test_a_failing_rank_ends_the_run_and_is_heard(tmp_path):
 
 
 def test_an_interrupted_run_leaves_no_process(tmp_path):
-    wait = ("import time\nfrom kidneyseg.training import distributed\n"
-            "print(distributed.start('CPU'), flush=True)\ntime.sleep(600)\n")
+    wait = (
+        "import time\nfrom kidneyseg.training import distributed\n"
+        "print(distributed.start('CPU'), flush=True)\ntime.sleep(600)\n"
+    )
     run = start(tmp_path, wait, str(tmp_path / "work"), "recipe.yaml", "fine", "0")
     logs = tmp_path / "work/fold0/fine/msrun"
     deadline = time.monotonic() + 100

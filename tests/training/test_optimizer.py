@@ -36,12 +36,18 @@ def ours(kind, decay):
 def test_steps_like_pytorch_and_decays_weights_only(kind, decay):
     torch = pytest.importorskip("torch")
     made = Affine()
-    parameters = {name: torch.nn.Parameter(torch.tensor(getattr(made, name).asnumpy()))
-                  for name in ("weight", "gamma", "bias")}
-    groups = [{"params": [parameters["weight"]], "weight_decay": decay},
-              {"params": [parameters["gamma"], parameters["bias"]], "weight_decay": 0.0}]
-    optim = {"adam": lambda: torch.optim.Adam(groups), "adamw": lambda: torch.optim.AdamW(groups),
-             "sgd": lambda: torch.optim.SGD(groups, lr=0.1, momentum=optimizer.MOMENTUM, nesterov=True)}[kind]()
+    parameters = {
+        name: torch.nn.Parameter(torch.tensor(getattr(made, name).asnumpy())) for name in ("weight", "gamma", "bias")
+    }
+    groups = [
+        {"params": [parameters["weight"]], "weight_decay": decay},
+        {"params": [parameters["gamma"], parameters["bias"]], "weight_decay": 0.0},
+    ]
+    optim = {
+        "adam": lambda: torch.optim.Adam(groups),
+        "adamw": lambda: torch.optim.AdamW(groups),
+        "sgd": lambda: torch.optim.SGD(groups, lr=0.1, momentum=optimizer.MOMENTUM, nesterov=True),
+    }[kind]()
     for number, step in enumerate(GRADIENTS):
         for group in optim.param_groups:
             group["lr"] = 0.1 / (number + 1)

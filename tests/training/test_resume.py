@@ -38,9 +38,12 @@ log.Terminal.epoch = fatal("right after an epoch", log.Terminal.epoch)
 sys.exit(cli.main(sys.argv[2:]))
 '''
 # What a run must keep, or work out again: losses of mined samples, shares of mixup, weights of side outputs.
-OPTIONS = ["stages.fine.network={name: unet3plus, width: 2, depth: 2, deep_supervision: true}",
-           "stages.fine.loss.side={decay: 0.5, every: 1}", "stages.fine.train.sampler.mine=0.5",
-           "stages.fine.train.augment={mixup: 0.4, elastic: {probability: 0.5}}"]
+OPTIONS = [
+    "stages.fine.network={name: unet3plus, width: 2, depth: 2, deep_supervision: true}",
+    "stages.fine.loss.side={decay: 0.5, every: 1}",
+    "stages.fine.train.sampler.mine=0.5",
+    "stages.fine.train.augment={mixup: 0.4, elastic: {probability: 0.5}}",
+]
 MOMENTS = ["in the fourth step", "writing a checkpoint", "between log and last.ckpt", "right after an epoch"]
 
 
@@ -49,14 +52,35 @@ def train(folder, moment, *options):
     driver = folder / "driver.py"
     driver.write_text(DRIVER)
     return subprocess.Popen(
-        [sys.executable, str(driver), moment, "train", "-c", str(folder / "tiny.yaml"), *OPTIONS,
-         "--work", str(folder / "work"), "--stage", "fine", "--fold", "0", "--device", "CPU", *options],
-        stderr=subprocess.PIPE, text=True)
+        [
+            sys.executable,
+            str(driver),
+            moment,
+            "train",
+            "-c",
+            str(folder / "tiny.yaml"),
+            *OPTIONS,
+            "--work",
+            str(folder / "work"),
+            "--stage",
+            "fine",
+            "--fold",
+            "0",
+            "--device",
+            "CPU",
+            *options,
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def entries(path):
-    return {name: np.asarray(value if isinstance(value, str) else value.asnumpy())
-            for name, value in ms.load_checkpoint(str(path)).items() if name not in ("progress", "digest")}
+    return {
+        name: np.asarray(value if isinstance(value, str) else value.asnumpy())
+        for name, value in ms.load_checkpoint(str(path)).items()
+        if name not in ("progress", "digest")
+    }
 
 
 def rows(folder):

@@ -8,10 +8,17 @@ from kidneyseg.training.schedule import learning_rate
 PLAN = Schedule(start=3e-4, peak=1e-3, end=1e-5, warmup=1500)
 
 
-@pytest.mark.parametrize("step, expected", [
-    (0, 3e-4), (750, 6.5e-4), (1500, 1e-3), (5750, 5.05e-4), (10000, 1e-5),
-    (1500 + 8500 // 4, 1e-5 + 9.9e-4 * (1 + math.sqrt(0.5)) / 2),
-])
+@pytest.mark.parametrize(
+    "step, expected",
+    [
+        (0, 3e-4),
+        (750, 6.5e-4),
+        (1500, 1e-3),
+        (5750, 5.05e-4),
+        (10000, 1e-5),
+        (1500 + 8500 // 4, 1e-5 + 9.9e-4 * (1 + math.sqrt(0.5)) / 2),
+    ],
+)
 def test_published_points(step, expected):
     assert learning_rate(step, 73, 137, PLAN) == pytest.approx(expected, rel=1e-9)
 

@@ -90,8 +90,15 @@ def test_mixup_blends_the_batch_and_its_loss_with_their_reverse():
     image = np.float32([[[1, 2]], [[3, 5]], [[7, 11]]])
     target = np.int32([[[1, 0]], [[0, 1]], [[1, 1]]])
     network = nn.SequentialCell(Scale())
-    train = TrainStep(network, Sum(), nn.SGD(network.trainable_params(), 1.0), clip_norm=0, precision="float32",
-                      ranks=Ranks(), mixup=True)
+    train = TrainStep(
+        network,
+        Sum(),
+        nn.SGD(network.trainable_params(), 1.0),
+        clip_norm=0,
+        precision="float32",
+        ranks=Ranks(),
+        mixup=True,
+    )
     for share in (0.25, 1.0):
         before = network[0].weight.asnumpy().copy()
         outcome = train(image, target, 0.5, share)
@@ -115,8 +122,9 @@ def test_compiled_once_and_memory_stays():
         def construct(self, logits, target):
             return ops.mse_loss(logits[:, 0], target.astype(ms.float32))
 
-    train = TrainStep(network, Error(), optimizer.build(Train(), network), clip_norm=1.0, precision="float32",
-                      ranks=Ranks())
+    train = TrainStep(
+        network, Error(), optimizer.build(Train(), network), clip_norm=1.0, precision="float32", ranks=Ranks()
+    )
     image, target = np.ones((4, 1, 32, 32), np.float32), np.ones((4, 32, 32), np.int32)
     started = time.perf_counter()
     train(image, target, 1e-3)

@@ -20,14 +20,27 @@ def work(tmp_path_factory):
 def recipe(work):
     """Of its two stages of 100 epochs, validated every 10, the fine one takes three times as long."""
     recipe = load_recipe(work.parent / "tiny.yaml")
-    stages = tuple(stage.model_copy(update={"train": stage.train.model_copy(update={
-        "epochs": 100, "validate_every": 10,
-        "schedule": stage.train.schedule.model_copy(update={"warmup": 600})})}) for stage in recipe.stages)
+    stages = tuple(
+        stage.model_copy(
+            update={
+                "train": stage.train.model_copy(
+                    update={
+                        "epochs": 100,
+                        "validate_every": 10,
+                        "schedule": stage.train.schedule.model_copy(update={"warmup": 600}),
+                    }
+                )
+            }
+        )
+        for stage in recipe.stages
+    )
     return recipe.model_copy(update={"stages": stages})
 
 
-PACES = {"coarse": StageTiming(steps=60, step=0.1, validation=5.0, once=20.0),
-         "fine": StageTiming(steps=60, step=0.3, validation=15.0, once=40.0)}
+PACES = {
+    "coarse": StageTiming(steps=60, step=0.1, validation=5.0, once=20.0),
+    "fine": StageTiming(steps=60, step=0.3, validation=15.0, once=40.0),
+}
 
 
 def seconds(stage, pace):
@@ -59,12 +72,18 @@ def test_decays_reach_what_they_would_have_reached(recipe):
     coarse = recipe.stage("coarse")
     schedule = coarse.train.schedule.model_copy(update={"kind": "exponential", "factor": 0.97})
     side = coarse.loss.side.model_copy(update={"decay": 0.8, "every": 10})
-    decaying = coarse.model_copy(update={"train": coarse.train.model_copy(update={"schedule": schedule}),
-                                         "loss": coarse.loss.model_copy(update={"side": side})})
-    fitted = fit_epochs(recipe.model_copy(update={"stages": (decaying, recipe.stage("fine"))}), PACES, 10).stage("coarse")
+    decaying = coarse.model_copy(
+        update={
+            "train": coarse.train.model_copy(update={"schedule": schedule}),
+            "loss": coarse.loss.model_copy(update={"side": side}),
+        }
+    )
+    fitted = fit_epochs(recipe.model_copy(update={"stages": (decaying, recipe.stage("fine"))}), PACES, 10).stage(
+        "coarse"
+    )
     epochs = fitted.train.epochs
     assert epochs < 60
-    assert fitted.train.schedule.factor ** epochs == pytest.approx(0.97 ** 100)
+    assert fitted.train.schedule.factor**epochs == pytest.approx(0.97**100)
     assert epochs / fitted.loss.side.every == pytest.approx(10, rel=0.2)
 
 

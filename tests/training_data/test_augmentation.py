@@ -14,8 +14,19 @@ from kidneyseg.volume.intensity import normalise
 
 INTENSITY = Intensity(mean=100, std=50)
 EVERYTHING = Augment(
-    flip=0.5, flip_axes="zyx", rotate=30, scale=[0.6, 1.3], shift=0.1, brightness=0.3, contrast=[0.6, 1.5], gamma=0.3,
-    noise=0.1, blur=1.0, elastic={"probability": 0.2}, equalise=0.3, probability=0.7,
+    flip=0.5,
+    flip_axes="zyx",
+    rotate=30,
+    scale=[0.6, 1.3],
+    shift=0.1,
+    brightness=0.3,
+    contrast=[0.6, 1.5],
+    gamma=0.3,
+    noise=0.1,
+    blur=1.0,
+    elastic={"probability": 0.2},
+    equalise=0.3,
+    probability=0.7,
     lesion={"classes": [2], "brightness": 0.4, "contrast": 0.2, "gamma": [0.5, 2]},
 )
 
@@ -52,11 +63,16 @@ def test_all_off_draws_nothing():
 def test_draws_stay_in_range_and_reach_both_ends():
     drawn = [augmentation().draw(np.random.default_rng(seed)) for seed in range(2000)]
     for values, low, high in (
-        ([d.moves.rotate for d in drawn], -30, 30), ([d.moves.scale for d in drawn], 0.6, 1.3),
-        ([d.moves.shift[0] for d in drawn], -0.1, 0.1), ([d.tone.gamma for d in drawn], 0.7, 1.3),
-        ([d.tone.contrast for d in drawn], 0.6, 1.5), ([d.tone.brightness for d in drawn], -0.3, 0.3),
-        ([d.noise for d in drawn], 0, 0.1), ([d.blur for d in drawn], 0, 1),
-        ([d.lesion.gamma for d in drawn], 0.5, 2), ([d.lesion.contrast for d in drawn], 0.8, 1.2),
+        ([d.moves.rotate for d in drawn], -30, 30),
+        ([d.moves.scale for d in drawn], 0.6, 1.3),
+        ([d.moves.shift[0] for d in drawn], -0.1, 0.1),
+        ([d.tone.gamma for d in drawn], 0.7, 1.3),
+        ([d.tone.contrast for d in drawn], 0.6, 1.5),
+        ([d.tone.brightness for d in drawn], -0.3, 0.3),
+        ([d.noise for d in drawn], 0, 0.1),
+        ([d.blur for d in drawn], 0, 1),
+        ([d.lesion.gamma for d in drawn], 0.5, 2),
+        ([d.lesion.contrast for d in drawn], 0.8, 1.2),
         ([d.lesion.brightness for d in drawn], -0.4, 0.4),
         ([d.moves.elastic.sigma for d in drawn if d.moves.elastic], 3, 5),
         ([d.moves.elastic.magnitude for d in drawn if d.moves.elastic], 100, 200),
@@ -64,8 +80,10 @@ def test_draws_stay_in_range_and_reach_both_ends():
         span = high - low
         assert low <= min(values) < low + 0.05 * span and high - 0.05 * span < max(values) <= high
     for share, expected in (
-        (np.mean([d.moves.rotate != 0 for d in drawn]), 0.7), (np.mean([d.lesion.gamma != 1 for d in drawn]), 0.7),
-        (np.mean([d.moves.elastic is not None for d in drawn]), 0.2), (np.mean([d.equalise for d in drawn]), 0.3),
+        (np.mean([d.moves.rotate != 0 for d in drawn]), 0.7),
+        (np.mean([d.lesion.gamma != 1 for d in drawn]), 0.7),
+        (np.mean([d.moves.elastic is not None for d in drawn]), 0.2),
+        (np.mean([d.equalise for d in drawn]), 0.3),
         *((np.mean([axis in d.moves.flips for d in drawn]), 0.5) for axis in "zyx"),
     ):
         assert abs(share - expected) < 0.04
@@ -105,7 +123,9 @@ def test_blur_is_an_in_plane_gaussian():
 @pytest.mark.parametrize("shape", [(4, 20, 24), (20, 24)])
 def test_lesions_change_by_their_own_formula_first(shape):
     image, label = smooth(shape), np.random.default_rng(1).integers(0, 3, shape, np.uint8)
-    got, _ = augmentation().apply(image, label, AugmentParams(tone=IntensityParams(1.2, 0.9, -0.2), lesion=IntensityParams(0.8, 1.1, 0.3)))
+    got, _ = augmentation().apply(
+        image, label, AugmentParams(tone=IntensityParams(1.2, 0.9, -0.2), lesion=IntensityParams(0.8, 1.1, 0.3))
+    )
     x = image / 255.0
     lesion = np.clip(((255 * x**0.8 - 100) / 50 * 1.1 + 0.3) * 50 + 100, 0, 255)
     grey = np.where(label == 2, lesion, 255 * x)

@@ -16,10 +16,16 @@ CASES = ["case_b", "case_a", "case_none", "case_c"]
 
 
 def stage(**train) -> Stage:
-    return Stage.model_validate({
-        "name": "coarse", "sampling": {"patch": [4, 8, 8], "stride": [4, 8, 8]}, "targets": [[1, 2]],
-        "network": {"name": "unet3d", "depth": 2}, "loss": {"name": "dice_ce"}, "train": train,
-    })
+    return Stage.model_validate(
+        {
+            "name": "coarse",
+            "sampling": {"patch": [4, 8, 8], "stride": [4, 8, 8]},
+            "targets": [[1, 2]],
+            "network": {"name": "unet3d", "depth": 2},
+            "loss": {"name": "dice_ce"},
+            "train": train,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +44,23 @@ def work(tmp_path_factory):
         folder.mkdir(parents=True)
         foreground = write_records(record_file(folder, case, "coarse"), case, rows)
         source = {"path": "ct.nii.gz", "bytes": 1, "modified": 2}
-        PreparedCase(case, source, source, [4, 8, 8], [1.0, 1.0, 1.0], [1, 3] if case == "case_b" else [1],
-                     {"stages": {"coarse": stage_settings(stage())}},
-                     {"coarse": PreparedStage(foreground, [])}).write(folder)
+        PreparedCase(
+            case,
+            source,
+            source,
+            [4, 8, 8],
+            [1.0, 1.0, 1.0],
+            [1, 3] if case == "case_b" else [1],
+            {"stages": {"coarse": stage_settings(stage())}},
+            {"coarse": PreparedStage(foreground, [])},
+        ).write(folder)
     return root
 
 
 def batches(work, batch_size=4, train=True, cases=CASES, rank=0, ranks=1, seed=7, **settings) -> Batches:
-    return Batches(work, stage(**settings), cases, train=train, seed=seed, batch_size=batch_size,
-                   rank=rank, ranks=ranks)
+    return Batches(
+        work, stage(**settings), cases, train=train, seed=seed, batch_size=batch_size, rank=rank, ranks=ranks
+    )
 
 
 def assert_same(first, second):
@@ -173,15 +187,30 @@ def slices(tmp_path_factory):
         folder.mkdir(parents=True)
         foreground = write_records(record_file(folder, case, "fine"), case, rows)
         source = {"path": "ct.nii.gz", "bytes": 1, "modified": 2}
-        PreparedCase(case, source, source, [4, 8, 8], [1.0, 1.0, 1.0], [1], {"stages": {"fine": stage_settings(spec)}},
-                     {"fine": PreparedStage(foreground, [Grid((d, 8, 8)).to_dict() for d in depths])}).write(folder)
+        PreparedCase(
+            case,
+            source,
+            source,
+            [4, 8, 8],
+            [1.0, 1.0, 1.0],
+            [1],
+            {"stages": {"fine": stage_settings(spec)}},
+            {"fine": PreparedStage(foreground, [Grid((d, 8, 8)).to_dict() for d in depths])},
+        ).write(folder)
     return root
 
 
 def stack_stage(**changes) -> Stage:
-    return Stage.model_validate({
-        "name": "fine", "sampling": {"size": [8, 8], "stack": 3}, "targets": [[1, 2]],
-        "network": {"name": "unet2d", "depth": 2}, "loss": {"name": "dice_ce"}} | changes)
+    return Stage.model_validate(
+        {
+            "name": "fine",
+            "sampling": {"size": [8, 8], "stack": 3},
+            "targets": [[1, 2]],
+            "network": {"name": "unet2d", "depth": 2},
+            "loss": {"name": "dice_ce"},
+        }
+        | changes
+    )
 
 
 STACKS = [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 3], [4, 4, 4], [5, 5, 6], [5, 6, 7], [6, 7, 7]]

@@ -23,10 +23,28 @@ SAMPLINGS = {
 
 def recipe(sampling):
     common = {"network": {"name": "unet3d", "depth": 2}, "loss": {"name": "dice_ce"}}
-    return parse_recipe({"name": "two", "result": ["kidney", "fine"], "stages": [
-        {"name": "kidney", "sampling": SAMPLINGS["whole"], "targets": [[1]], "region": {"body": False}, **common},
-        {"name": "fine", "sampling": sampling, "targets": [[1]], "region": {"of": "kidney", "crop": "none",
-                                                                           "masked": True}, **common}]})
+    return parse_recipe(
+        {
+            "name": "two",
+            "result": ["kidney", "fine"],
+            "stages": [
+                {
+                    "name": "kidney",
+                    "sampling": SAMPLINGS["whole"],
+                    "targets": [[1]],
+                    "region": {"body": False},
+                    **common,
+                },
+                {
+                    "name": "fine",
+                    "sampling": sampling,
+                    "targets": [[1]],
+                    "region": {"of": "kidney", "crop": "none", "masked": True},
+                    **common,
+                },
+            ],
+        }
+    )
 
 
 @pytest.fixture(scope="module")

@@ -29,15 +29,28 @@ from kidneyseg.volume.nifti import read_image, read_mask
 
 
 def recipe(**coarse) -> Recipe:
-    return parse_recipe({
-        "name": "tiny",
-        "stages": [
-            {"name": "coarse", "sampling": {"spacing": [4, 3, 3], "patch": [8, 16, 16], "stride": [8, 12, 12]} | coarse,
-             "targets": [[1, 2]], "network": {"name": "unet3d"}, "loss": {"name": "dice_ce"}},
-            {"name": "fine", "region": {"of": "coarse", "gap": 4, "margin": 1}, "sampling": {"size": [32, 32]},
-             "targets": [[1], [2]], "network": {"name": "unet2d"}, "loss": {"name": "dice_ce"}},
-        ],
-    })
+    return parse_recipe(
+        {
+            "name": "tiny",
+            "stages": [
+                {
+                    "name": "coarse",
+                    "sampling": {"spacing": [4, 3, 3], "patch": [8, 16, 16], "stride": [8, 12, 12]} | coarse,
+                    "targets": [[1, 2]],
+                    "network": {"name": "unet3d"},
+                    "loss": {"name": "dice_ce"},
+                },
+                {
+                    "name": "fine",
+                    "region": {"of": "coarse", "gap": 4, "margin": 1},
+                    "sampling": {"size": [32, 32]},
+                    "targets": [[1], [2]],
+                    "network": {"name": "unet2d"},
+                    "loss": {"name": "dice_ce"},
+                },
+            ],
+        }
+    )
 
 
 def write_case(folder: Path, seed: int) -> None:
@@ -80,8 +93,10 @@ def test_what_is_written(data, work):
     folder = work / "prepared" / "case_00001"
     made = PreparedCase.read(folder)
     assert made.shape == [20, 60, 70] and made.spacing == [3.0, 1.5, 1.5]
-    assert sorted(path.name for path in folder.iterdir()) == ["case.json", *(
-        f"case_00001.{stage}.mindrecord{end}" for stage in ("coarse", "fine") for end in ("", ".db"))]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "case.json",
+        *(f"case_00001.{stage}.mindrecord{end}" for stage in ("coarse", "fine") for end in ("", ".db")),
+    ]
     for stage, shape in (("coarse", (8, 16, 16)), ("fine", (32, 32))):
         rows = list(read_records([record_file(folder, "case_00001", stage)], shape))
         assert [bool(row["foreground"]) for row in rows] == made.stages[stage].foreground
@@ -113,9 +128,16 @@ def test_records_of_every_sampling_are_its_samples(data, tmp_path):
     """A second, third and fourth stage on the first; read back in batches they are what was cut."""
     base = recipe().model_dump(mode="json", exclude_none=True)
     base["stages"][1:] = [
-        {"name": name, "region": {"of": "coarse"} | region, "sampling": sampling, "targets": [[1], [2]],
-         "network": {"name": "unet3d", "depth": 2}, "loss": {"name": "dice_ce"}}
-        for name, (sampling, region) in OTHERS.items()]
+        {
+            "name": name,
+            "region": {"of": "coarse"} | region,
+            "sampling": sampling,
+            "targets": [[1], [2]],
+            "network": {"name": "unet3d", "depth": 2},
+            "loss": {"name": "dice_ce"},
+        }
+        for name, (sampling, region) in OTHERS.items()
+    ]
     made = parse_recipe(base)
     case = find_cases(data)[0]
     prepare_case(case, made, tmp_path)
@@ -182,8 +204,10 @@ def test_changed_settings_make_a_case_again(data, work, tmp_path):
     shutil.copytree(work, tmp_path / "work")
     changed = recipe(stride=[4, 12, 12])
     assert prepare(changed, find_cases(data)[:1], tmp_path / "work", workers=1).rebuilt == ["case_00000"]
-    counts = [len(PreparedCase.read(folder / "prepared" / "case_00000").stages["coarse"].foreground)
-              for folder in (work, tmp_path / "work")]
+    counts = [
+        len(PreparedCase.read(folder / "prepared" / "case_00000").stages["coarse"].foreground)
+        for folder in (work, tmp_path / "work")
+    ]
     assert counts[0] < counts[1]
 
 

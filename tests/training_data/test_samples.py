@@ -19,15 +19,28 @@ from kidneyseg.volume.nifti import Scan
 
 def recipe(**coarse) -> Recipe:
     sampling = {"spacing": [2, 2, 2], "patch": [8, 12, 16], "stride": [4, 12, 10]} | coarse
-    return parse_recipe({
-        "name": "tiny",
-        "stages": [
-            {"name": "coarse", "sampling": sampling, "targets": [[1, 2]], "network": {"name": "unet3d", "depth": 2},
-             "loss": {"name": "dice_ce"}},
-            {"name": "fine", "region": {"of": "coarse", "gap": 4, "margin": 1}, "sampling": {"size": [32, 40]},
-             "targets": [[1], [2]], "network": {"name": "unet2d", "depth": 3}, "loss": {"name": "dice_ce"}},
-        ],
-    })
+    return parse_recipe(
+        {
+            "name": "tiny",
+            "stages": [
+                {
+                    "name": "coarse",
+                    "sampling": sampling,
+                    "targets": [[1, 2]],
+                    "network": {"name": "unet3d", "depth": 2},
+                    "loss": {"name": "dice_ce"},
+                },
+                {
+                    "name": "fine",
+                    "region": {"of": "coarse", "gap": 4, "margin": 1},
+                    "sampling": {"size": [32, 40]},
+                    "targets": [[1], [2]],
+                    "network": {"name": "unet2d", "depth": 3},
+                    "loss": {"name": "dice_ce"},
+                },
+            ],
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +87,8 @@ def test_a_volume_smaller_than_the_patch_is_padded_with_air(case):
     [grid], samples = stage_samples(true_view(scan, label, settings, settings.stage("coarse")), label)
     [only] = samples
     assert only.image.shape == (64, 48, 64) and grid.shape < only.image.shape
-    assert not only.image[grid.shape[0]:].any() and not only.label[grid.shape[0]:].any()
-    assert only.image[:grid.shape[0]].any()
+    assert not only.image[grid.shape[0] :].any() and not only.label[grid.shape[0] :].any()
+    assert only.image[: grid.shape[0]].any()
 
 
 def test_slices_are_every_slice_of_each_kidney(case):
@@ -116,7 +129,11 @@ def test_negatives_are_of_the_regions_size_elsewhere_in_the_body_with_the_labels
     stage = settings.stage("fine")
     true, _ = stage_samples(true_view(scan, label, recipe(), recipe().stage("fine")), label)
     grids, samples = stage_samples(true_view(scan, label, settings, stage), label)
-    assert grids[:2] == true and len(grids) == 8 and grids == stage_samples(true_view(scan, label, settings, stage), label)[0]
+    assert (
+        grids[:2] == true
+        and len(grids) == 8
+        and grids == stage_samples(true_view(scan, label, settings, stage), label)[0]
+    )
     extents = [np.multiply(grid.shape, grid.step) for grid in grids]
     np.testing.assert_allclose(extents[2:], np.repeat(extents[:2], 3, axis=0))
     corners = np.array([np.array(grid.origin) - np.divide(grid.step, 2) + 0.5 for grid in grids[2:]])
@@ -146,8 +163,10 @@ def one_stage(sampling, **region) -> Recipe:
 def resampled(scan, label, settings, grid):
     """Image and kidney on ``grid``, from the whole scan at once."""
     stage = settings.stage("fine")
-    return (sample(to_uint8(scan.array, stage.intensity.clip), Grid.of(label), grid, 1),
-            class_table(stage.targets)[sample(label, Grid.of(label), grid, 0)])
+    return (
+        sample(to_uint8(scan.array, stage.intensity.clip), Grid.of(label), grid, 1),
+        class_table(stage.targets)[sample(label, Grid.of(label), grid, 0)],
+    )
 
 
 def test_whole_regions_are_one_sample_each(case):
@@ -172,39 +191,75 @@ def test_slabs_cover_every_slice_at_their_stride_and_short_regions_are_padded_wi
     assert grid.spacing(scan.spacing)[0] == pytest.approx(1.0, rel=0.02) and grid.shape[1:] == (32, 40)
     assert [s.start[0] for s in samples] == sorted({*range(0, grid.shape[0] - 8, 5), grid.shape[0] - 8})
     for s in samples:
-        np.testing.assert_array_equal(s.image, image[s.start[0]:s.start[0] + 8])
-        np.testing.assert_array_equal(s.label, classes[s.start[0]:s.start[0] + 8])
+        np.testing.assert_array_equal(s.image, image[s.start[0] : s.start[0] + 8])
+        np.testing.assert_array_equal(s.label, classes[s.start[0] : s.start[0] + 8])
     tall = one_stage({"slices": 64, "size": [32, 40], "stride": 5, "near": 2}, crop="box")
     [grid], samples = stage_samples(true_view(scan, label, tall, tall.stage("fine")), label)
     [only] = samples
-    assert only.image.shape == (64, 32, 40) and only.image[:grid.shape[0]].any()
-    assert not only.image[grid.shape[0]:].any() and not only.label[grid.shape[0]:].any()
+    assert only.image.shape == (64, 32, 40) and only.image[: grid.shape[0]].any()
+    assert not only.image[grid.shape[0] :].any() and not only.label[grid.shape[0] :].any()
 
 
-@pytest.mark.parametrize("near, expected", [
-    (0, [(20, 26), (48, 52)]), (3, [(17, 29), (45, 55)]), (11, [(9, 63)]), (10, [(10, 36), (38, 62)]), (90, [(0, 80)]),
-])
+@pytest.mark.parametrize(
+    "near, expected",
+    [
+        (0, [(20, 26), (48, 52)]),
+        (3, [(17, 29), (45, 55)]),
+        (11, [(9, 63)]),
+        (10, [(10, 36), (38, 62)]),
+        (90, [(0, 80)]),
+    ],
+)
 def test_slabs_stay_near_the_targets(near, expected):
     """Targets in slices 20-25 and 48-51 of 80; together the slabs hold exactly the slices near enough."""
     label = np.zeros((80, 16, 16), np.uint8)
     label[20:26, 4:8, 4:8] = label[48:52, 4:8, 4:8] = 1
     scan = Scan(np.zeros(label.shape, np.int16), (2.0, 1, 1), Path("ct.nii.gz"), np.eye(4), nib.Nifti1Header())
-    settings = parse_recipe({"name": "slabs", "stages": [
-        {"name": "only", "region": {"body": False}, "targets": [[1]], "network": {"name": "unet3d", "depth": 2},
-         "sampling": {"slices": 4, "size": [16, 16], "stride": 3, "near": near}, "loss": {"name": "dice_ce"}}]})
+    settings = parse_recipe(
+        {
+            "name": "slabs",
+            "stages": [
+                {
+                    "name": "only",
+                    "region": {"body": False},
+                    "targets": [[1]],
+                    "network": {"name": "unet3d", "depth": 2},
+                    "sampling": {"slices": 4, "size": [16, 16], "stride": 3, "near": near},
+                    "loss": {"name": "dice_ce"},
+                }
+            ],
+        }
+    )
     samples = list(stage_samples(true_view(scan, label, settings, settings.stages[0]), label)[1])
     covered = sorted({z for s in samples for z in range(s.start[0], s.start[0] + 4)})
     assert covered == [z for first, last in expected for z in range(first, last)]
-    assert list(stage_samples(true_view(scan, np.zeros_like(label), settings, settings.stages[0]), np.zeros_like(label))[1]) == []
+    assert (
+        list(
+            stage_samples(true_view(scan, np.zeros_like(label), settings, settings.stages[0]), np.zeros_like(label))[1]
+        )
+        == []
+    )
 
 
 def test_a_run_shorter_than_a_slab_takes_its_neighbours():
     label = np.zeros((40, 16, 16), np.uint8)
     label[38, 4:8, 4:8] = 1
     scan = Scan(np.zeros(label.shape, np.int16), (2.0, 1, 1), Path("ct.nii.gz"), np.eye(4), nib.Nifti1Header())
-    settings = parse_recipe({"name": "slabs", "stages": [
-        {"name": "only", "region": {"body": False}, "targets": [[1]], "network": {"name": "unet3d", "depth": 2},
-         "sampling": {"slices": 8, "size": [16, 16], "stride": 8, "near": 1}, "loss": {"name": "dice_ce"}}]})
+    settings = parse_recipe(
+        {
+            "name": "slabs",
+            "stages": [
+                {
+                    "name": "only",
+                    "region": {"body": False},
+                    "targets": [[1]],
+                    "network": {"name": "unet3d", "depth": 2},
+                    "sampling": {"slices": 8, "size": [16, 16], "stride": 8, "near": 1},
+                    "loss": {"name": "dice_ce"},
+                }
+            ],
+        }
+    )
     [only] = stage_samples(true_view(scan, label, settings, settings.stages[0]), label)[1]
     assert only.start == (32, 0, 0) and only.label[6].any()
 
@@ -224,9 +279,16 @@ def test_stages_may_look_at_what_a_stage_of_regions_should_find(case):
     """Coarse -> fine (slices) -> finest (volumes): the masks between them are the labels."""
     scan, label = case
     changed = one_stage({"size": [32, 40]}).model_dump(mode="json", exclude_none=True)
-    changed["stages"].append({"name": "finest", "region": {"of": "fine", "crop": "box", "margin": 0},
-                              "sampling": {"spacing": [2, 1, 1], "patch": [16, 16, 64], "stride": [16, 16, 64]},
-                              "targets": [[2]], "network": {"name": "unet3d", "depth": 2}, "loss": {"name": "dice_ce"}})
+    changed["stages"].append(
+        {
+            "name": "finest",
+            "region": {"of": "fine", "crop": "box", "margin": 0},
+            "sampling": {"spacing": [2, 1, 1], "patch": [16, 16, 64], "stride": [16, 16, 64]},
+            "targets": [[2]],
+            "network": {"name": "unet3d", "depth": 2},
+            "loss": {"name": "dice_ce"},
+        }
+    )
     settings = parse_recipe(changed)
     [grid], samples = stage_samples(true_view(scan, label, settings, settings.stage("finest")), label)
     assert grid == Grid((16, 20, 60), (6.0, 40.0, 20.0))

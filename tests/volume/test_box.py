@@ -18,16 +18,19 @@ def test_an_empty_mask_has_an_empty_box():
     assert mask[bounding_box(mask)].size == 0
 
 
-@pytest.mark.parametrize("part, margin, least, expected", [
-    ((10, 20), 3, 0, (7, 23)),
-    ((1, 20), 3, 0, (0, 23)),  # the margin is cut off
-    ((10, 20), 3, 16, (7, 23)),  # long enough with its margin
-    ((10, 20), 0, 16, (7, 23)),
-    ((10, 20), 0, 13, (9, 22)),
-    ((0, 4), 0, 10, (0, 10)),
-    ((38, 40), 1, 10, (30, 40)),
-    ((18, 22), 0, 50, (0, 40)),  # the volume has no more
-])
+@pytest.mark.parametrize(
+    "part, margin, least, expected",
+    [
+        ((10, 20), 3, 0, (7, 23)),
+        ((1, 20), 3, 0, (0, 23)),  # the margin is cut off
+        ((10, 20), 3, 16, (7, 23)),  # long enough with its margin
+        ((10, 20), 0, 16, (7, 23)),
+        ((10, 20), 0, 13, (9, 22)),
+        ((0, 4), 0, 10, (0, 10)),
+        ((38, 40), 1, 10, (30, 40)),
+        ((18, 22), 0, 50, (0, 40)),  # the volume has no more
+    ],
+)
 def test_widened_sides(part, margin, least, expected):
     box = (slice(*part), slice(0, 5))
     first, second = widen(box, (40, 5), margin, least)

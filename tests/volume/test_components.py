@@ -34,8 +34,10 @@ def test_small_tumours_are_dropped_and_refilled_as_kidney():
     mask[5:15, 5:15, 5:15] = 2  # 1000 voxels, with a kidney-labelled hole
     mask[9, 9, 9] = 1
     mask[20:24, 20:24, 20:24] = 2  # 64 voxels, below 20 %
-    s0 = [Component(labels=(2,), fill_holes=True, min_fraction=0.2),
-          Component(labels=(1, 2), fill_holes=True, min_fraction=0.2)]
+    s0 = [
+        Component(labels=(2,), fill_holes=True, min_fraction=0.2),
+        Component(labels=(1, 2), fill_holes=True, min_fraction=0.2),
+    ]
     got = clean(mask, s0, ML)
     assert got[9, 9, 9] == 2 and (got[20:24, 20:24, 20:24] == 1).all()
     assert (got > 0).sum() == 26**3

@@ -36,7 +36,10 @@ def test_damage_is_an_error(encoding, damage):
     data = {
         "bit": whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :],
         "checksum": whole[:end] + bytes([whole[end] ^ 1]) + whole[end + 1 :],
-        "cut": whole[:middle], "checksum cut": whole[:-1], "garbage": whole + b"more", "empty": b"",
+        "cut": whole[:middle],
+        "checksum cut": whole[:-1],
+        "garbage": whole + b"more",
+        "empty": b"",
     }[damage]
     with pytest.raises((zlib.error, EOFError)):
         read(data, encoding)

@@ -58,8 +58,9 @@ def test_a_slice_is_changed_as_in_its_volume():
 def test_a_phase_that_keeps_all_changes_nothing():
     hu, kidney = body()
     same = Curve(40, 1.0)
-    np.testing.assert_allclose(change_phase(hu, kidney, Phase(same, same, same, 20), np.random.default_rng(0)), hu,
-                               atol=1e-3)
+    np.testing.assert_allclose(
+        change_phase(hu, kidney, Phase(same, same, same, 20), np.random.default_rng(0)), hu, atol=1e-3
+    )
 
 
 def test_an_unknown_phase():

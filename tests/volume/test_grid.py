@@ -65,8 +65,10 @@ def test_nearest_takes_the_closest_voxel(shape):
     target = full.resize(shape)
     out = sample(mask, full, target, order=0)
     for index in np.ndindex(*shape):
-        near = [np.flatnonzero(np.isclose(d, d.min())) for d in
-                (np.abs(positions(full, a) - positions(target, a)[i]) for a, i in enumerate(index))]
+        near = [
+            np.flatnonzero(np.isclose(d, d.min()))
+            for d in (np.abs(positions(full, a) - positions(target, a)[i]) for a, i in enumerate(index))
+        ]
         assert out[index] in mask[np.ix_(*near)]
 
 
@@ -83,10 +85,17 @@ TARGETS = [
 @pytest.mark.parametrize("target", TARGETS)
 def test_linear_sampling_is_that_of_scipy(target, dtype):
     """Integers up to the rounding of what lies, but for float32, half-way."""
-    image = (np.random.default_rng(5).random((20, 17, 30)) * (1 if dtype in (np.float32, np.float64) else 255))
+    image = np.random.default_rng(5).random((20, 17, 30)) * (1 if dtype in (np.float32, np.float64) else 255)
     image = image.astype(dtype)
-    between = ndi.affine_transform(image, np.array(target.step), target.origin, output_shape=target.shape, order=1,
-                                   mode="nearest", output=np.float64)
+    between = ndi.affine_transform(
+        image,
+        np.array(target.step),
+        target.origin,
+        output_shape=target.shape,
+        order=1,
+        mode="nearest",
+        output=np.float64,
+    )
     found = sample(image, Grid.of(image), target, order=1)
     assert found.dtype == dtype and found.shape == target.shape
     if np.issubdtype(dtype, np.integer):

@@ -24,10 +24,17 @@ def with_field(offset: int, value) -> bytes:
     return RAW[:offset] + value.tobytes() + RAW[offset + value.nbytes :]
 
 
-@pytest.mark.parametrize("name, content", [
-    ("ct.nii", RAW), ("ct.nii.gz", ZIPPED), ("ct.nii", ZIPPED), ("ct.nii.gz", RAW),
-    ("ct.nii.gz", gzip.compress(RAW[:300]) + gzip.compress(RAW[300:])),
-], ids=["plain", "gzip", "gzip called .nii", "plain called .nii.gz", "two members"])
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("ct.nii", RAW),
+        ("ct.nii.gz", ZIPPED),
+        ("ct.nii", ZIPPED),
+        ("ct.nii.gz", RAW),
+        ("ct.nii.gz", gzip.compress(RAW[:300]) + gzip.compress(RAW[300:])),
+    ],
+    ids=["plain", "gzip", "gzip called .nii", "plain called .nii.gz", "two members"],
+)
 def test_content_counts_and_not_the_name(tmp_path, name, content):
     header, data, step = read_file(file(tmp_path, content, name))
     np.testing.assert_array_equal(data, DATA)
@@ -41,25 +48,44 @@ def test_no_bit_can_flip_unseen(tmp_path, place):
         read_file(file(tmp_path, damaged))
 
 
-@pytest.mark.parametrize("damaged", [ZIPPED[:-1], ZIPPED[:-8], ZIPPED + b"garbage", RAW[:-1]],
-                         ids=["last byte", "checksum gone", "garbage", "plain, last byte"])
+@pytest.mark.parametrize(
+    "damaged",
+    [ZIPPED[:-1], ZIPPED[:-8], ZIPPED + b"garbage", RAW[:-1]],
+    ids=["last byte", "checksum gone", "garbage", "plain, last byte"],
+)
 def test_what_is_cut_or_has_garbage_is_refused(tmp_path, damaged):
     with pytest.raises(InputError, match="Copy or download it again"):
         read_file(file(tmp_path, damaged))
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
-@pytest.mark.parametrize("offset, value", [
-    *[(108, np.float32(v)) for v in (np.nan, np.inf, -np.inf, 1e30, 1e9, 0, -352)],
-    *[(40, np.array([3, *shape], np.int16)) for shape in (
-        (32767, 32767, 32767), (32767, 1, 1), (8000, 8000, 8000), (12, 11, 11), (12, 11, 9), (0, 11, 10), (-1, 1, 1))],
-    (70, np.int16(5)), (254, np.int16(99)), (280, np.float32(np.nan)),
-])
+@pytest.mark.parametrize(
+    "offset, value",
+    [
+        *[(108, np.float32(v)) for v in (np.nan, np.inf, -np.inf, 1e30, 1e9, 0, -352)],
+        *[
+            (40, np.array([3, *shape], np.int16))
+            for shape in (
+                (32767, 32767, 32767),
+                (32767, 1, 1),
+                (8000, 8000, 8000),
+                (12, 11, 11),
+                (12, 11, 9),
+                (0, 11, 10),
+                (-1, 1, 1),
+            )
+        ],
+        (70, np.int16(5)),
+        (254, np.int16(99)),
+        (280, np.float32(np.nan)),
+    ],
+)
 def test_a_header_that_lies_gives_one_error_and_takes_no_memory(tmp_path, monkeypatch, offset, value, compress):
     taken = []
     empty = np.empty
-    monkeypatch.setattr(np, "empty", lambda shape, *args, **options: taken.append(shape) or empty(
-        shape, *args, **options))
+    monkeypatch.setattr(
+        np, "empty", lambda shape, *args, **options: taken.append(shape) or empty(shape, *args, **options)
+    )
     with pytest.raises(InputError, match="ct.nii.gz: expected"):
         read_file(file(tmp_path, compress(with_field(offset, value))))
     assert all(np.prod(shape) < 2000 for shape in taken)

@@ -41,11 +41,14 @@ def test_damage_is_seen_that_itk_does_not_see(tmp_path, name, damage):
     file = voxels(path)
     whole = file.read_bytes()
     middle, end = len(whole) - 500, len(whole) - 4
-    file.write_bytes({
-        "bit": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
-        "checksum": whole[:end] + bytes([whole[end] ^ 1]) + whole[end + 1 :],
-        "cut": whole[:-1], "garbage": whole + b"garbage",
-    }[damage])
+    file.write_bytes(
+        {
+            "bit": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+            "checksum": whole[:end] + bytes([whole[end] ^ 1]) + whole[end + 1 :],
+            "cut": whole[:-1],
+            "garbage": whole + b"garbage",
+        }[damage]
+    )
     with pytest.raises(InputError, match="Copy or download it again"):
         read_file(path)
 

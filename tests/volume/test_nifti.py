@@ -241,8 +241,10 @@ def test_labels_that_scaling_did_not_move_are_refused(tmp_path):
     image = nib.Nifti1Image(data, np.diag([-1.0, -1, 1, 1]))
     image.header.set_data_dtype(np.int16)
     nib.save(image, tmp_path / "a.nii.gz")
-    nib.save(nib.Nifti1Image(np.where(data == 1, np.float32(1.00002), np.float32(0)), np.diag([-1.0, -1, 1, 1])),
-             tmp_path / "b.nii.gz")
+    nib.save(
+        nib.Nifti1Image(np.where(data == 1, np.float32(1.00002), np.float32(0)), np.diag([-1.0, -1, 1, 1])),
+        tmp_path / "b.nii.gz",
+    )
     for name in ("a.nii.gz", "b.nii.gz"):
         with pytest.raises(InputError, match="whole numbers from 0 to 255"):
             read_mask(tmp_path / name)

@@ -81,13 +81,16 @@ FLIPPED = np.diag([1.5, -1.5, 3, 1.0])
 TILTED = np.array([[-1.5, 0, 0, 0], [0, -1.5, 1.1, 0], [0, 0, 3, 0], [0, 0, 0, 1.0]])
 
 
-@pytest.mark.parametrize("sform, qform, doubted", [
-    (np.diag([-1.5, -1.5, 3, 1]), np.diag([-1.5, -1.5, 3, 1]), False),
-    (np.diag([-1.5, -1.5, 3, 1]), FLIPPED, True),
-    (np.diag([-0.8, -0.8, 3, 1]), np.diag([-0.6, -0.6, 3, 1]), True),
-    (TILTED, np.diag([-1.5, -1.5, 3, 1]), False),  # no qform can be sheared
-    (np.diag([-1.5, -1.5, 3, 1]), None, False),
-])
+@pytest.mark.parametrize(
+    "sform, qform, doubted",
+    [
+        (np.diag([-1.5, -1.5, 3, 1]), np.diag([-1.5, -1.5, 3, 1]), False),
+        (np.diag([-1.5, -1.5, 3, 1]), FLIPPED, True),
+        (np.diag([-0.8, -0.8, 3, 1]), np.diag([-0.6, -0.6, 3, 1]), True),
+        (TILTED, np.diag([-1.5, -1.5, 3, 1]), False),  # no qform can be sheared
+        (np.diag([-1.5, -1.5, 3, 1]), None, False),
+    ],
+)
 def test_sform_and_qform_should_agree(tmp_path, sform, qform, doubted):
     image = nib.Nifti1Image(np.zeros((8, 8, 8), np.uint8), None)
     image.set_qform(qform, 0 if qform is None else 1)

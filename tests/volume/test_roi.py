@@ -25,9 +25,7 @@ def ends(boxes):
 
 def test_two_kidneys_split_along_x():
     mask = mask_of((40, 60, 100), [(10, 30), (20, 40), (10, 30)], [(12, 35), (22, 44), (60, 85)])
-    assert ends(kidney_boxes(mask, gap=15, margin=3)) == [
-        ((7, 33), (17, 43), (7, 33)), ((9, 38), (19, 47), (57, 88)),
-    ]
+    assert ends(kidney_boxes(mask, gap=15, margin=3)) == [((7, 33), (17, 43), (7, 33)), ((9, 38), (19, 47), (57, 88))]
 
 
 def test_neighbours_exactly_gap_apart_stay_together_and_one_more_splits():
@@ -79,12 +77,15 @@ TWO = [[(10, 20), (12, 30), (5, 15)], [(14, 26), (10, 28), (35, 50)]]
 SHAPE = (40, 40, 60)
 
 
-@pytest.mark.parametrize("crop, expected", [
-    ("kidneys", [((8, 22), (10, 32), (3, 17)), ((12, 28), (8, 30), (33, 52))]),
-    ("box", [((8, 28), (8, 32), (3, 52))]),
-    ("slices", [((8, 28), (0, 40), (0, 60))]),
-    ("none", [((0, 40), (0, 40), (0, 60))]),
-])
+@pytest.mark.parametrize(
+    "crop, expected",
+    [
+        ("kidneys", [((8, 22), (10, 32), (3, 17)), ((12, 28), (8, 30), (33, 52))]),
+        ("box", [((8, 28), (8, 32), (3, 52))]),
+        ("slices", [((8, 28), (0, 40), (0, 60))]),
+        ("none", [((0, 40), (0, 40), (0, 60))]),
+    ],
+)
 def test_every_crop_of_two_kidneys(crop, expected):
     region = Region(of="coarse", crop=crop, margin=2 if crop != "none" else 3, masked=True)
     assert ends(region_boxes(mask_of(SHAPE, *TWO), region)) == expected

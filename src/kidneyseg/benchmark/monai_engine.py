@@ -42,8 +42,10 @@ class MonaiEngine:
     def __init__(self, recipe: Recipe, weights: Path, channels_last: bool, bfloat16: bool = False) -> None:
         set_up_torch()
         self.recipe, self.channels_last, self.bfloat16 = recipe, channels_last, bfloat16
-        self.networks = {stage.name: load_twin(stage, weights).eval().to(memory_format=self._layout(stage))
-                         for stage in recipe.stages}
+        self.networks = {
+            stage.name: load_twin(stage, weights).eval().to(memory_format=self._layout(stage))
+            for stage in recipe.stages
+        }
         self.image: MetaTensor | None = None
 
     def read(self, image: Path) -> Scan:
@@ -93,8 +95,9 @@ class MonaiEngine:
             slices = image[0].swapaxes(0, 1)
             return torch.cat([answer(batch) for batch in slices.split(size)]).swapaxes(0, 1)
         air = -stage.intensity.mean / stage.intensity.std
-        return sliding_window_inference(image, stage.window, size, answer, stage.inference.overlap,
-                                        mode="gaussian", sigma_scale=0.125, cval=air)[0]
+        return sliding_window_inference(
+            image, stage.window, size, answer, stage.inference.overlap, mode="gaussian", sigma_scale=0.125, cval=air
+        )[0]
 
     def _layout(self, stage: Stage) -> torch.memory_format:
         if not self.channels_last:

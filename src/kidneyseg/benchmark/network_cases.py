@@ -1,4 +1,5 @@
 """What `kidneyseg benchmark` measures: networks and single operators, each in MindSpore and in PyTorch."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -42,9 +43,16 @@ def in_mindspore(case: NetworkCase):
     from kidneyseg.nets.unet3d import UNet3D
     from kidneyseg.nets.unet3plus import UNet3Plus
 
-    builders = {"unet3d": UNet3D, "unet3plus": UNet3Plus, "conv": blocks.conv, "up_conv": blocks.up_conv,
-                "leaky_relu": lambda: nn.LeakyReLU(0.01), "max_pool": blocks.max_pool, "upsample": blocks.Upsample,
-                "norm_relu": lambda _, channels, norm: nn.SequentialCell(make_norm(norm, channels), nn.ReLU())}
+    builders = {
+        "unet3d": UNet3D,
+        "unet3plus": UNet3Plus,
+        "conv": blocks.conv,
+        "up_conv": blocks.up_conv,
+        "leaky_relu": lambda: nn.LeakyReLU(0.01),
+        "max_pool": blocks.max_pool,
+        "upsample": blocks.Upsample,
+        "norm_relu": lambda _, channels, norm: nn.SequentialCell(make_norm(norm, channels), nn.ReLU()),
+    }
     return builders[case.build](*case.arguments)
 
 

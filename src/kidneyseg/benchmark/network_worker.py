@@ -4,6 +4,7 @@
 
 A training step is forward, mean of the squared logits, backward and one step of SGD.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -32,6 +33,7 @@ def mindspore_step(case: NetworkCase, values: np.ndarray, train: bool, fast: boo
     network.set_train(train)
     x = ms.Tensor(values)
     if not train:
+
         @ms.jit
         def forward(x: ms.Tensor) -> ms.Tensor:
             return network(x)
@@ -57,7 +59,9 @@ def mindspore_step(case: NetworkCase, values: np.ndarray, train: bool, fast: boo
     return lambda: (step(x).asnumpy(), parameters[0].asnumpy())
 
 
-def torch_step(case: NetworkCase, values: np.ndarray, train: bool, channels_last: bool, dtype: str) -> Callable[[], object]:
+def torch_step(
+    case: NetworkCase, values: np.ndarray, train: bool, channels_last: bool, dtype: str
+) -> Callable[[], object]:
     """Returns the eager step."""
     import torch
 

@@ -3,6 +3,7 @@
 Every implementation lives in a process of its own (benchmark_worker.py), so that their threads and memory do not mix,
 and all take turns, so that a machine that is busy for a while is so for all of them.
 """
+
 from __future__ import annotations
 
 import json
@@ -46,8 +47,9 @@ class Worker:
         self.name = (case, phase, implementation, dtype)
         self.log = tempfile.TemporaryFile("w+")
         command = [sys.executable, "-m", "kidneyseg.benchmark.network_worker", *self.name] + ["small"] * small
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
-                                        text=True, env=given_environment())
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=given_environment()
+        )
         self.times: list[float] = []
         self.cpu_times: list[float] = []
         self.ask()
@@ -59,9 +61,12 @@ class Worker:
                 return json.loads(line)
         self.process.wait()
         self.log.seek(0)
-        raise InputError(f"benchmark, {' '.join(self.name)}", expected="a time",
-                         found=f"exit status {self.process.returncode}\n{self.log.read()[-2000:]}",
-                         remedy="Leave it out with --without, or give it more memory")
+        raise InputError(
+            f"benchmark, {' '.join(self.name)}",
+            expected="a time",
+            found=f"exit status {self.process.returncode}\n{self.log.read()[-2000:]}",
+            remedy="Leave it out with --without, or give it more memory",
+        )
 
     def step(self) -> None:
         self.process.stdin.write("step\n")
@@ -78,8 +83,13 @@ class Worker:
         self.log.close()
 
     def row(self) -> BenchmarkRow:
-        return BenchmarkRow(*self.name, ms=round(min(self.times), 3), median_ms=round(statistics.median(self.times), 3),
-                   cpu_ms=round(min(self.cpu_times), 3), peak_mib=round(self.peak_mib, 1))
+        return BenchmarkRow(
+            *self.name,
+            ms=round(min(self.times), 3),
+            median_ms=round(statistics.median(self.times), 3),
+            cpu_ms=round(min(self.cpu_times), 3),
+            peak_mib=round(self.peak_mib, 1),
+        )
 
 
 def runnable() -> list[tuple[str, str]]:
@@ -88,7 +98,12 @@ def runnable() -> list[tuple[str, str]]:
     bfloat16 = {"kidneyseg": cpu_kernels.has_bfloat16(), "mindspore": False}  # which has no bfloat16 convolution on CPU
     found = []
     for implementation in IMPLEMENTATIONS:
-        if implementation == "kidneyseg" and not cpu_kernels.available() or "pytorch" in implementation and not with_torch:
+        if (
+            implementation == "kidneyseg"
+            and not cpu_kernels.available()
+            or "pytorch" in implementation
+            and not with_torch
+        ):
             continue
         found.append((implementation, "float32"))
         if bfloat16.get(implementation, multiplies_bfloat16()):
@@ -96,7 +111,9 @@ def runnable() -> list[tuple[str, str]]:
     return found
 
 
-def measure(case: str, phase: str, wanted: list[tuple[str, str]], repeats: int, small: bool = False) -> list[BenchmarkRow]:
+def measure(
+    case: str, phase: str, wanted: list[tuple[str, str]], repeats: int, small: bool = False
+) -> list[BenchmarkRow]:
     """Times one case in one phase, all implementations in turns. Raises InputError where one fails."""
     workers: list[Worker] = []
     try:
@@ -113,18 +130,29 @@ def measure(case: str, phase: str, wanted: list[tuple[str, str]], repeats: int, 
 
 def table(rows: list[BenchmarkRow]) -> str:
     """The rows as text. The ratio is that to PyTorch's fastest row of the same case, phase and dtype."""
-    lines = [f"{'case':<26} {'phase':<8} {'implementation':<22} {'dtype':<9} {'ms':>10} {'median':>10} {'CPU ms':>10} "
-             f"{'ratio':>7} {'peak MiB':>9}"]
+    lines = [
+        f"{'case':<26} {'phase':<8} {'implementation':<22} {'dtype':<9} {'ms':>10} {'median':>10} {'CPU ms':>10} "
+        f"{'ratio':>7} {'peak MiB':>9}"
+    ]
     for row in rows:
-        peers = [peer.ms for peer in rows if peer.implementation.startswith("pytorch")
-                 and (peer.network, peer.phase, peer.dtype) == (row.network, row.phase, row.dtype)]
+        peers = [
+            peer.ms
+            for peer in rows
+            if peer.implementation.startswith("pytorch")
+            and (peer.network, peer.phase, peer.dtype) == (row.network, row.phase, row.dtype)
+        ]
         ratio = f"{row.ms / min(peers):.2f}" if peers else "-"
-        lines.append(f"{row.network:<26} {row.phase:<8} {row.implementation:<22} {row.dtype:<9} {row.ms:>10.1f} "
-                     f"{row.median_ms:>10.1f} {row.cpu_ms:>10.1f} {ratio:>7} {row.peak_mib:>9.0f}")
+        lines.append(
+            f"{row.network:<26} {row.phase:<8} {row.implementation:<22} {row.dtype:<9} {row.ms:>10.1f} "
+            f"{row.median_ms:>10.1f} {row.cpu_ms:>10.1f} {ratio:>7} {row.peak_mib:>9.0f}"
+        )
     return "\n".join(lines)
 
 
 def as_json(rows: list[BenchmarkRow]) -> dict:
     """{"processor": as `processor` says, "rows": those of the networks, "operators": those of single operators}"""
-    return {"processor": processor(), "rows": [asdict(row) for row in rows if row.network in NETWORKS],
-            "operators": [asdict(row) for row in rows if row.network in OPERATORS]}
+    return {
+        "processor": processor(),
+        "rows": [asdict(row) for row in rows if row.network in NETWORKS],
+        "operators": [asdict(row) for row in rows if row.network in OPERATORS],
+    }

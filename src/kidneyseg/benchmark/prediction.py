@@ -87,8 +87,13 @@ def random_package(recipe: Recipe, model: Path, folder: Path) -> None:
     save_recipe(recipe, folder / RECIPE)
     for stage in recipe.stages:
         batch, *shape = input_shape(stage, stage.inference.batch_size)
-        graph = Graph(folder / f"{stage.name}.onnx", "ONNX", TensorSpec(INPUT, (batch, *shape)),
-                      TensorSpec(OUTPUT, (batch, stage.classes, *shape[1:])), "int8")
+        graph = Graph(
+            folder / f"{stage.name}.onnx",
+            "ONNX",
+            TensorSpec(INPUT, (batch, *shape)),
+            TensorSpec(OUTPUT, (batch, stage.classes, *shape[1:])),
+            "int8",
+        )
         quantise_onnx(cached_onnx(stage, model), noise((batch, *shape), graph.input.dtype), graph.path)
         write_metadata(graph, recipe, stage, model)
 
@@ -102,13 +107,18 @@ def make_graphs(recipe: Recipe, model: Path) -> None:
             cached_onnx(stage, model)
 
 
-def require_peer(command: str = "benchmark predict",
-                 otherwise: str = ", or give --peer none to time this project alone") -> None:
+def require_peer(
+    command: str = "benchmark predict", otherwise: str = ", or give --peer none to time this project alone"
+) -> None:
     """Raise InputError unless PyTorch and MONAI are installed."""
     missing = [name for name in ("torch", "monai") if not find_spec(name)]
     if missing:
-        raise InputError(command, expected="the packages torch and monai", found=f"no {missing[0]}",
-                         remedy=f"pip install -e .[peer]{otherwise}")
+        raise InputError(
+            command,
+            expected="the packages torch and monai",
+            found=f"no {missing[0]}",
+            remedy=f"pip install -e .[peer]{otherwise}",
+        )
 
 
 def measure(jobs: Sequence[Job], recipe: Recipe) -> list[Row]:
@@ -117,13 +127,25 @@ def measure(jobs: Sequence[Job], recipe: Recipe) -> list[Row]:
     for job in jobs:
         answer = _run(job)
         run = min(answer["runs"], key=lambda run: sum(run["seconds"].values()))
-        peaks = [*answer["setup"]["peak_mib"].values(),
-                 *(peak for one in answer["runs"] for peak in one["peak_mib"].values())]
-        parts = {part: {"seconds": round(seconds, 3), "peak_mib": round(run["peak_mib"][part], 1)}
-                 for part, seconds in run["seconds"].items()}
-        rows.append(Row(job.title, round(sum(run["seconds"].values()), 3), round(run["cpu_seconds"], 3),
-                        round(sum(answer["setup"]["seconds"].values()), 3), round(max(peaks), 1), parts,
-                        _agreement(Path(job.out), Path(jobs[0].out), recipe)))
+        peaks = [
+            *answer["setup"]["peak_mib"].values(),
+            *(peak for one in answer["runs"] for peak in one["peak_mib"].values()),
+        ]
+        parts = {
+            part: {"seconds": round(seconds, 3), "peak_mib": round(run["peak_mib"][part], 1)}
+            for part, seconds in run["seconds"].items()
+        }
+        rows.append(
+            Row(
+                job.title,
+                round(sum(run["seconds"].values()), 3),
+                round(run["cpu_seconds"], 3),
+                round(sum(answer["setup"]["seconds"].values()), 3),
+                round(max(peaks), 1),
+                parts,
+                _agreement(Path(job.out), Path(jobs[0].out), recipe),
+            )
+        )
     return rows
 
 
@@ -132,8 +154,12 @@ def _run(job: Job) -> dict:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=given_environment())
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
-        raise InputError(f"benchmark predict, {job.title}", expected="a mask", found=said[-1],
-                         remedy="Try `kidneyseg predict` with this model and scan")
+        raise InputError(
+            f"benchmark predict, {job.title}",
+            expected="a mask",
+            found=said[-1],
+            remedy="Try `kidneyseg predict` with this model and scan",
+        )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -152,8 +178,10 @@ def table(rows: Sequence[Row]) -> str:
 
     for part in rows[0].parts:
         there = [row.parts.get(part) for row in rows]  # a network that had nothing to look at did not run
-        line(part, [f"{numbers['seconds']:.2f} s {numbers['peak_mib']:7.0f} MiB" if numbers else "-"
-                    for numbers in there])
+        line(
+            part,
+            [f"{numbers['seconds']:.2f} s {numbers['peak_mib']:7.0f} MiB" if numbers else "-" for numbers in there],
+        )
     line("file to file", [f"{row.seconds:.2f} s {row.peak_mib:7.0f} MiB" for row in rows])
     line("time, CPU of all threads", [f"{row.cpu_seconds:.2f} s" for row in rows])
     line("set-up, once", [f"{row.setup_seconds:.2f} s" for row in rows])

@@ -1,6 +1,6 @@
 """One process of `kidneyseg benchmark predict`: segments one scan with one engine and answers with a line of JSON.
 
-    python -m kidneyseg.benchmark.prediction_worker '{"engine": "openvino", ...}'     the fields of `predict.Job`
+python -m kidneyseg.benchmark.prediction_worker '{"engine": "openvino", ...}'     the fields of `predict.Job`
 """
 
 from __future__ import annotations
@@ -39,8 +39,12 @@ def _engine(job: Job) -> Engine:
     if job.engine in LAYOUTS:
         from kidneyseg.benchmark.monai_engine import MonaiEngine
 
-        return MonaiEngine(read_model_recipe(job.model), Path(job.weights),
-                           channels_last=job.engine == LAYOUTS[1], bfloat16=job.precision == "bfloat16")
+        return MonaiEngine(
+            read_model_recipe(job.model),
+            Path(job.weights),
+            channels_last=job.engine == LAYOUTS[1],
+            bfloat16=job.precision == "bfloat16",
+        )
     from kidneyseg.benchmark.own_engine import OwnEngine
 
     return OwnEngine(Path(job.model), job.engine, job.precision)

@@ -1,4 +1,5 @@
 """The benchmark's networks and operators in PyTorch, layer for layer those of `kidneyseg.nets`."""
+
 from __future__ import annotations
 
 import torch
@@ -7,8 +8,12 @@ from torch import nn
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
 CONV_TRANSPOSE = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 MAX_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
-NORM = {(2, "batch"): nn.BatchNorm2d, (3, "batch"): nn.BatchNorm3d,
-        (2, "instance"): nn.InstanceNorm2d, (3, "instance"): nn.InstanceNorm3d}
+NORM = {
+    (2, "batch"): nn.BatchNorm2d,
+    (3, "batch"): nn.BatchNorm3d,
+    (2, "instance"): nn.InstanceNorm2d,
+    (3, "instance"): nn.InstanceNorm3d,
+}
 LINEAR = {2: "bilinear", 3: "trilinear"}
 
 
@@ -48,8 +53,9 @@ class unet3d(nn.Module):  # named as the case
     def __init__(self, in_channels: int, classes: int, width: int, depth: int, norm: str = "batch") -> None:
         super().__init__()
         out = [2 * width * 2**level for level in range(depth)]
-        self.encoder = nn.ModuleList(double_conv(3, before, after // 2, after, norm)
-                                     for before, after in zip([in_channels] + out, out))
+        self.encoder = nn.ModuleList(
+            double_conv(3, before, after // 2, after, norm) for before, after in zip([in_channels] + out, out)
+        )
         self.pool = max_pool(3)
         self.up = nn.ModuleList(up_conv(3, deep, deep, bias=False) for deep in out[1:])
         self.decoder = nn.ModuleList(double_conv(3, deep + skip, skip, skip, norm) for skip, deep in zip(out, out[1:]))
@@ -89,11 +95,13 @@ class unet3plus(nn.Module):  # named as the case
         super().__init__()
         out = [width * 2**level for level in range(depth)]
         fused = [depth * width] * (depth - 1) + [out[-1]]
-        self.encoder = nn.ModuleList(double_conv(2, before, after, after, norm)
-                                     for before, after in zip([in_channels] + out, out))
+        self.encoder = nn.ModuleList(
+            double_conv(2, before, after, after, norm) for before, after in zip([in_channels] + out, out)
+        )
         self.pool = max_pool(2)
-        self.decoder = nn.ModuleList(full_scale_node(level, out[:level + 1] + fused[level + 1:], width, norm)
-                                     for level in range(depth - 1))
+        self.decoder = nn.ModuleList(
+            full_scale_node(level, out[: level + 1] + fused[level + 1 :], width, norm) for level in range(depth - 1)
+        )
         self.head = conv(2, fused[0], classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

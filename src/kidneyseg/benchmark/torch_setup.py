@@ -1,4 +1,5 @@
 """PyTorch, the peer of the benchmarks, as its own users run it."""
+
 from __future__ import annotations
 
 import os

@@ -22,14 +22,25 @@ def require_twins(recipe: Recipe) -> None:
     """Raise InputError unless the peer can run every stage of ``recipe``."""
     for stage in recipe.stages:
         network, sampling, region = stage.network, stage.sampling, stage.region
-        plain = (isinstance(sampling, VolumeSampling) or isinstance(sampling, SliceSampling) and sampling.stack == 1) and not (
-            network.residual or network.attention or network.deep_supervision or region.masked or region.confined
-            or stage.intensity.per_volume or stage.inference.mirrors or stage.inference.merge != "gaussian")
+        plain = (
+            isinstance(sampling, VolumeSampling) or isinstance(sampling, SliceSampling) and sampling.stack == 1
+        ) and not (
+            network.residual
+            or network.attention
+            or network.deep_supervision
+            or region.masked
+            or region.confined
+            or stage.intensity.per_volume
+            or stage.inference.mirrors
+            or stage.inference.merge != "gaussian"
+        )
         if network.name not in TWINS or not plain:
-            raise InputError(f"benchmark predict, stage {stage.name!r}",
-                             expected=f"a plain {' or '.join(TWINS)} on volumes or single slices, without options",
-                             found=f"{network.name} with options that have no twin in PyTorch",
-                             remedy="Give --peer none to time this project alone")
+            raise InputError(
+                f"benchmark predict, stage {stage.name!r}",
+                expected=f"a plain {' or '.join(TWINS)} on volumes or single slices, without options",
+                found=f"{network.name} with options that have no twin in PyTorch",
+                remedy="Give --peer none to time this project alone",
+            )
 
 
 def write_weights(recipe: Recipe, model: Path, folder: Path) -> None:
@@ -41,8 +52,11 @@ def write_weights(recipe: Recipe, model: Path, folder: Path) -> None:
         named = [(parameter.name, parameter.asnumpy()) for parameter in parameters]
         learnt = [values for name, values in named if not name.endswith(MOVING)]
         moving = [values for name, values in named if name.endswith(MOVING)]
-        np.savez(folder / f"{stage.name}.npz", **{f"learnt{n}": values for n, values in enumerate(learnt)},
-                 **{f"moving{n}": values for n, values in enumerate(moving)})
+        np.savez(
+            folder / f"{stage.name}.npz",
+            **{f"learnt{n}": values for n, values in enumerate(learnt)},
+            **{f"moving{n}": values for n, values in enumerate(moving)},
+        )
 
 
 def load_twin(stage: Stage, folder: Path) -> nn.Module:

@@ -34,45 +34,76 @@ def find_volumes(work: Path, fold: int) -> tuple[Cases, list[str]]:
         InputError: no such fold, a case has moved, or no volume is left in a part of the fold.
     """
     names = fold_cases(work, fold)
-    flat = [name for part in ("train", "val") for name in names[part]
-            if min(PreparedCase.read(case_folder(work, name)).shape) == 1]
+    flat = [
+        name
+        for part in ("train", "val")
+        for name in names[part]
+        if min(PreparedCase.read(case_folder(work, name)).shape) == 1
+    ]
     cases = {part: locate_cases(work, [name for name in names[part] if name not in flat]) for part in ("train", "val")}
     cases["train"] = [case for case in cases["train"] if case.dataset is None or case.dataset.weight > 0]
     for part, of_part in cases.items():
         if not of_part:
-            raise InputError(f"fold {fold} of {work}", expected=f"volumes in its part {part!r}", found="none",
-                             remedy="Name another fold, or prepare volumes as well")
+            raise InputError(
+                f"fold {fold} of {work}",
+                expected=f"volumes in its part {part!r}",
+                found="none",
+                remedy="Name another fold, or prepare volumes as well",
+            )
     return cases, flat
 
 
-def make_job(work: Path, cases: Cases, folder: Path, minutes: float, width: int, patch_voxels: int,
-             mirror: bool) -> Job:
+def make_job(
+    work: Path, cases: Cases, folder: Path, minutes: float, width: int, patch_voxels: int, mirror: bool
+) -> Job:
     """What the peer's process is to do, labels read as the recipe of ``work`` does."""
     merge = load_recipe(work / RECIPE).merge
-    of_parts = {part: tuple(JobCase(case.name, str(case.image), str(case.label), tuple(case.reading(merge).items()))
-                            for case in of_part) for part, of_part in cases.items()}
+    of_parts = {
+        part: tuple(
+            JobCase(case.name, str(case.image), str(case.label), tuple(case.reading(merge).items())) for case in of_part
+        )
+        for part, of_part in cases.items()
+    }
     return Job(**of_parts, folder=str(folder), minutes=minutes, width=width, patch_voxels=patch_voxels, mirror=mirror)
 
 
 def run(job: Job) -> Answer:
     """Have ``job`` done; progress bars go to stderr. Raises InputError where it fails."""
-    done = subprocess.run([sys.executable, "-m", "kidneyseg.benchmark.nnunet.worker"], input=json.dumps(asdict(job)),
-                          stdout=subprocess.PIPE, text=True, check=False, env=given_environment())
+    done = subprocess.run(
+        [sys.executable, "-m", "kidneyseg.benchmark.nnunet.worker"],
+        input=json.dumps(asdict(job)),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=given_environment(),
+    )
     answer = json.loads((done.stdout.splitlines() or ["{}"])[-1])
     if "error" in answer:
         raise InputError(**answer["error"])
     if done.returncode:
-        raise InputError("benchmark train", expected="a trained network", found=f"exit status {done.returncode}",
-                         remedy="The lines above say why; for want of memory, give a smaller --width or --patch-voxels")
+        raise InputError(
+            "benchmark train",
+            expected="a trained network",
+            found=f"exit status {done.returncode}",
+            remedy="The lines above say why; for want of memory, give a smaller --width or --patch-voxels",
+        )
     return Answer(**answer)
 
 
 def score(work: Path, cases: Sequence[Case], predictions: Path) -> FoldScores:
     """Scores of the masks in ``predictions``; the truth is read as the recipe of ``work`` and the data sets say."""
     merge = load_recipe(work / RECIPE).merge
-    return score_fold([score_masks(case.name, read_mask(predictions / f"{case.name}.nii.gz"),
-                                   read_mask(case.label, case.reading(merge)), case.uncertain(merge))
-                       for case in cases])
+    return score_fold(
+        [
+            score_masks(
+                case.name,
+                read_mask(predictions / f"{case.name}.nii.gz"),
+                read_mask(case.label, case.reading(merge)),
+                case.uncertain(merge),
+            )
+            for case in cases
+        ]
+    )
 
 
 def summary(answer: Answer, flat: Sequence[str]) -> str:
@@ -83,7 +114,8 @@ def summary(answer: Answer, flat: Sequence[str]) -> str:
         f"plan: voxels of {_sizes(plan['spacing'], '.2f')} mm, patches of {_sizes(plan['patch'], 'd')} of a median "
         f"case of {_sizes(plan['shape'], 'd')}, {len(plan['strides'])} levels, {answer.parameters} parameters",
         f"computed: {answer.setting}, {answer.threads} threads ("
-        + "; ".join(f"{name} {seconds:.2f} s" for name, seconds in answer.step_seconds.items()) + " a step)",
+        + "; ".join(f"{name} {seconds:.2f} s" for name, seconds in answer.step_seconds.items())
+        + " a step)",
         f"training: {answer.part_seconds['train'] / 60:.1f} minutes, {answer.part_mib['train']:.0f} MiB, "
         f"{steps} steps, loss {np.mean(answer.losses[:tenth]):.3f} to {np.mean(answer.losses[-tenth:]):.3f}",
         f"prediction: {np.mean(list(answer.seconds.values())):.1f} s per case, {answer.part_mib['predict']:.0f} MiB",

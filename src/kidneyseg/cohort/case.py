@@ -51,8 +51,12 @@ class DataSet(RecipePart):
         """Patient of the case called ``case`` in its own folder. Raises InputError where the pattern finds none."""
         found = re.search(self.patient, case)
         if not found:
-            raise InputError(f"case {case!r} of data set {self.name!r}", expected=f"a name with {self.patient!r} in it",
-                             found="none", remedy="Correct the data set's `patient` pattern")
+            raise InputError(
+                f"case {case!r} of data set {self.name!r}",
+                expected=f"a name with {self.patient!r} in it",
+                found="none",
+                remedy="Correct the data set's `patient` pattern",
+            )
         return f"{self.source or self.name}:{found.group(1 if found.re.groups else 0)}"
 
     def reading(self, merge: Mapping[int, int]) -> dict[int, int]:
@@ -62,8 +66,10 @@ class DataSet(RecipePart):
     def uncertain(self, merge: Mapping[int, int]) -> dict[int, tuple[int, ...]]:
         """Label, as read with :meth:`reading` -> the labels that it may be; only those that may be several."""
         read = self.reading(merge)
-        may_be = {read.get(label, label): tuple(sorted({read.get(one, one) for one in labels}))
-                  for label, labels in self.covers.items()}
+        may_be = {
+            read.get(label, label): tuple(sorted({read.get(one, one) for one in labels}))
+            for label, labels in self.covers.items()
+        }
         return {label: labels for label, labels in may_be.items() if len(labels) > 1}
 
 

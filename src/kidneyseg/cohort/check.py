@@ -39,14 +39,21 @@ def check_cohort(cases: Sequence[Case], labels: Sequence[int] = (1, 2), *, worke
     ``labels``, no kidney (label 1), two cases of one name. A missing mask is a fault only where no case has one.
     """
     wants_mask = all(case.label is None for case in cases)
-    found = try_cases(partial(check_case, labels=tuple(labels), wants_mask=wants_mask), cases,
-                      [case.name for case in cases], workers=workers, title="check")
+    found = try_cases(
+        partial(check_case, labels=tuple(labels), wants_mask=wants_mask),
+        cases,
+        [case.name for case in cases],
+        workers=workers,
+        title="check",
+    )
     twice = Counter(case.name for case in cases)
     return [
         fault
         for case, faults in zip(cases, found)
-        for fault in (([_duplicate(case, twice[case.name])] if twice[case.name] > 1 else [])
-                      + ([_failure(case, faults)] if isinstance(faults, InputError) else faults))
+        for fault in (
+            ([_duplicate(case, twice[case.name])] if twice[case.name] > 1 else [])
+            + ([_failure(case, faults)] if isinstance(faults, InputError) else faults)
+        )
     ]
 
 

@@ -38,7 +38,9 @@ def read_datasets(paths: Sequence[str | Path]) -> list[DataSet]:
     names = [one.name for one in datasets]
     if len(set(names)) < len(names) or (len(names) > 1 and "" in names):
         raise InputError(
-            " ".join(map(str, paths)), expected="data sets of different names", found=", ".join(map(repr, names)),
+            " ".join(map(str, paths)),
+            expected="data sets of different names",
+            found=", ".join(map(repr, names)),
             remedy="List the data sets in a YAML file and give each a name",
         )
     return datasets
@@ -50,16 +52,25 @@ def dataset_cases(datasets: Sequence[DataSet]) -> list[Case]:
     Raises:
         InputError: as :func:`kidneyseg.cohort.layouts.find_cases`.
     """
-    return [replace(case, name=f"{one.name}.{case.name}" if one.name else case.name, dataset=one,
-                    patient=one.patient_of(case.name))
-            for one in datasets for case in find_cases(one.folder)]
+    return [
+        replace(
+            case,
+            name=f"{one.name}.{case.name}" if one.name else case.name,
+            dataset=one,
+            patient=one.patient_of(case.name),
+        )
+        for one in datasets
+        for case in find_cases(one.folder)
+    ]
 
 
 def save_datasets(datasets: Sequence[DataSet], work: str | Path) -> None:
     """Write ``work``/datasets.yaml, atomically; :func:`work_datasets` reads it back."""
-    content = [one.model_copy(update={"folder": one.folder.resolve()}).model_dump(mode="json", exclude_defaults=True)
-               | {"merge": one.merge, "covers": {label: list(labels) for label, labels in one.covers.items()}}
-               for one in datasets]
+    content = [
+        one.model_copy(update={"folder": one.folder.resolve()}).model_dump(mode="json", exclude_defaults=True)
+        | {"merge": one.merge, "covers": {label: list(labels) for label, labels in one.covers.items()}}
+        for one in datasets
+    ]
     write_text(Path(work) / FILE, yaml.safe_dump(content, sort_keys=False, width=110))
 
 
@@ -75,8 +86,10 @@ def _named(folder: Path) -> DataSet:
 
 
 def _parse(path: Path) -> list[DataSet]:
-    fault = {"expected": "a list of data sets, each with name and folder",
-             "remedy": "Correct that line; `kidneyseg prepare --help` shows an example"}
+    fault = {
+        "expected": "a list of data sets, each with name and folder",
+        "remedy": "Correct that line; `kidneyseg prepare --help` shows an example",
+    }
     try:
         datasets = TypeAdapter(list[DataSet]).validate_python(read_yaml(path, **fault))
     except ValidationError as error:

@@ -63,8 +63,11 @@ def fingerprint(cases: Sequence[Case], *, workers: int = 1) -> dict:
     rows = [one for one in outcomes if not isinstance(one, InputError)]
     if not rows:
         require_all(failures, len(cases))
-    return {"cases": [row.to_dict() for row in rows], "summary": _summary(rows),
-            "failed": {name: str(error) for name, error in failures.items()}}
+    return {
+        "cases": [row.to_dict() for row in rows],
+        "summary": _summary(rows),
+        "failed": {name: str(error) for name, error in failures.items()},
+    }
 
 
 def case_statistics(case: Case) -> CaseStatistics:

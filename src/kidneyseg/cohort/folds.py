@@ -21,7 +21,11 @@ TUMOUR = 2
 
 
 def make_splits(
-    volumes: Mapping[str, float], folds: int = 5, seed: int = 2022, *, patients: Mapping[str, str] | None = None,
+    volumes: Mapping[str, float],
+    folds: int = 5,
+    seed: int = 2022,
+    *,
+    patients: Mapping[str, str] | None = None,
     datasets: Mapping[str, str] | None = None,
 ) -> dict:
     """k folds in which tumours of all sizes and all data sets are evenly spread; the same arguments, the same folds.
@@ -61,8 +65,7 @@ def make_splits(
         for start in range(0, len(ordered), folds):
             for fold, patient in zip(rng.permutation(folds), ordered[start : start + folds]):
                 held_out[fold] += cases_of[patient]
-    return {"seed": seed,
-            "folds": [{"train": sorted(set(volumes) - set(val)), "val": sorted(val)} for val in held_out]}
+    return {"seed": seed, "folds": [{"train": sorted(set(volumes) - set(val)), "val": sorted(val)} for val in held_out]}
 
 
 def require_whole_patients(splits: Mapping, patients: Mapping[str, str], path: str | Path) -> None:
@@ -72,7 +75,8 @@ def require_whole_patients(splits: Mapping, patients: Mapping[str, str], path: s
         for name in fold["val"]:
             if patients.get(name) in trained:
                 raise InputError(
-                    path, expected="folds that keep each patient's cases together",
+                    path,
+                    expected="folds that keep each patient's cases together",
                     found=f"fold {number} trains on {trained[patients[name]]} and validates on {name}, one patient",
                     remedy="Move one of them, or delete the file to have the folds dealt",
                 )
@@ -108,7 +112,10 @@ def load_splits(path: str | Path) -> dict:
     """
     path = Path(path)
     splits = read_json(
-        path, Any, expected="the folds of prepared data", remedy="Make it again with `kidneyseg cohort split`",
+        path,
+        Any,
+        expected="the folds of prepared data",
+        remedy="Make it again with `kidneyseg cohort split`",
         absent="Run `kidneyseg prepare` with this --work first, or `kidneyseg cohort split`",
     )
     fault = _fault(splits)
@@ -131,8 +138,11 @@ def is_dealt(splits: Mapping) -> bool:
     """Whether ``splits`` has the form that :func:`make_splits` gives; one written by hand need not."""
     names = split_names(splits)
     held_out = sorted(name for fold in splits["folds"] for name in fold["val"])
-    return (splits.get("seed") is not None and held_out == names
-            and all(sorted(fold["train"] + fold["val"]) == names for fold in splits["folds"]))
+    return (
+        splits.get("seed") is not None
+        and held_out == names
+        and all(sorted(fold["train"] + fold["val"]) == names for fold in splits["folds"])
+    )
 
 
 def fold_cases(work: str | Path, fold: int) -> dict[str, list[str]]:

@@ -71,8 +71,14 @@ def read_cohort(folder: str | Path) -> Cohort:
             found="a file" if folder.exists() else "no such folder",
             remedy="Check the path",
         )
-    layouts = (_kits, folder), (_kits, folder / "data"), (_kits, folder / "dataset"), (_nnunet, folder), (
-        _two_folders, folder), (_flat, folder)
+    layouts = (
+        (_kits, folder),
+        (_kits, folder / "data"),
+        (_kits, folder / "dataset"),
+        (_nnunet, folder),
+        (_two_folders, folder),
+        (_flat, folder),
+    )
     for read, place in layouts:
         cohort = read(place)
         if cohort.cases:
@@ -112,8 +118,14 @@ def _files(folder: Path, leftovers: list[Leftover]) -> list[tuple[str, Path]]:
     for path in entries:
         if stem(path) and not path.is_file():
             found = "a folder" if path.is_dir() else "a link to nothing" if path.is_symlink() else "no plain file"
-            leftovers.append(Leftover(path, "an image file", found, "Get the file (a data repository may have left it "
-                                      "on its server), or remove the entry"))
+            leftovers.append(
+                Leftover(
+                    path,
+                    "an image file",
+                    found,
+                    "Get the file (a data repository may have left it on its server), or remove the entry",
+                )
+            )
     return [(name, path) for path in entries if path.is_file() and (name := stem(path))]
 
 
@@ -122,8 +134,9 @@ def _by_name(files: Sequence[tuple[str, Path]], leftovers: list[Leftover]) -> di
     named: dict[str, Path] = {}
     for name, path in files:
         if name in named:
-            leftovers.append(Leftover(named[name], "one file of this name", f"{path.name} as well",
-                                      "Remove one of the two"))
+            leftovers.append(
+                Leftover(named[name], "one file of this name", f"{path.name} as well", "Remove one of the two")
+            )
         named[name] = path
     return named
 
@@ -137,15 +150,23 @@ def _kits(folder: Path) -> Cohort:
         if KITS_IMAGE in files:
             cohort.cases.append(Case(sub.name, files[KITS_IMAGE], mask))
         elif mask or CASE_FOLDER.fullmatch(sub.name):
-            inside.append(Leftover(sub, f"a scan, {KITS_IMAGE}.nii.gz", "a mask only" if mask else "none",
-                                   "Download the scan, or remove the folder"))
+            inside.append(
+                Leftover(
+                    sub,
+                    f"a scan, {KITS_IMAGE}.nii.gz",
+                    "a mask only" if mask else "none",
+                    "Download the scan, or remove the folder",
+                )
+            )
         else:  # some folder or other
             continue
         cohort.leftovers += inside
     if cohort.cases:
         stray = _files(folder, cohort.leftovers)
-        cohort.leftovers += [Leftover(path, "case folders only", "a file beside them", "Put it into a case folder, or "
-                                      "elsewhere") for _, path in stray]
+        cohort.leftovers += [
+            Leftover(path, "case folders only", "a file beside them", "Put it into a case folder, or elsewhere")
+            for _, path in stray
+        ]
     return cohort
 
 
@@ -175,8 +196,11 @@ def _flat(folder: Path) -> Cohort:
 
 def _with_lone_masks(cohort: Cohort, labels: Mapping[str, Path]) -> Cohort:
     used = {case.label for case in cohort.cases}
-    cohort.leftovers += [Leftover(path, "a scan of this name", "none", "Add the scan, or remove the mask")
-                         for path in labels.values() if path not in used]
+    cohort.leftovers += [
+        Leftover(path, "a scan of this name", "none", "Add the scan, or remove the mask")
+        for path in labels.values()
+        if path not in used
+    ]
     return cohort
 
 

@@ -31,12 +31,19 @@ def find_scans(inputs: Sequence[Path]) -> list[Case]:
         for case in _scans_of(path) if path not in masks else ():
             other = found.setdefault(case.name, case)
             if other.image != case.image:
-                raise InputError(case.image, expected="scans of different names",
-                                 found=f"{case.name!r} at {other.image} as well",
-                                 remedy="Predict them into different folders, one after the other")
+                raise InputError(
+                    case.image,
+                    expected="scans of different names",
+                    found=f"{case.name!r} at {other.image} as well",
+                    remedy="Predict them into different folders, one after the other",
+                )
     if not found:
-        raise InputError(files[0], expected="scans", found="masks only, to judge by their names",
-                         remedy="Give the scans, or rename them")
+        raise InputError(
+            files[0],
+            expected="scans",
+            found="masks only, to judge by their names",
+            remedy="Give the scans, or rename them",
+        )
     return list(found.values())
 
 

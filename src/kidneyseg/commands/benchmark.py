@@ -60,9 +60,14 @@ def _add_networks(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(measure=_networks)
     parser.add_argument("--network", choices=sorted(NETWORKS), action="append", help="only this network (repeatable)")
     parser.add_argument("--phase", choices=networks.PHASES, action="append", help="only this phase (repeatable)")
-    parser.add_argument("--without", choices=networks.IMPLEMENTATIONS, action="append", default=[],
-                        metavar="IMPLEMENTATION",
-                        help=f"leave out one of {', '.join(networks.IMPLEMENTATIONS)} (repeatable)")
+    parser.add_argument(
+        "--without",
+        choices=networks.IMPLEMENTATIONS,
+        action="append",
+        default=[],
+        metavar="IMPLEMENTATION",
+        help=f"leave out one of {', '.join(networks.IMPLEMENTATIONS)} (repeatable)",
+    )
     parser.add_argument("--no-operators", action="store_true", help="leave out the table of single operators")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="timed steps of each (default: 3)")
     parser.add_argument("--small", action="store_true", help="tiny inputs: shows that all runs, not how fast it is")
@@ -72,48 +77,97 @@ def _add_networks(parser: argparse.ArgumentParser) -> None:
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(measure=_predict)
     model = parser.add_mutually_exclusive_group(required=True)
-    model.add_argument("-m", "--model", type=Path, nargs="+", metavar="FOLDER",
-                       help="trained model, such as WORK/fold0; those after it, an int8 package of it for example, are "
-                            "timed on OpenVINO")
-    model.add_argument("-c", "--recipe", metavar="RECIPE",
-                       help="a recipe's networks with random weights instead; needs --regions")
+    model.add_argument(
+        "-m",
+        "--model",
+        type=Path,
+        nargs="+",
+        metavar="FOLDER",
+        help="trained model, such as WORK/fold0; those after it, an int8 package of it for example, are "
+        "timed on OpenVINO",
+    )
+    model.add_argument(
+        "-c", "--recipe", metavar="RECIPE", help="a recipe's networks with random weights instead; needs --regions"
+    )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of -c: recipe keys to change")
     parser.add_argument("--int8", action="store_true", help="of -c: OpenVINO with the networks in int8, too")
     parser.add_argument("-i", "--input", type=Path, required=True, metavar="SCAN", help="one CT")
-    parser.add_argument("--regions", type=Path, metavar="MASK",
-                        help="later stages look at the regions of this true mask of the scan; the stages that would "
-                             "find them run all the same")
-    parser.add_argument("--runtime", choices=list(BACKENDS), nargs="+", default=["openvino"],
-                        help="what computes the networks, each timed; the first is what the others are compared with "
-                             "(default: openvino)")
-    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32",
-                        help="of the runtimes; peers run in float32 and, where the CPU has instructions for it, in "
-                             "bfloat16 (default: float32)")
-    parser.add_argument("--peer", choices=PEERS, nargs="+", default=list(prediction.LAYOUTS),
-                        help="PyTorch and MONAI with which memory layout, or none (default: both layouts)")
+    parser.add_argument(
+        "--regions",
+        type=Path,
+        metavar="MASK",
+        help="later stages look at the regions of this true mask of the scan; the stages that would "
+        "find them run all the same",
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=list(BACKENDS),
+        nargs="+",
+        default=["openvino"],
+        help="what computes the networks, each timed; the first is what the others are compared with "
+        "(default: openvino)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=["float32", "bfloat16"],
+        default="float32",
+        help="of the runtimes; peers run in float32 and, where the CPU has instructions for it, in "
+        "bfloat16 (default: float32)",
+    )
+    parser.add_argument(
+        "--peer",
+        choices=PEERS,
+        nargs="+",
+        default=list(prediction.LAYOUTS),
+        help="PyTorch and MONAI with which memory layout, or none (default: both layouts)",
+    )
     # SUPPRESS: what stands before `predict` counts, too.
-    parser.add_argument("--repeats", type=int, default=argparse.SUPPRESS, metavar="N",
-                        help="runs of each, the fastest counts (default: 3)")
-    parser.add_argument("--json", type=Path, default=argparse.SUPPRESS, metavar="FILE",
-                        help="write the numbers to FILE as well")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="runs of each, the fastest counts (default: 3)",
+    )
+    parser.add_argument(
+        "--json", type=Path, default=argparse.SUPPRESS, metavar="FILE", help="write the numbers to FILE as well"
+    )
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(measure=_train)
-    parser.add_argument("--work", type=Path, required=True, metavar="DIR",
-                        help="folder that `kidneyseg prepare` filled: its cases, folds and labels are taken")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder that `kidneyseg prepare` filled: its cases, folds and labels are taken",
+    )
     parser.add_argument("--fold", type=count_from_0, default=0, metavar="K", help="fold, from 0 (default: 0)")
     parser.add_argument("--minutes", type=positive, required=True, metavar="M", help="training time")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="folder to write to, not WORK")
-    parser.add_argument("--width", type=int, default=32, metavar="N",
-                        help="features at full resolution; fewer make more steps of a short training (default: 32, "
-                             "nnU-Net's)")
-    parser.add_argument("--patch-voxels", type=int, default=64 * 128 * 128, metavar="N",
-                        help="the most voxels of a patch (default: those of 64 x 128 x 128)")
-    parser.add_argument("--mirror", action="store_true",
-                        help="average the predictions of all mirror images, which takes 8 times as long")
-    parser.add_argument("--json", type=Path, default=argparse.SUPPRESS, metavar="FILE",
-                        help="write the numbers to FILE as well")
+    parser.add_argument(
+        "--width",
+        type=int,
+        default=32,
+        metavar="N",
+        help="features at full resolution; fewer make more steps of a short training (default: 32, nnU-Net's)",
+    )
+    parser.add_argument(
+        "--patch-voxels",
+        type=int,
+        default=64 * 128 * 128,
+        metavar="N",
+        help="the most voxels of a patch (default: those of 64 x 128 x 128)",
+    )
+    parser.add_argument(
+        "--mirror",
+        action="store_true",
+        help="average the predictions of all mirror images, which takes 8 times as long",
+    )
+    parser.add_argument(
+        "--json", type=Path, default=argparse.SUPPRESS, metavar="FILE", help="write the numbers to FILE as well"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -146,8 +200,12 @@ def _networks(args: argparse.Namespace) -> dict:
 def _refuse_networks_options(args: argparse.Namespace) -> None:
     for option in ("network", "phase", "without", "no_operators", "small"):
         if getattr(args, option):
-            raise InputError(f"--{option.replace('_', '-')}", expected="no option of the networks' benchmark",
-                             found=f"{args.action} after it", remedy="Leave it out: it says nothing there")
+            raise InputError(
+                f"--{option.replace('_', '-')}",
+                expected="no option of the networks' benchmark",
+                found=f"{args.action} after it",
+                remedy="Leave it out: it says nothing there",
+            )
 
 
 def _predict(args: argparse.Namespace) -> dict:
@@ -177,29 +235,56 @@ def _predict(args: argparse.Namespace) -> dict:
         if peers:
             weights.mkdir()
             write_weights(recipe, model, weights)
-        entries = [*((name, name, model, args.precision) for name in args.runtime),
-                   *((path.stem, "openvino", path, args.precision) for path in others),
-                   *((name, name, model, "float32") for name in peers)]
+        entries = [
+            *((name, name, model, args.precision) for name in args.runtime),
+            *((path.stem, "openvino", path, args.precision) for path in others),
+            *((name, name, model, "float32") for name in peers),
+        ]
         if multiplies_bfloat16():
             entries += [(f"{name} bf16", name, model, "bfloat16") for name in peers]
-        jobs = [prediction.Job(title, engine, str(path), str(args.input), str(Path(folder) / f"{number}.nii.gz"),
-                            args.repeats, precision, args.regions and str(args.regions), str(weights))
-                for number, (title, engine, path, precision) in enumerate(entries)]
+        jobs = [
+            prediction.Job(
+                title,
+                engine,
+                str(path),
+                str(args.input),
+                str(Path(folder) / f"{number}.nii.gz"),
+                args.repeats,
+                precision,
+                args.regions and str(args.regions),
+                str(weights),
+            )
+            for number, (title, engine, path, precision) in enumerate(entries)
+        ]
         rows = prediction.measure(jobs, recipe)
     print(f"{processor()}\n{prediction.table(rows)}")
-    return {"processor": processor(), "recipe": recipe.name, "models": [str(path) for path in args.model or []],
-            "input": str(args.input), "precision": args.precision, "rows": [asdict(row) for row in rows]}
+    return {
+        "processor": processor(),
+        "recipe": recipe.name,
+        "models": [str(path) for path in args.model or []],
+        "input": str(args.input),
+        "precision": args.precision,
+        "rows": [asdict(row) for row in rows],
+    }
 
 
 def _train(args: argparse.Namespace) -> dict:
     _refuse_networks_options(args)
     for option, least in (("width", 1), ("patch_voxels", SMALLEST_PATCH)):
         if getattr(args, option) < least:
-            raise InputError(f"--{option.replace('_', '-')}", expected=f"{least} or more",
-                             found=str(getattr(args, option)), remedy="Leave it out for the default")
+            raise InputError(
+                f"--{option.replace('_', '-')}",
+                expected=f"{least} or more",
+                found=str(getattr(args, option)),
+                remedy="Leave it out for the default",
+            )
     if args.out.resolve() == args.work.resolve():
-        raise InputError(args.out, expected="another folder than --work", found="the same",
-                         remedy="Name one of the peer's own: the models in --work keep their scores")
+        raise InputError(
+            args.out,
+            expected="another folder than --work",
+            found="the same",
+            remedy="Name one of the peer's own: the models in --work keep their scores",
+        )
     require_folder(args.out)
     prediction.require_peer("benchmark train", otherwise="")
     folder = args.out / f"fold{args.fold}"
@@ -207,8 +292,12 @@ def _train(args: argparse.Namespace) -> dict:
     job = training.make_job(args.work, cases, folder, args.minutes, args.width, args.patch_voxels, args.mirror)
     answer = training.run(job)
     print(training.summary(answer, flat), flush=True)
-    facts = {"job": asdict(job), **asdict(answer), "single_slices": flat,
-             "peer": {name: version(name) for name in ("torch", "monai")}}
+    facts = {
+        "job": asdict(job),
+        **asdict(answer),
+        "single_slices": flat,
+        "peer": {name: version(name) for name in ("torch", "monai")},
+    }
     run_record.record(folder, "nnunet", facts)
     scores = training.score(args.work, cases["val"], folder / "predictions")
     print(f"\n{format_table(scores)}", end="")
@@ -219,11 +308,18 @@ def _train(args: argparse.Namespace) -> dict:
 def _recipe(args: argparse.Namespace) -> Recipe:
     if args.model is not None:
         if args.overrides or args.int8:
-            raise InputError("benchmark predict", expected="KEY=VALUE and --int8 with -c alone",
-                             found=" ".join(args.overrides) or "--int8 with -m",
-                             remedy="Change the model's recipe.yaml, or give a package of `kidneyseg export --int8`")
+            raise InputError(
+                "benchmark predict",
+                expected="KEY=VALUE and --int8 with -c alone",
+                found=" ".join(args.overrides) or "--int8 with -m",
+                remedy="Change the model's recipe.yaml, or give a package of `kidneyseg export --int8`",
+            )
         return read_model_recipe(args.model[0])
     if args.regions is None:
-        raise InputError("benchmark predict -c", expected="--regions MASK: random weights find no kidneys",
-                         found="none", remedy="Give the scan's true mask, or -m with a trained model")
+        raise InputError(
+            "benchmark predict -c",
+            expected="--regions MASK: random weights find no kidneys",
+            found="none",
+            remedy="Give the scan's true mask, or -m with a trained model",
+        )
     return named_recipe(args.recipe, args.overrides)

@@ -17,12 +17,15 @@ from kidneyseg.system.files import require_writable
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: kidneyseg budget -c mplab_small --work work --minutes 60 -o hour.yaml"
     add_recipe(parser)
-    parser.add_argument("--work", type=Path, required=True, metavar="DIR",
-                        help="folder that `kidneyseg prepare` filled")
-    parser.add_argument("--fold", type=count_from_0, default=0, metavar="K",
-                        help="fold whose cases are used (default: 0)")
-    parser.add_argument("--minutes", type=positive, required=True, metavar="M",
-                        help="training time of all stages together")
+    parser.add_argument(
+        "--work", type=Path, required=True, metavar="DIR", help="folder that `kidneyseg prepare` filled"
+    )
+    parser.add_argument(
+        "--fold", type=count_from_0, default=0, metavar="K", help="fold whose cases are used (default: 0)"
+    )
+    parser.add_argument(
+        "--minutes", type=positive, required=True, metavar="M", help="training time of all stages together"
+    )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="recipe to write (YAML)")
     add_device(parser)
 
@@ -32,14 +35,18 @@ def run(args: argparse.Namespace) -> int:
     require_writable(args.out)
     from kidneyseg.training.time_budget import StageTiming, fit_epochs, measure  # imports MindSpore
 
-    paces: dict[str, StageTiming] = {stage.name: measure(recipe, stage, args.work, args.fold, args.device)
-                              for stage in recipe.stages}
+    paces: dict[str, StageTiming] = {
+        stage.name: measure(recipe, stage, args.work, args.fold, args.device) for stage in recipe.stages
+    }
     fitted = fit_epochs(recipe, paces, args.minutes)
     for before, after in zip(recipe.stages, fitted.stages):
         pace = paces[before.name]
-        print(f"{before.name}: {pace.step:.3f} s a step, {pace.validation:.1f} s a validation, {pace.once:.0f} s to "
-              f"compile: {after.train.epochs} epochs of {_steps(after, pace.steps)} steps "
-              f"(the recipe's own: {before.train.epochs} of {pace.steps})", flush=True)
+        print(
+            f"{before.name}: {pace.step:.3f} s a step, {pace.validation:.1f} s a validation, {pace.once:.0f} s to "
+            f"compile: {after.train.epochs} epochs of {_steps(after, pace.steps)} steps "
+            f"(the recipe's own: {before.train.epochs} of {pace.steps})",
+            flush=True,
+        )
     save_recipe(fitted, args.out)
     print(f"written: {args.out}")
     return 0

@@ -109,8 +109,11 @@ def _check(args: argparse.Namespace) -> int:
     faults = of_cases + lone
     bare = [case.name for case in cases if case.label is None]
     if args.json:
-        print(json.dumps({"cases": len(cases), "without_mask": bare, "faults": [asdict(fault) for fault in faults]},
-                         indent=1))
+        print(
+            json.dumps(
+                {"cases": len(cases), "without_mask": bare, "faults": [asdict(fault) for fault in faults]}, indent=1
+            )
+        )
         return 1 if faults else 0
     if faults:
         _print_faults(faults, args.data)

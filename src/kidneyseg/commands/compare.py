@@ -38,22 +38,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg compare -c mplab_small my_recipe.yaml --data kits19/data --work hour --folds 0 1 --minutes 60
   kidneyseg compare -c mplab_small my_recipe.yaml --data kits19/data --work hour --folds 0 1 --minutes 60 \\
       --ensemble mplab_small my_recipe --ensemble mplab_small @my_recipe"""
-    parser.add_argument("-c", "--recipes", nargs="+", required=True, metavar="RECIPE",
-                        help="recipes: YAML files, or bare names of those in configs/")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR",
-                        help="CTs with masks: a KiTS folder, nnU-Net raw, or pairs of files")
+    parser.add_argument(
+        "-c",
+        "--recipes",
+        nargs="+",
+        required=True,
+        metavar="RECIPE",
+        help="recipes: YAML files, or bare names of those in configs/",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="CTs with masks: a KiTS folder, nnU-Net raw, or pairs of files",
+    )
     parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder to write to")
-    parser.add_argument("--folds", type=count_from_0, nargs="+", default=[0], metavar="K",
-                        help=f"folds to train and score, from 0 (default: 0); of those in WORK/splits.json, or of "
-                             f"{FOLDS} that are made")
-    parser.add_argument("--minutes", type=positive, metavar="M",
-                        help="the same training time for every recipe: its epochs are set so that all its stages "
-                             "together take M minutes of a fold (default: the recipes' own epochs)")
-    parser.add_argument("--ensemble", nargs="+", action="append", default=[], metavar="NAME",
-                        help="score these of the recipes as one, too; one with an @ before its name only helps the "
-                             "others to find regions (`kidneyseg predict --finders`); may be given several times")
-    parser.add_argument("--workers", type=int, default=default_workers(), metavar="N",
-                        help="processes that prepare (default: one per CPU, at most 8)")
+    parser.add_argument(
+        "--folds",
+        type=count_from_0,
+        nargs="+",
+        default=[0],
+        metavar="K",
+        help=f"folds to train and score, from 0 (default: 0); of those in WORK/splits.json, or of "
+        f"{FOLDS} that are made",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=positive,
+        metavar="M",
+        help="the same training time for every recipe: its epochs are set so that all its stages "
+        "together take M minutes of a fold (default: the recipes' own epochs)",
+    )
+    parser.add_argument(
+        "--ensemble",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="score these of the recipes as one, too; one with an @ before its name only helps the "
+        "others to find regions (`kidneyseg predict --finders`); may be given several times",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=default_workers(),
+        metavar="N",
+        help="processes that prepare (default: one per CPU, at most 8)",
+    )
     add_device(parser)
 
 
@@ -65,8 +97,16 @@ def run(args: argparse.Namespace) -> int:
     require_folder(args.work)
     merge = common_merge(recipes)
     _check_folds(_splits(args, cases, merge), args.folds)
-    contest = Contest(args.data, args.work, {case.name: case for case in cases}, merge, tuple(args.folds),
-                      args.minutes, args.workers, args.device)
+    contest = Contest(
+        args.data,
+        args.work,
+        {case.name: case for case in cases},
+        merge,
+        tuple(args.folds),
+        args.minutes,
+        args.workers,
+        args.device,
+    )
     outcomes = [_outcome(recipe.name, partial(RecipeCandidate, contest, recipe)) for recipe in recipes]
     outcomes += [_team_outcome(contest, names, recipes, outcomes) for names in args.ensemble]
     rows = [outcome.row for outcome in outcomes]
@@ -80,8 +120,12 @@ def _recipes(names: Sequence[str]) -> list[Recipe]:
     recipes = [named_recipe(name) for name in names]
     for number, recipe in enumerate(recipes):
         if recipe.name in {other.name for other in recipes[:number]}:
-            raise InputError("--recipes", expected="recipes of different names", found=f"{recipe.name!r} twice",
-                             remedy="Change the `name` in one of the files")
+            raise InputError(
+                "--recipes",
+                expected="recipes of different names",
+                found=f"{recipe.name!r} twice",
+                remedy="Change the `name` in one of the files",
+            )
     return recipes
 
 
@@ -93,9 +137,12 @@ def _splits(args: argparse.Namespace, cases: Sequence[Case], merge: dict[int, in
         save_splits(make_splits(tumour_volumes(cases, merge, workers=args.workers), FOLDS, SEED), path)
     splits = load_splits(path)
     if others := sorted(set(split_names(splits)) ^ set(names)):
-        raise InputError(path, expected="folds of the cases of --data",
-                         found=f"folds of others (they differ in {', '.join(others[:5])})",
-                         remedy="Give the cohort that these folds were made of, or another --work")
+        raise InputError(
+            path,
+            expected="folds of the cases of --data",
+            found=f"folds of others (they differ in {', '.join(others[:5])})",
+            remedy="Give the cohort that these folds were made of, or another --work",
+        )
     return splits
 
 
@@ -103,16 +150,24 @@ def _check_folds(splits: dict, folds: Sequence[int]) -> None:
     made = len(splits["folds"])
     wrong = [fold for fold in folds if fold >= made]
     if wrong or len(set(folds)) < len(folds):
-        raise InputError("--folds", expected=f"each of 0 to {made - 1} once at most",
-                         found=" ".join(map(str, folds)), remedy="Name folds that there are")
+        raise InputError(
+            "--folds",
+            expected=f"each of 0 to {made - 1} once at most",
+            found=" ".join(map(str, folds)),
+            remedy="Name folds that there are",
+        )
 
 
 def _check_ensembles(ensembles: Sequence[Sequence[str]], recipes: Sequence[str]) -> None:
     for names in ensembles:
         plain = [name.removeprefix(FINDER) for name in names]
         if len(plain) < 2 or len(set(plain)) < len(plain) or not set(plain) <= set(recipes) or not _members(names):
-            raise InputError("--ensemble", expected=f"two or more of {', '.join(recipes)}, not all with {FINDER}",
-                             found=" ".join(names), remedy="Name recipes of -c, each once, as their `name` says")
+            raise InputError(
+                "--ensemble",
+                expected=f"two or more of {', '.join(recipes)}, not all with {FINDER}",
+                found=" ".join(names),
+                remedy="Name recipes of -c, each once, as their `name` says",
+            )
 
 
 def _outcome(name: str, enter: Callable[[], Candidate]) -> CandidateResult:
@@ -123,18 +178,22 @@ def _outcome(name: str, enter: Callable[[], Candidate]) -> CandidateResult:
         return CandidateResult.failure(name, str(error))
 
 
-def _team_outcome(contest: Contest, names: Sequence[str], recipes: Sequence[Recipe],
-                  outcomes: Sequence[CandidateResult]) -> CandidateResult:
+def _team_outcome(
+    contest: Contest, names: Sequence[str], recipes: Sequence[Recipe], outcomes: Sequence[CandidateResult]
+) -> CandidateResult:
     members, finders = _members(names), [name.removeprefix(FINDER) for name in names if name.startswith(FINDER)]
     team = ensemble_name(members, finders)
-    missing = [outcome.row.recipe for outcome in outcomes
-               if outcome.row.failed and outcome.row.recipe in (*members, *finders)]
+    missing = [
+        outcome.row.recipe for outcome in outcomes if outcome.row.failed and outcome.row.recipe in (*members, *finders)
+    ]
     if missing:
         return CandidateResult.failure(team, f"it needs {', '.join(missing)}")
     by_name = {recipe.name: recipe for recipe in recipes}
 
     def enter() -> EnsembleCandidate:
-        return EnsembleCandidate(contest, *([RecipeCandidate(contest, by_name[name]) for name in some] for some in (members, finders)))
+        return EnsembleCandidate(
+            contest, *([RecipeCandidate(contest, by_name[name]) for name in some] for some in (members, finders))
+        )
 
     return _outcome(team, enter)
 

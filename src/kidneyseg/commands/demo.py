@@ -24,8 +24,9 @@ FLOOR = {"kidney": 0.90, "tumour": 0.60}  # Dice that the demo's recipe reaches 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: kidneyseg demo --work demo"
-    parser.add_argument("--work", type=Path, default=Path("demo"),
-                        help="folder for everything it makes (default: demo)")
+    parser.add_argument(
+        "--work", type=Path, default=Path("demo"), help="folder for everything it makes (default: demo)"
+    )
     parser.add_argument("-c", "--recipe", default="demo", help="recipe to run (default: demo, sized for two CPU cores)")
     parser.add_argument("--cases", type=int, default=20, help="phantom CTs to make (default: 20, a fifth held out)")
     parser.add_argument("--device", choices=["auto", "CPU", "GPU", "Ascend"], default="auto", help="where to compute")
@@ -53,16 +54,32 @@ def run(args: argparse.Namespace) -> int:
         if status:
             return status
     scan = data / load_splits(work / "splits.json")["folds"][0]["val"][0] / "imaging.nii.gz"
-    status = _step(["predict", "-m", str(fold), "-i", str(scan), "-o", str(work / "predicted"), "--overlay",
-                    "--overwrite", *device])
+    status = _step(
+        [
+            "predict",
+            "-m",
+            str(fold),
+            "-i",
+            str(scan),
+            "-o",
+            str(work / "predicted"),
+            "--overlay",
+            "--overwrite",
+            *device,
+        ]
+    )
     return status or _summary(work, fold, time.perf_counter() - started)
 
 
 def _check(args: argparse.Namespace) -> None:
     """Raise InputError for what would stop a later step."""
     if args.cases < FOLDS:
-        raise InputError("--cases", expected=f"{FOLDS} or more, one for each fold", found=str(args.cases),
-                         remedy="Make more phantoms")
+        raise InputError(
+            "--cases",
+            expected=f"{FOLDS} or more, one for each fold",
+            found=str(args.cases),
+            remedy="Make more phantoms",
+        )
     require_folder(args.work)
     recipe_from(args)
     from kidneyseg import device  # MindSpore takes seconds to import
@@ -80,14 +97,21 @@ def _summary(work: Path, fold: Path, seconds: float) -> int:
     mean = read_scores(fold / "scores.json").mean
     print(f"\nDone in {seconds / 60:.1f} minutes.")
     for what, where in (
-        ("phantom CTs", work / "data"), ("trained model", fold), ("fold scores", fold / "scores.md"),
-        ("validation masks", fold / "predictions"), ("predicted mask and picture", work / "predicted"),
-        ("MindIR", work / "mindir"), ("report page", fold / "report.html"),
+        ("phantom CTs", work / "data"),
+        ("trained model", fold),
+        ("fold scores", fold / "scores.md"),
+        ("validation masks", fold / "predictions"),
+        ("predicted mask and picture", work / "predicted"),
+        ("MindIR", work / "mindir"),
+        ("report page", fold / "report.html"),
     ):
         print(f"  {what:<28}{where}")
     print()
     print((fold / "scores.md").read_text())
     missed = [f"{name} {mean[name]:.3f} < {floor}" for name, floor in FLOOR.items() if not mean[name] >= floor]
-    print("Held-out Dice below what this recipe should reach: " + ", ".join(missed) if missed else
-          "Held-out Dice: " + ", ".join(f"{name} {mean[name]:.3f}" for name in FLOOR))
+    print(
+        "Held-out Dice below what this recipe should reach: " + ", ".join(missed)
+        if missed
+        else "Held-out Dice: " + ", ".join(f"{name} {mean[name]:.3f}" for name in FLOOR)
+    )
     return 1 if missed else 0

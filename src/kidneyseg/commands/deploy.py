@@ -34,8 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, help="a scan or a data folder; where it has masks, scores are printed")
     parser.add_argument("--program", type=Path, required=True, help="the built kidneyseg_infer")
     parser.add_argument("--out", type=Path, default=Path(), help="folder to write to (default: the current one)")
-    parser.add_argument("--preprocess", choices=["y", "n"], default="y",
-                        help="n takes the tensors that an earlier run made of the same scans (default: y)")
+    parser.add_argument(
+        "--preprocess",
+        choices=["y", "n"],
+        default="y",
+        help="n takes the tensors that an earlier run made of the same scans (default: y)",
+    )
     parser.add_argument("--device", choices=FORMATS, default="Ascend310", help="default: Ascend310")
     parser.add_argument("--device-id", type=count_from_0, default=0, help="which of several NPUs (default: 0)")
 

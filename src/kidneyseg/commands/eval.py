@@ -42,17 +42,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trained = parser.add_argument_group("a trained recipe")
     trained.add_argument("--work", type=Path, metavar="DIR", help="folder of `kidneyseg prepare` and `kidneyseg train`")
     trained.add_argument("--fold", type=_fold, default=0, metavar="K", help="fold, from 0, or all (default: 0)")
-    trained.add_argument("-c", "--recipe", metavar="RECIPE",
-                         help="recipe, for other inference settings than the model's (default: the one it was "
-                              "trained with)")
-    trained.add_argument("overrides", nargs="*", metavar="KEY=VALUE",
-                         help="recipe keys to change, for example stages.coarse.inference.overlap=0.25")
-    trained.add_argument("-m", "--model", type=Path, nargs="+", metavar="MODEL",
-                         help="model folder or exported package, or several to score as an ensemble (default: "
-                              "WORK/fold<K>)")
+    trained.add_argument(
+        "-c",
+        "--recipe",
+        metavar="RECIPE",
+        help="recipe, for other inference settings than the model's (default: the one it was trained with)",
+    )
+    trained.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="recipe keys to change, for example stages.coarse.inference.overlap=0.25",
+    )
+    trained.add_argument(
+        "-m",
+        "--model",
+        type=Path,
+        nargs="+",
+        metavar="MODEL",
+        help="model folder or exported package, or several to score as an ensemble (default: WORK/fold<K>)",
+    )
     trained.add_argument("--data", type=Path, metavar="DIR", help="cohort, if it has moved since it was prepared")
-    trained.add_argument("--datasets", nargs="+", metavar="NAME",
-                         help="of several data sets only these (default: all)")
+    trained.add_argument("--datasets", nargs="+", metavar="NAME", help="of several data sets only these (default: all)")
     trained.add_argument("--no-oracle", action="store_true", help="leave out the scores with ROIs from the true masks")
     add_device(parser)
     add_runtime(parser, default="mindspore")
@@ -73,9 +84,12 @@ def run(args: argparse.Namespace) -> int:
         scores, total = _score_folds(args)
     else:
         given = [f"--{name}" for name in ("work", "pred", "truth") if getattr(args, name)]
-        raise InputError("options of eval", expected="--work DIR, or --pred DIR with --truth DIR",
-                         found=" and ".join(given) or "none",
-                         remedy="See `kidneyseg eval --help`")
+        raise InputError(
+            "options of eval",
+            expected="--work DIR, or --pred DIR with --truth DIR",
+            found=" and ".join(given) or "none",
+            remedy="See `kidneyseg eval --help`",
+        )
     if args.json:
         print(f"written: {write_json(scores, args.json)}")
     require_all(scores.failed, total)
@@ -108,10 +122,16 @@ def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
     made = load_splits(args.work / "splits.json")["folds"]
     folds = list(range(len(made))) if args.fold == "all" else [args.fold]
     if args.model and len(folds) > 1:
-        raise InputError(f"--model {' '.join(map(str, args.model))}", expected="one fold", found="--fold all",
-                         remedy="Name the fold that the model has not seen")
-    cases = {fold: _of_datasets(locate_cases(args.work, fold_cases(args.work, fold)["val"], args.data), args)
-             for fold in folds}
+        raise InputError(
+            f"--model {' '.join(map(str, args.model))}",
+            expected="one fold",
+            found="--fold all",
+            remedy="Name the fold that the model has not seen",
+        )
+    cases = {
+        fold: _of_datasets(locate_cases(args.work, fold_cases(args.work, fold)["val"], args.data), args)
+        for fold in folds
+    }
     results = {fold: _score_fold(args, fold, cases[fold]) for fold in folds}
     total = sum(len(of_fold) for of_fold in cases.values())
     of_folds = {fold: result.scores or result.oracle for fold, result in results.items()}
@@ -119,11 +139,16 @@ def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
         return of_folds[folds[0]], total
     every = sum(cases.values(), [])
     _report_datasets([result.scores for result in results.values()], every, args.work / "scores", "whole cascade")
-    _report_datasets([result.oracle for result in results.values()], every, args.work / "scores_oracle",
-                     "regions from the true masks")
+    _report_datasets(
+        [result.oracle for result in results.values()],
+        every,
+        args.work / "scores_oracle",
+        "regions from the true masks",
+    )
     failed = {name: error for scores in of_folds.values() for name, error in scores.failed.items()}
-    over_folds = score_fold([{"case": f"fold {fold}", **scores.mean} for fold, scores in of_folds.items()],
-                            failed=failed)
+    over_folds = score_fold(
+        [{"case": f"fold {fold}", **scores.mean} for fold, scores in of_folds.items()], failed=failed
+    )
     print(f"\nMeans of {len(folds)} folds\n{format_table(over_folds)}", end="")
     _write(over_folds, args.work / "scores")
     return over_folds, total
@@ -134,8 +159,12 @@ def _of_datasets(cases: list[Case], args: argparse.Namespace) -> list[Case]:
     names = sorted({case.dataset_name for case in cases})
     unknown = sorted(set(args.datasets or ()) - set(names))
     if unknown:
-        raise InputError(f"--datasets {' '.join(unknown)}", expected=f"data sets of {args.work}: {', '.join(names)}",
-                         found="no case of it in the fold", remedy="Name one of them")
+        raise InputError(
+            f"--datasets {' '.join(unknown)}",
+            expected=f"data sets of {args.work}: {', '.join(names)}",
+            found="no case of it in the fold",
+            remedy="Name one of them",
+        )
     return [case for case in cases if not args.datasets or case.dataset_name in args.datasets]
 
 
@@ -150,13 +179,21 @@ def _score_fold(args: argparse.Namespace, fold: int, cases: list[Case]) -> FoldR
     if args.model:  # the fold's own results stay
         folder /= "model" if len(sources) == 1 else "ensemble"
     run_record.known_sessions(folder)
-    model = load_models(sources, args.device, {source: _recipe(args, source) for source in sources}, args.runtime,
-                        args.precision)
+    model = load_models(
+        sources, args.device, {source: _recipe(args, source) for source in sources}, args.runtime, args.precision
+    )
     result = evaluate_cases(model, cases, folder / "predictions", oracle=not args.no_oracle)
-    run_record.record(folder, "eval", {
-        "model": " + ".join(map(str, sources)), "runtime": args.runtime,
-        "recipe": model.recipe.model_dump(mode="json"), "cases": [case.name for case in cases],
-        "seconds": result.seconds})
+    run_record.record(
+        folder,
+        "eval",
+        {
+            "model": " + ".join(map(str, sources)),
+            "runtime": args.runtime,
+            "recipe": model.recipe.model_dump(mode="json"),
+            "cases": [case.name for case in cases],
+            "seconds": result.seconds,
+        },
+    )
     for old in [*folder.glob("scores.*"), *folder.glob("scores_oracle.*")]:  # of other masks than those written now
         old.unlink()
     if result.scores:
@@ -178,8 +215,10 @@ def _report_datasets(folds: Sequence[FoldScores | None], cases: Sequence[Case], 
     for name in sorted({datasets[case["case"]] for case in scored} - {""}):
         part = score_fold([case for case in scored if datasets[case["case"]] == name])
         pooled = pooled_dice(part)
-        print(f"{name}, {what}: {mean_and_sd(part)}; pooled: kidney {pooled['kidney']:.4f}, tumour "
-              f"{pooled['tumour']:.4f}; tumour found: {part.mean['volume_ml_tumour_prediction']:.2f} ml a case")
+        print(
+            f"{name}, {what}: {mean_and_sd(part)}; pooled: kidney {pooled['kidney']:.4f}, tumour "
+            f"{pooled['tumour']:.4f}; tumour found: {part.mean['volume_ml_tumour_prediction']:.2f} ml a case"
+        )
         write_scores(part, f"{stem}.{name}")
 
 
@@ -193,8 +232,12 @@ def _take_overrides(args: argparse.Namespace) -> None:
 def _recipe(args: argparse.Namespace, model: Path) -> Recipe | None:
     """The recipe that is asked for in place of the model's own, if any."""
     if args.recipe and args.model and len(args.model) > 1:
-        raise InputError(f"--recipe {args.recipe}", expected="one model", found=f"{len(args.model)}",
-                         remedy="Leave it out: every model has its own; KEY=VALUE changes them all")
+        raise InputError(
+            f"--recipe {args.recipe}",
+            expected="one model",
+            found=f"{len(args.model)}",
+            remedy="Leave it out: every model has its own; KEY=VALUE changes them all",
+        )
     if args.recipe:
         return recipe_from(args)
     if not args.overrides:

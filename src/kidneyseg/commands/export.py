@@ -37,28 +37,62 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg export -m work/fold0 --format onnx -o model.zip --batch dynamic
   kidneyseg export -m work/fold0 -o for310 --uint8 --float16
   kidneyseg export -m work/fold0 --format onnx --batch 8 -o int8 --int8 kits19/data/case_0000*"""
-    parser.add_argument("-m", "--model", type=Path, required=True, metavar="FOLDER",
-                        help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0")
-    parser.add_argument("--format", choices=["mindir", "onnx", "air"], default="mindir",
-                        help="file format; air only Ascend can write (default: mindir)")
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT",
-                        help="folder to write to, it is made; or one file ending in .zip")
-    parser.add_argument("--batch", type=_batch, default="both", metavar="N|dynamic|both",
-                        help="images per call: a number, dynamic (any), or both, the recipe's inference.batch_size "
-                             "and dynamic (default: both)")
-    parser.add_argument("--uint8", action="store_true",
-                        help="graphs take the 8-bit image and normalise it themselves: a quarter of the bytes to move")
-    parser.add_argument("--float16", action="store_true",
-                        help="convolutions and their weights in float16, as Ascend 310 computes them")
-    parser.add_argument("--int8", type=Path, nargs="+", metavar="SCAN",
-                        help="ONNX only: convolutions in int8; their ranges are found on these scans, files or folders")
+    parser.add_argument(
+        "-m",
+        "--model",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0",
+    )
+    parser.add_argument(
+        "--format",
+        choices=["mindir", "onnx", "air"],
+        default="mindir",
+        help="file format; air only Ascend can write (default: mindir)",
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="folder to write to, it is made; or one file ending in .zip",
+    )
+    parser.add_argument(
+        "--batch",
+        type=_batch,
+        default="both",
+        metavar="N|dynamic|both",
+        help="images per call: a number, dynamic (any), or both, the recipe's inference.batch_size "
+        "and dynamic (default: both)",
+    )
+    parser.add_argument(
+        "--uint8",
+        action="store_true",
+        help="graphs take the 8-bit image and normalise it themselves: a quarter of the bytes to move",
+    )
+    parser.add_argument(
+        "--float16", action="store_true", help="convolutions and their weights in float16, as Ascend 310 computes them"
+    )
+    parser.add_argument(
+        "--int8",
+        type=Path,
+        nargs="+",
+        metavar="SCAN",
+        help="ONNX only: convolutions in int8; their ranges are found on these scans, files or folders",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     recipe = read_checkpoints_recipe(args.model)
     if args.int8 and (args.format != "onnx" or args.uint8 or args.float16):
-        raise InputError("--int8", expected="--format onnx, without --uint8 and --float16", found="another form",
-                         remedy="Leave the others out")
+        raise InputError(
+            "--int8",
+            expected="--format onnx, without --uint8 and --float16",
+            found="another form",
+            remedy="Leave the others out",
+        )
     if args.out.suffix != ".zip":
         require_folder(args.out)
         _export(recipe, args, args.out)
@@ -124,8 +158,12 @@ def _exporter(name: str) -> Callable[[Stage, Path, Path, ExportOptions], Graph]:
         try:
             device.use("Ascend")
         except InputError:
-            raise InputError("--format air", expected="an Ascend: only MindSpore on Ascend writes AIR",
-                             found="none here", remedy="Export MindIR for MindSpore Lite, or ONNX for ATC") from None
+            raise InputError(
+                "--format air",
+                expected="an Ascend: only MindSpore on Ascend writes AIR",
+                found="none here",
+                remedy="Export MindIR for MindSpore Lite, or ONNX for ATC",
+            ) from None
     else:
         device.use("CPU")  # writing a graph needs no accelerator, and the file suits them all
     if name == "onnx":

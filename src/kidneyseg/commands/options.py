@@ -18,10 +18,19 @@ CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
     """`-c RECIPE` and `KEY=VALUE ...`."""
-    parser.add_argument("-c", "--recipe", required=True, metavar="RECIPE",
-                        help="recipe: a YAML file, or the bare name of one in configs/ (mplab, mplab_small)")
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE",
-                        help="recipe keys to change, for example stages.coarse.train.epochs=2")
+    parser.add_argument(
+        "-c",
+        "--recipe",
+        required=True,
+        metavar="RECIPE",
+        help="recipe: a YAML file, or the bare name of one in configs/ (mplab, mplab_small)",
+    )
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="recipe keys to change, for example stages.coarse.train.epochs=2",
+    )
 
 
 def recipe_from(args: argparse.Namespace) -> Recipe:
@@ -40,8 +49,10 @@ def labelled_cases(cases: Sequence[Case], data: str | Path) -> list[Case]:
     labelled = with_labels(cases, data)
     bare = [case.name for case in cases if case.label is None]
     if bare:
-        print(f"{data}: {len(bare)} of {len(cases)} cases have no mask and are left out: {shortened(bare)}",
-              file=sys.stderr)
+        print(
+            f"{data}: {len(bare)} of {len(cases)} cases have no mask and are left out: {shortened(bare)}",
+            file=sys.stderr,
+        )
     return labelled
 
 
@@ -54,20 +65,32 @@ def count_from_0(text: str) -> int:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """`--device`."""
-    parser.add_argument("--device", choices=["auto", "CPU", "GPU", "Ascend"], default="auto",
-                        help="where to compute (default: auto, the first of Ascend, GPU, CPU that is there)")
+    parser.add_argument(
+        "--device",
+        choices=["auto", "CPU", "GPU", "Ascend"],
+        default="auto",
+        help="where to compute (default: auto, the first of Ascend, GPU, CPU that is there)",
+    )
 
 
 def add_runtime(parser: argparse.ArgumentParser, default: str) -> None:
     """`--runtime` and `--precision`."""
-    parser.add_argument("--runtime", choices=["auto", *BACKENDS], default=default,
-                        help="what computes the networks; auto is OpenVINO on a CPU if it is installed, else "
-                             "MindSpore, and in float32 MindSpore, too, for networks of width 32 or more, which its "
-                             "kernels compute faster. OpenVINO's first time with a model takes longer: its ONNX is "
-                             "made and kept (default: %(default)s)")
-    parser.add_argument("--precision", choices=["auto", "float32", "float16", "bfloat16"], default="auto",
-                        help="what they are computed in: auto is float32 on a CPU, elsewhere that of training; "
-                             "bfloat16 is faster on CPUs with AVX-512 BF16 or AMX (default: auto)")
+    parser.add_argument(
+        "--runtime",
+        choices=["auto", *BACKENDS],
+        default=default,
+        help="what computes the networks; auto is OpenVINO on a CPU if it is installed, else "
+        "MindSpore, and in float32 MindSpore, too, for networks of width 32 or more, which its "
+        "kernels compute faster. OpenVINO's first time with a model takes longer: its ONNX is "
+        "made and kept (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "float32", "float16", "bfloat16"],
+        default="auto",
+        help="what they are computed in: auto is float32 on a CPU, elsewhere that of training; "
+        "bfloat16 is faster on CPUs with AVX-512 BF16 or AMX (default: auto)",
+    )
 
 
 def positive(text: str) -> float:

@@ -47,21 +47,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg predict -m work/fold0 -i kits19/data -o masks --json masks/summary.json
   kidneyseg predict -m work/fold0 work/fold1 other/fold0 -i ct.nii.gz -o masks --disagreement
   kidneyseg predict -m work/fold0 --finders other/fold0 -i ct.nii.gz -o masks"""
-    parser.add_argument("-m", "--model", type=Path, nargs="+", required=True, metavar="MODEL",
-                        help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0, or what `kidneyseg "
-                             "export` made of one, a folder or .zip; several make an ensemble, whose mask is cleaned "
-                             "as the first one's recipe says")
-    parser.add_argument("--finders", type=Path, nargs="+", default=[], metavar="MODEL",
-                        help="more models, of which only the first stages are used: they help to find the regions in "
-                             "which those of -m look")
-    parser.add_argument("-i", "--input", type=Path, nargs="+", required=True, metavar="SCAN",
-                        help="NIfTI, MetaImage or NRRD files, or folders of them (KiTS, nnU-Net or "
-                             "flat; masks are ignored)")
+    parser.add_argument(
+        "-m",
+        "--model",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="MODEL",
+        help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0, or what `kidneyseg "
+        "export` made of one, a folder or .zip; several make an ensemble, whose mask is cleaned "
+        "as the first one's recipe says",
+    )
+    parser.add_argument(
+        "--finders",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="MODEL",
+        help="more models, of which only the first stages are used: they help to find the regions in "
+        "which those of -m look",
+    )
+    parser.add_argument(
+        "-i",
+        "--input",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="SCAN",
+        help="NIfTI, MetaImage or NRRD files, or folders of them (KiTS, nnU-Net or flat; masks are ignored)",
+    )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the masks; it is made")
     parser.add_argument("--overlay", action="store_true", help="also draw OUT/<case>.png, the contours on the CT")
-    parser.add_argument("--disagreement", action="store_true",
-                        help="of several models: also write OUT/<case>_disagreement.nii.gz, uint8, the percentage of "
-                             "models that give a voxel another label than the mask does")
+    parser.add_argument(
+        "--disagreement",
+        action="store_true",
+        help="of several models: also write OUT/<case>_disagreement.nii.gz, uint8, the percentage of "
+        "models that give a voxel another label than the mask does",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write volumes in ml, times and failures to FILE")
     parser.add_argument("--overwrite", action="store_true", help="also segment scans whose mask is up to date")
     add_device(parser)
@@ -84,10 +106,16 @@ def run(args: argparse.Namespace) -> int:
         require_writable(args.json)
     recipes = [read_model_recipe(folder) for folder in (*args.model, *args.finders)]
     if args.disagreement and len(args.model) == 1:
-        raise InputError("--disagreement", expected="several models", found=f"one, {args.model[0]}",
-                         remedy="Name two or more after -m")
-    notes = Notes(args.out, asked_for(args.model, args.finders, runtime=args.runtime, precision=args.precision,
-                                      device=args.device))
+        raise InputError(
+            "--disagreement",
+            expected="several models",
+            found=f"one, {args.model[0]}",
+            remedy="Name two or more after -m",
+        )
+    notes = Notes(
+        args.out,
+        asked_for(args.model, args.finders, runtime=args.runtime, precision=args.precision, device=args.device),
+    )
     todo = [case for case in scans if args.overwrite or not _is_done(args, notes, case)]
     summary = Summary(skipped=[case.name for case in scans if case not in todo])
     for name in summary.skipped:
@@ -96,8 +124,9 @@ def run(args: argparse.Namespace) -> int:
     if todo:
         from kidneyseg.inference.ensemble.ensemble import load_models
 
-        model = load_models(args.model, args.device, runtime=args.runtime, precision=args.precision,
-                            finders=args.finders)
+        model = load_models(
+            args.model, args.device, runtime=args.runtime, precision=args.precision, finders=args.finders
+        )
         with tqdm(total=len(todo), desc="predict", unit="scan", disable=None) as bar:
             scans_read = prefetch(lambda case: read_image(case.image), todo)
             segmented = ((case, partial(_segment, case, scan, model, bar)) for case, scan in scans_read)
@@ -111,24 +140,34 @@ def run(args: argparse.Namespace) -> int:
                         tqdm.write(f"{case.name}: failed: {failure}", file=sys.stderr)
                 bar.update()
     if args.json:
-        facts = {"model": " + ".join(map(str, args.model)), "finders": [str(path) for path in args.finders],
-                 "recipe": " + ".join(recipe.name for recipe in recipes[:len(args.model)]),
-                 "kidneyseg": kidneyseg.__version__}
+        facts = {
+            "model": " + ".join(map(str, args.model)),
+            "finders": [str(path) for path in args.finders],
+            "recipe": " + ".join(recipe.name for recipe in recipes[: len(args.model)]),
+            "kidneyseg": kidneyseg.__version__,
+        }
         write_text(args.json, json.dumps(without_user({**facts, **vars(summary)}), indent=2) + "\n")
     if failures and len(scans) == 1:
         raise failures[scans[0].name]
     if failures:
-        raise InputError(f"{len(failures)} of {len(scans)} scans", expected="scans without faults",
-                         found=f"faults in {', '.join(failures)}",
-                         remedy="See the lines above; the other scans are done")
+        raise InputError(
+            f"{len(failures)} of {len(scans)} scans",
+            expected="scans without faults",
+            found=f"faults in {', '.join(failures)}",
+            remedy="See the lines above; the other scans are done",
+        )
     return 0
 
 
 def _check_out(out: Path, inputs: Sequence[Path], scans: Sequence[Case]) -> None:
     require_folder(out)
     if out.resolve() in {path.resolve() for path in (*inputs, *(case.image.parent for case in scans))}:
-        raise InputError(out, expected="a folder other than that of the scans", found="the scans in it",
-                         remedy="Give another -o: masks would take the scans' places, or pass for scans the next time")
+        raise InputError(
+            out,
+            expected="a folder other than that of the scans",
+            found="the scans in it",
+            remedy="Give another -o: masks would take the scans' places, or pass for scans the next time",
+        )
 
 
 def _is_done(args: argparse.Namespace, notes: Notes, case: Case) -> bool:
@@ -153,8 +192,9 @@ def _mask_path(out: Path, case: Case) -> Path:
     return out / f"{case.name}.nii.gz"
 
 
-def _segment(case: Case, read: Callable[[], Scan], model: Model | Ensemble,
-             bar: tqdm) -> tuple[Scan, Result, list[str]]:
+def _segment(
+    case: Case, read: Callable[[], Scan], model: Model | Ensemble, bar: tqdm
+) -> tuple[Scan, Result, list[str]]:
     """The scan, what was found in it, and warnings."""
     done: dict[str, int] = {}
 
@@ -169,8 +209,13 @@ def _segment(case: Case, read: Callable[[], Scan], model: Model | Ensemble,
     return scan, result, [*map(str, scan.doubts), *(str(warning.message) for warning in caught)]
 
 
-def _write(args: argparse.Namespace, model: Model | Ensemble, notes: Notes, case: Case,
-           segmented: tuple[Scan, Result, list[str]]) -> dict:
+def _write(
+    args: argparse.Namespace,
+    model: Model | Ensemble,
+    notes: Notes,
+    case: Case,
+    segmented: tuple[Scan, Result, list[str]],
+) -> dict:
     """Write what is asked for, say the volumes; returns the case's entry of the summary."""
     scan, result, messages = segmented
     out = args.out

@@ -58,8 +58,12 @@ class Notes:
 
 def asked_for(models: Sequence[Path], finders: Sequence[Path], **options: str) -> dict:
     """:attr:`Notes.asked`; where the models lie does not matter."""
-    return {"models": [model_digests(model) for model in models], "finders": [model_digests(one) for one in finders],
-            **options, "kidneyseg": kidneyseg.__version__}
+    return {
+        "models": [model_digests(model) for model in models],
+        "finders": [model_digests(one) for one in finders],
+        **options,
+        "kidneyseg": kidneyseg.__version__,
+    }
 
 
 def model_digests(model: Path) -> dict[str, str]:

@@ -54,17 +54,32 @@ datasets.yaml is a list; only name and folder (relative to the file) are needed:
     source: kits23            # the same patients as kits23
     patient: case_[0-9]+"""
     add_recipe(parser)
-    parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DATA",
-                        help="CTs with masks: a KiTS folder, nnU-Net raw, or pairs of files; several such folders; or "
-                             "a YAML file that lists data sets")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="DATA",
+        help="CTs with masks: a KiTS folder, nnU-Net raw, or pairs of files; several such folders; or "
+        "a YAML file that lists data sets",
+    )
     parser.add_argument("--work", type=Path, required=True, metavar="DIR", help="folder to write to")
-    parser.add_argument("--folds", type=int, metavar="N",
-                        help="number of cross-validation folds (default: those of WORK/splits.json, or 5)")
-    parser.add_argument("--seed", type=count_from_0, metavar="N",
-                        help="seed of the folds (default: that of WORK/splits.json, or 2022)")
-    parser.add_argument("--workers", type=int, default=default_workers(), metavar="N",
-                        help="processes, fewer at a time for large scans, to stay below 6 GiB "
-                             "(default: one per CPU, at most 8)")
+    parser.add_argument(
+        "--folds",
+        type=int,
+        metavar="N",
+        help="number of cross-validation folds (default: those of WORK/splits.json, or 5)",
+    )
+    parser.add_argument(
+        "--seed", type=count_from_0, metavar="N", help="seed of the folds (default: that of WORK/splits.json, or 2022)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=default_workers(),
+        metavar="N",
+        help="processes, fewer at a time for large scans, to stay below 6 GiB (default: one per CPU, at most 8)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -109,13 +124,15 @@ def _stays(splits: dict, cases: list[Case], args: argparse.Namespace) -> bool:
     trained = sorted(folder.name for folder in args.work.glob("fold[0-9]*"))
     if trained:
         raise InputError(
-            path, expected="the cases of --data, and the --folds and --seed given",
+            path,
+            expected="the cases of --data, and the --folds and --seed given",
             found=f"other folds, used by {', '.join(trained)}",
             remedy="Give another --work; models trained on the old folds cannot be scored on new ones",
         )
     if args.folds is None and args.seed is None and not is_dealt(splits):
         raise InputError(
-            path, expected="folds of the cases of --data",
+            path,
+            expected="folds of the cases of --data",
             found=f"folds written by hand, of others (they differ in {', '.join(others[:5])})",
             remedy="Correct the file, or give --folds and --seed to have it replaced",
         )
@@ -127,8 +144,17 @@ def _first_given(*numbers: int | None) -> int:
 
 
 def _told(summary: Summary, work: Path) -> str:
-    made = [f"{len(names)} {what}" for what, names in (
-        ("prepared", summary.prepared), ("made again", summary.rebuilt), ("already there", summary.skipped)) if names]
+    made = [
+        f"{len(names)} {what}"
+        for what, names in (
+            ("prepared", summary.prepared),
+            ("made again", summary.rebuilt),
+            ("already there", summary.skipped),
+        )
+        if names
+    ]
     samples = ", ".join(f"{stage} {count}" for stage, count in summary.samples.items())
-    return (f"cases: {', '.join(made)}; samples: {samples}; "
-            f"{summary.bytes / 2**20:.0f} MiB in {work / 'prepared'}; {summary.seconds:.1f} s")
+    return (
+        f"cases: {', '.join(made)}; samples: {samples}; "
+        f"{summary.bytes / 2**20:.0f} MiB in {work / 'prepared'}; {summary.seconds:.1f} s"
+    )

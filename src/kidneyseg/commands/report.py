@@ -22,12 +22,14 @@ Figures = list[tuple[str, Path]]  # (caption, PNG)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: kidneyseg report --work work --fold 0"
-    parser.add_argument("--work", type=Path, required=True, metavar="DIR",
-                        help="folder of `kidneyseg train` and `kidneyseg eval`")
+    parser.add_argument(
+        "--work", type=Path, required=True, metavar="DIR", help="folder of `kidneyseg train` and `kidneyseg eval`"
+    )
     parser.add_argument("--fold", type=count_from_0, default=0, metavar="K", help="fold, from 0 (default: 0)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="cohort, if it has moved since it was prepared")
-    parser.add_argument("-o", "--out", type=Path, metavar="FILE",
-                        help="page to write (default: WORK/fold<K>/report.html)")
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="FILE", help="page to write (default: WORK/fold<K>/report.html)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,7 +45,9 @@ def run(args: argparse.Namespace) -> int:
     page = args.out or folder / "report.html"
     with tempfile.TemporaryDirectory() as pictures:
         write_report(
-            page, title=f"{recipe.name}, fold {args.fold}", scores=scores,
+            page,
+            title=f"{recipe.name}, fold {args.fold}",
+            scores=scores,
             figures=_charts(folder, recipe, scores, Path(pictures)) + _cases(args, recipe, scores, Path(pictures)),
             facts=facts,
             command=without_user(f"kidneyseg report --work {args.work} --fold {args.fold}"),

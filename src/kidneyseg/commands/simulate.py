@@ -31,7 +31,7 @@ An interrupted run is completed by the same command: cases that are there are ke
         nargs="?",
         metavar="LABELS",
         help="folder of KiTS masks, case_00000/segmentation.nii.gz; with --phase a cohort of scans with masks; not "
-             "with --phantom",
+        "with --phantom",
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for case_00000/{imaging,segmentation}.nii.gz")
     parser.add_argument("--phantom", type=int, metavar="N", help="make N phantoms from nothing instead")
@@ -44,9 +44,10 @@ An interrupted run is completed by the same command: cases that are there are ke
     )
     parser.add_argument("--copies", type=int, metavar="N", help="with --onto, cases made of each scan (default: 1)")
     parser.add_argument(
-        "--phase", choices=NAMES,
+        "--phase",
+        choices=NAMES,
         help="the scans of the cohort LABELS in this contrast phase instead, with their masks; cases are called "
-             "NAME_PHASE",
+        "NAME_PHASE",
     )
     parser.add_argument("--cysts", action="store_true", help="phantoms with cysts, label 3 (default: without)")
     parser.add_argument("--cases", nargs="+", metavar="CASE", help="masks to use (default: all)")
@@ -58,8 +59,9 @@ An interrupted run is completed by the same command: cases that are there are ke
         help="resample the masks to this spacing in mm first, for small cases (default: keep their own)",
     )
     parser.add_argument("--kits19", action="store_true", help="merge cysts (3) into kidney (1), as KiTS19 labels them")
-    parser.add_argument("--seed", type=count_from_0, default=19,
-                        help="one seed gives one cohort, voxel for voxel (default: 19)")
+    parser.add_argument(
+        "--seed", type=count_from_0, default=19, help="one seed gives one cohort, voxel for voxel (default: 19)"
+    )
     parser.add_argument(
         "--workers", type=int, default=default_workers(), help="processes (default: %(default)s, the CPUs)"
     )
@@ -119,8 +121,12 @@ def _phases(args: argparse.Namespace) -> int:
     for option in ("cases", "cysts", "spacing", "kits19", "onto", "copies"):
         _refuse(args, f"--{option}", getattr(args, option))
     if args.labels is None:
-        raise InputError("simulate --phase", expected="COHORT and OUT", found="one folder",
-                         remedy="Give the cohort and the output folder")
+        raise InputError(
+            "simulate --phase",
+            expected="COHORT and OUT",
+            found="one folder",
+            remedy="Give the cohort and the output folder",
+        )
     sources = require_labels(find_cases(args.labels), args.labels)
     claim_folder(args.out, {"phase": args.phase, "seed": args.seed})
     names = [(source, f"{source.name}_{args.phase}") for source in sources]

@@ -24,18 +24,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg train -c mplab_small --work mine --init model_zoo/mplab-small     fine-tune on one's own cases
   bash scripts/run_distribute_train.sh Ascend 8 work mplab all 0     eight devices; batch_size is per device"""
     add_recipe(parser)
-    parser.add_argument("--work", type=Path, required=True, metavar="DIR",
-                        help="folder that `kidneyseg prepare` filled")
-    parser.add_argument("--stage", default="all", metavar="NAME",
-                        help="stage to train (default: all, one after another)")
-    parser.add_argument("--fold", type=count_from_0, default=0, metavar="K",
-                        help="fold held out for validation, from 0 (default: 0)")
+    parser.add_argument(
+        "--work", type=Path, required=True, metavar="DIR", help="folder that `kidneyseg prepare` filled"
+    )
+    parser.add_argument(
+        "--stage", default="all", metavar="NAME", help="stage to train (default: all, one after another)"
+    )
+    parser.add_argument(
+        "--fold", type=count_from_0, default=0, metavar="K", help="fold held out for validation, from 0 (default: 0)"
+    )
     earlier = parser.add_mutually_exclusive_group()
     earlier.add_argument("--resume", action="store_true", help="go on from last.ckpt where there is one")
-    earlier.add_argument("--overwrite", action="store_true",
-                         help="train anew, forgetting an earlier run of the stage and the fold's scores")
-    parser.add_argument("--init", type=Path, metavar="MODEL",
-                        help="model folder whose weights a new run starts from, to fine-tune (default: random weights)")
+    earlier.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="train anew, forgetting an earlier run of the stage and the fold's scores",
+    )
+    parser.add_argument(
+        "--init",
+        type=Path,
+        metavar="MODEL",
+        help="model folder whose weights a new run starts from, to fine-tune (default: random weights)",
+    )
     add_device(parser)
 
 
@@ -46,10 +56,21 @@ def run(args: argparse.Namespace) -> int:
     from kidneyseg.training.train_stage import train_stage  # imports MindSpore
 
     for name in names:
-        done = train_stage(recipe, name, args.work, args.fold, resume=args.resume, overwrite=args.overwrite,
-                           init=args.init, device=args.device)
+        done = train_stage(
+            recipe,
+            name,
+            args.work,
+            args.fold,
+            resume=args.resume,
+            overwrite=args.overwrite,
+            init=args.init,
+            device=args.device,
+        )
         if os.environ.get("RANK_ID", "0") == "0":
             measure = recipe.stage(name).train.best
-            print(f"{name}: best mean {measure.capitalize()} {done[f'best_{measure}']:.4f} in epoch "
-                  f"{done['best_epoch'] + 1} of {done['epochs']}: {done['checkpoint']}", flush=True)
+            print(
+                f"{name}: best mean {measure.capitalize()} {done[f'best_{measure}']:.4f} in epoch "
+                f"{done['best_epoch'] + 1} of {done['epochs']}: {done['checkpoint']}",
+                flush=True,
+            )
     return 0

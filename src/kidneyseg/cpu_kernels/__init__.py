@@ -6,6 +6,7 @@ MindSpore's own convolutions, normalisations and poolings are slow on x86-64 (an
 kernels in `source/` are compiled at first use (build.py), offered to MindSpore as operators (operators.py) and made
 into cells (cells.py, raising.py, gating.py) which take the place of a network's cells (replace_cells.py).
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -46,8 +47,12 @@ def accelerate(network: nn.Cell, precision: str = "float32") -> nn.Cell:
         InputError: bfloat16 on a CPU that has no use for it, or another precision.
     """
     if precision not in ("float32", "bfloat16") or precision == "bfloat16" and not has_bfloat16():
-        raise InputError("train.precision", expected="float32, or bfloat16 on a CPU with AMX", found=repr(precision),
-                         remedy="Set train.precision=float32 for this CPU")
+        raise InputError(
+            "train.precision",
+            expected="float32, or bfloat16 on a CPU with AMX",
+            found=repr(precision),
+            remedy="Set train.precision=float32 for this CPU",
+        )
     import mindspore as ms
 
     from kidneyseg.cpu_kernels import memory_pool, replace_cells

@@ -1,4 +1,5 @@
 """Compiles the C++ kernels of this package once per machine and set of versions."""
+
 from __future__ import annotations
 
 import ctypes
@@ -18,8 +19,19 @@ from kidneyseg.system.cores import thread_count
 NAME = b"\0libdnnl.so.3\0"
 SOURCE = Path(__file__).parent / "source"
 # -fno-math-errno and -fno-trapping-math let the compiler vectorise; unlike -ffast-math they keep NaN and rounding.
-FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-pthread",
-         "-fvisibility=hidden", "-Wall", "-Wextra")
+FLAGS = (
+    "-std=c++17",
+    "-O3",
+    "-march=native",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+)
 
 
 class BuildError(Exception):
@@ -35,17 +47,17 @@ def library() -> Path | None:
         ctypes.CDLL(str(path)).kidneyseg_set_threads(thread_count())
         return path
     except (BuildError, OSError) as error:  # OSError: compiled, but nothing may run from the cache
-        warnings.warn(f"The fast CPU kernels cannot be built ({error}); MindSpore's own, slower ones are used.",
-                      stacklevel=3)
+        warnings.warn(
+            f"The fast CPU kernels cannot be built ({error}); MindSpore's own, slower ones are used.", stacklevel=3
+        )
         return None
 
 
 def compile_kernels() -> Path:
     """Returns the path of the compiled kernels in the cache, compiling them where they are not there yet.
 
-    A library in :func:`kidneyseg.system.cache.cache_folder` is named by all it depends on: source, compiler, flags, MindSpore
-    and processor (a home may be shared by machines).
-    Processes that start together wait for the first of them. Raises BuildError.
+    A library in the cache folder is named by all it depends on: source, compiler, flags, MindSpore and processor (a
+    home may be shared by machines). Processes that start together wait for the first of them. Raises BuildError.
     """
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         raise BuildError(f"they are for Linux on x86_64, this is {platform.system()} on {platform.machine()}")
@@ -84,8 +96,9 @@ def _fingerprint(compiler: str) -> str:
         version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise BuildError(f"no C++ compiler: {error}") from error
-    processor = next((line for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-                      if line.startswith("flags")), "")
+    processor = next(
+        (line for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines() if line.startswith("flags")), ""
+    )
     digest = hashlib.sha256()
     for part in (version, *FLAGS, metadata.version("mindspore"), str(_mindspore_onednn()), processor):
         digest.update(part.encode() + b"\0")
@@ -105,8 +118,15 @@ def _compile(compiler: str, onednn: Path, private: Path, target: Path) -> None:
     To the loader a library is its name (SONAME), so the copy's is another one, as long as the first.
     """
     unfinished, copy = (path.with_suffix(f".{os.getpid()}.tmp") for path in (target, private))
-    command = [compiler, *FLAGS, *map(str, sorted(SOURCE.glob("*.cc"))), str(copy), "-Wl,-rpath,$ORIGIN", "-o",
-               str(unfinished)]
+    command = [
+        compiler,
+        *FLAGS,
+        *map(str, sorted(SOURCE.glob("*.cc"))),
+        str(copy),
+        "-Wl,-rpath,$ORIGIN",
+        "-o",
+        str(unfinished),
+    ]
     try:
         content = onednn.read_bytes()
         if content.count(NAME) != 1:

@@ -3,6 +3,7 @@
 Each is made from the cell whose place it takes, and takes and gives channels-last tensors (see operators.py). The
 `Unsupported` exception tells that a cell has settings the kernels do not know: it then keeps its place.
 """
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -135,8 +136,9 @@ class NormActivation(nn.Cell):
         if not self.batch:
             return self.operator(x, self.gamma, self.beta, self.slope, self.training_settings)[0]
         settings = self.training_settings if self.training else self.inference_settings
-        y, _, _, mean, variance = self.operator(x, self.gamma, self.beta, self.slope, self.moving_mean,
-                                                self.moving_variance, settings)
+        y, _, _, mean, variance = self.operator(
+            x, self.gamma, self.beta, self.slope, self.moving_mean, self.moving_variance, settings
+        )
         if self.training:
             ops.assign(self.moving_mean, ops.stop_gradient(mean))
             ops.assign(self.moving_variance, ops.stop_gradient(variance))

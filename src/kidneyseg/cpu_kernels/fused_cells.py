@@ -1,4 +1,5 @@
 """A U's step upwards as one cell: up-convolution, joining and convolution, without the tensors that lie between."""
+
 from __future__ import annotations
 
 from functools import reduce
@@ -34,9 +35,12 @@ class FusedUpConvolution(Convolution):
         self.up, self.axes, self.outputs = TransposedConvolution(up), len(cell.weight.shape) - 2, cell.weight.shape[0]
         self.unbiased = operators.convolution(*self.settings, bias=False)
         twos, ones = (2,) * self.axes, (1,) * self.axes
-        self.composable = (per_axis(up.kernel_size, self.axes) == per_axis(up.stride, self.axes) == twos
-                           and self.weight.shape[2:] == (3,) * self.axes and set(self.settings) == {ones}
-                           and self.outputs % 8 == 0)
+        self.composable = (
+            per_axis(up.kernel_size, self.axes) == per_axis(up.stride, self.axes) == twos
+            and self.weight.shape[2:] == (3,) * self.axes
+            and set(self.settings) == {ones}
+            and self.outputs % 8 == 0
+        )
         self.choices = ms.Tensor(composing(self.axes), ms.float32)
         self.ones = ops.ones((self.outputs,), ms.float32)
         self.subpixel = operators.subpixel_convolution()
@@ -51,7 +55,8 @@ class FusedUpConvolution(Convolution):
             beside, raised = parts[0], self.up(parts[1])
             channels = beside.shape[1]
             return self.convolve(beside, self.weight[:, :channels]) + self.unbiased(
-                raised, self.weight[:, channels:], self.geometry)
+                raised, self.weight[:, channels:], self.geometry
+            )
         bias = self.bias if self.has_bias else 0 * self.ones
         return self.finished(parts, ops.concat((self.ones, bias, self.ones)).reshape(3, -1))
 
@@ -105,14 +110,20 @@ def composing(axes: int) -> np.ndarray:
 
 
 class UpsampledConvolution(nn.Cell):
-    """In the place of nets.layers.blocks.Upsample and the 3 x 3 convolution after it (2-D), with factor^2 times fewer products
-    (source/upsampled_convolution.cc)."""
+    """In the place of blocks.Upsample and the 3 x 3 convolution after it (2-D), with factor^2 times fewer products.
+
+    See source/upsampled_convolution.cc.
+    """
 
     def __init__(self, upsample: blocks.Upsample, cell: nn.Cell) -> None:
         super().__init__(auto_prefix=False)
         usual = ((3, 3), (1, 1), (1, 1))
-        if type(cell) is not nn.Conv2d or cell.group != 1 or padding(cell, 2) != (1, 1) or usual != tuple(
-                per_axis(value, 2) for value in (cell.kernel_size, cell.stride, cell.dilation)):
+        if (
+            type(cell) is not nn.Conv2d
+            or cell.group != 1
+            or padding(cell, 2) != (1, 1)
+            or usual != tuple(per_axis(value, 2) for value in (cell.kernel_size, cell.stride, cell.dilation))
+        ):
             raise Unsupported("anything but a 3 x 3 convolution that keeps the size")
         self.weight, self.bias, self.has_bias = cell.weight, cell.bias, cell.has_bias
         self.one_by_one = (9 * cell.out_channels, cell.in_channels, 1, 1)

@@ -1,4 +1,5 @@
 """The blocks in which MindSpore takes memory for tensors on a CPU."""
+
 from __future__ import annotations
 
 import contextlib

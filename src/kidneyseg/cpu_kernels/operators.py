@@ -12,6 +12,7 @@ run, so what is needed for its shape alone is replaced by a `marker`; and MindSp
 are there at once, outputs allocated, so that the gradient of a convolution's input is held back until that of its
 weights has been computed and the input itself is gone.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -23,8 +24,9 @@ from mindspore import ops
 from kidneyseg.cpu_kernels.build import library
 
 
-def custom(name: str, out_shape: Callable, bprop: Callable | None = None, outputs: int = 1,
-           variant: object = None) -> ops.Custom:
+def custom(
+    name: str, out_shape: Callable, bprop: Callable | None = None, outputs: int = 1, variant: object = None
+) -> ops.Custom:
     """Returns the kernel `name` as an operator with float32 outputs of the shapes `out_shape(*input shapes)`.
 
     MindSpore takes operators with equal attributes for one and uses the `out_shape` and `bprop` of the first it met:
@@ -62,9 +64,13 @@ def _reach(dilations: tuple[int, ...], padding: tuple[int, ...], axis: int, kern
 
 def convolved_shape(strides: tuple[int, ...], dilations: tuple[int, ...], padding: tuple[int, ...]) -> Callable:
     """The `out_shape` of convolutions of x by weights."""
+
     def out_shape(x, w, *_):
-        return (x[0], w[0], *[(x[i + 2] - _reach(dilations, padding, i, w[i + 2])) // strides[i] + 1
-                              for i in range(len(strides))])
+        return (
+            x[0],
+            w[0],
+            *[(x[i + 2] - _reach(dilations, padding, i, w[i + 2])) // strides[i] + 1 for i in range(len(strides))],
+        )
 
     return out_shape
 
@@ -91,16 +97,24 @@ def convolution(strides: tuple[int, ...], dilations: tuple[int, ...], padding: t
         dx, dw, no_gradient = backward(x, w, geometry, out, dout)
         return dx, dw, sum_channels(dout), no_gradient
 
-    return custom("ConvolutionForward", convolved_shape(strides, dilations, padding),
-                  backward_bias if bias else backward, variant=(strides, dilations, padding, bias))
+    return custom(
+        "ConvolutionForward",
+        convolved_shape(strides, dilations, padding),
+        backward_bias if bias else backward,
+        variant=(strides, dilations, padding, bias),
+    )
 
 
 @cache
 def finished_convolution(strides: tuple[int, ...], dilations: tuple[int, ...], padding: tuple[int, ...]) -> Callable:
     """Returns f(x, weights, constants (3, out)[, added], geometry) -> y, the convolution with what comes after it
     (source/epilogue.h): activation(scale * (sums + added) + shift). Without gradients."""
-    return custom("ConvolutionForward", convolved_shape(strides, dilations, padding), no_gradients,
-                  variant=("finished", strides, dilations, padding))
+    return custom(
+        "ConvolutionForward",
+        convolved_shape(strides, dilations, padding),
+        no_gradients,
+        variant=("finished", strides, dilations, padding),
+    )
 
 
 @cache
@@ -112,6 +126,7 @@ def subpixel_convolution() -> ops.Custom:
 
 def transposed_convolution(strides: tuple[int, ...], padding: tuple[int, ...], bias: bool) -> Callable:
     """Returns f(x, weights[, bias], geometry) -> y for weights (in, out, *kernel): a convolution read backwards."""
+
     def in_shape(dy, w, geometry):
         spatial = [(dy[i + 2] + 2 * padding[i] - w[i + 2]) // strides[i] + 1 for i in range(len(strides))]
         return (dy[0], w[0], *spatial)
@@ -148,8 +163,15 @@ def batch_norm() -> ops.Custom:
 
     def bprop(z, gamma, beta, slope, moving_mean, moving_variance, settings, out, dout):
         dz, dgamma, dbeta, dslope = backward(z, gamma, beta, slope, out[1], out[2], dout[0], settings)
-        return (dz, dgamma, dbeta, dslope, ops.zeros_like(moving_mean), ops.zeros_like(moving_variance),
-                ops.zeros_like(settings))
+        return (
+            dz,
+            dgamma,
+            dbeta,
+            dslope,
+            ops.zeros_like(moving_mean),
+            ops.zeros_like(moving_variance),
+            ops.zeros_like(settings),
+        )
 
     return custom("BatchNormForward", lambda z, gamma, *_: (z, gamma, gamma, gamma, gamma), bprop, outputs=5)
 
@@ -240,14 +262,12 @@ def scale() -> ops.Custom:
 @cache
 def upsample(mode: str, factor: int) -> ops.Custom:
     """f(x) -> x at `factor` times the size, "Linear" between voxel centres or of the "Nearest" voxel."""
-    backward = custom(f"{mode}Backward", lambda dy: (*dy[:2], *[length // factor for length in dy[2:]]),
-                      variant=factor)
+    backward = custom(f"{mode}Backward", lambda dy: (*dy[:2], *[length // factor for length in dy[2:]]), variant=factor)
 
     def bprop(x, out, dout):
         return (backward(dout),)
 
-    return custom(f"{mode}Forward", lambda x: (*x[:2], *[length * factor for length in x[2:]]), bprop,
-                  variant=factor)
+    return custom(f"{mode}Forward", lambda x: (*x[:2], *[length * factor for length in x[2:]]), bprop, variant=factor)
 
 
 def spread_shape(factor: int) -> Callable:
@@ -259,8 +279,9 @@ def spread_shape(factor: int) -> Callable:
 def spread_taps(factor: int) -> ops.Custom:
     """f(z (N, 9 C, y, x)) -> (N, C, y, x) at `factor` times the size: the end of a 3 x 3 convolution of linearly
     up-sampled features, whose products by tap and channel are `z` (source/upsampled_convolution.cc)."""
-    backward = custom("TapsBackward", lambda dy: (dy[0], 9 * dy[1], *[length // factor for length in dy[2:]]),
-                      variant=factor)
+    backward = custom(
+        "TapsBackward", lambda dy: (dy[0], 9 * dy[1], *[length // factor for length in dy[2:]]), variant=factor
+    )
 
     def bprop(z, out, dout):
         return (backward(dout),)
@@ -284,8 +305,12 @@ def join() -> ops.Custom:
 @cache
 def split() -> ops.Custom:
     """f(dy, markers (C_1,), ..., (C_k,)) -> dx_1, ..., dx_k, the gradients of what `join` joined."""
-    return ops.Custom(f"{library()}:Split", out_dtype=lambda dy, *channels: channels, func_type="aot",
-                      out_shape=lambda dy, *channels: tuple((dy[0], c[0], *dy[2:]) for c in channels))
+    return ops.Custom(
+        f"{library()}:Split",
+        out_dtype=lambda dy, *channels: channels,
+        func_type="aot",
+        out_shape=lambda dy, *channels: tuple((dy[0], c[0], *dy[2:]) for c in channels),
+    )
 
 
 @cache

@@ -1,4 +1,5 @@
 """Cells for means over space and for gates, channels-last, as `cells.py` has the others."""
+
 from __future__ import annotations
 
 import mindspore as ms

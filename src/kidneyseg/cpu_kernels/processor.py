@@ -1,4 +1,5 @@
 """What this machine's CPU is called and can do."""
+
 from __future__ import annotations
 
 import platform
@@ -8,8 +9,16 @@ from pathlib import Path
 from kidneyseg.system.cores import thread_count
 
 FACTS = Path("/proc/cpuinfo")  # of Linux, where alone the kernels run
-SETS = {"avx2": "AVX2", "avx_vnni": "AVX-VNNI", "avx512f": "AVX-512", "avx512_vnni": "AVX-512 VNNI",
-        "avx512_bf16": "AVX-512 BF16", "avx512_fp16": "AVX-512 FP16", "amx_int8": "AMX INT8", "amx_bf16": "AMX BF16"}
+SETS = {
+    "avx2": "AVX2",
+    "avx_vnni": "AVX-VNNI",
+    "avx512f": "AVX-512",
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx512_bf16": "AVX-512 BF16",
+    "avx512_fp16": "AVX-512 FP16",
+    "amx_int8": "AMX INT8",
+    "amx_bf16": "AMX BF16",
+}
 
 
 def processor() -> str:

@@ -4,6 +4,7 @@ A network that is known to touch tensors only through cells and element-wise ope
 input to its logits. In any other network each swapped cell converts for itself: slower, and safe for whatever the
 network does with its tensors in between.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -37,8 +38,13 @@ SWAPS = {
     resnet.PaddedMaxPool: lambda cell: pooling_cells.MaxPool(cell.pool, pad=1),
 }
 ELEMENTWISE = (nn.Identity, nn.Sigmoid, cells.Activation)
-KERNEL_CELLS = (cells.NormActivation, cells.Activation, UpsampledConvolution, FusedUpConvolution,
-                ConvolutionNormActivation)
+KERNEL_CELLS = (
+    cells.NormActivation,
+    cells.Activation,
+    UpsampledConvolution,
+    FusedUpConvolution,
+    ConvolutionNormActivation,
+)
 
 
 def is_float32(network: nn.Cell) -> bool:
@@ -62,7 +68,7 @@ def is_open(cell: nn.Cell) -> bool:
 
 
 def keeps_any_layout(cell: nn.Cell) -> bool:
-    """Whether the `construct` of a cell does not care how a tensor lies in memory; those of `nets` say it themselves."""
+    """Whether the `construct` of a cell works for tensors of any layout; those of `nets` say it themselves."""
     return isinstance(cell, (nn.SequentialCell, nn.CellList)) or getattr(type(cell), "any_layout", False)
 
 
@@ -122,8 +128,11 @@ def fuse_activation(cell: nn.Cell) -> None:
 
 def fuse_norm(cell: nn.Cell) -> None:
     """Makes convolution, norm and activation of a block, on the kernels already, one cell in the first one's place."""
-    if isinstance(cell, blocks.ConvNormAct) and isinstance(cell.norm, cells.NormActivation) and isinstance(
-            cell.conv, (cells.Convolution, UpsampledConvolution)):
+    if (
+        isinstance(cell, blocks.ConvNormAct)
+        and isinstance(cell.norm, cells.NormActivation)
+        and isinstance(cell.conv, (cells.Convolution, UpsampledConvolution))
+    ):
         replace_child(cell, "conv", ConvolutionNormActivation(cell.conv, cell.norm))
         replace_child(cell, "norm", nn.Identity())
 

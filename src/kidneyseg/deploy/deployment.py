@@ -93,8 +93,12 @@ class Deployment:
         graph, folder = self.package.graphs[stage.name], self._tensors(stage)
         read_manifest(folder, PREPROCESS)
         self.complete &= self.program.compute(
-            graph.path, stage.inference.batch_size, folder / MANIFEST, self._results(stage),
-            self.out / "time_Result" / f"{stage.name}.txt")
+            graph.path,
+            stage.inference.batch_size,
+            folder / MANIFEST,
+            self._results(stage),
+            self.out / "time_Result" / f"{stage.name}.txt",
+        )
 
     def _find(self, stage: Stage, cases: Sequence[Case]) -> None:
         """Make the stage's masks of what its network said."""

@@ -35,16 +35,40 @@ class Program:
         Raises:
             InputError: the program is not there, or could do nothing.
         """
-        command = [self.path, "--model", graph, "--batch", batch, "--manifest", tensors, "--out", out,
-                   "--timing", timing, "--device", self.device, "--device-id", self.device_id]
+        command = [
+            self.path,
+            "--model",
+            graph,
+            "--batch",
+            batch,
+            "--manifest",
+            tensors,
+            "--out",
+            out,
+            "--timing",
+            timing,
+            "--device",
+            self.device,
+            "--device-id",
+            self.device_id,
+        ]
         try:
-            done = subprocess.run([str(word) for word in command], stderr=subprocess.PIPE, text=True, check=False,
-                                  env=given_environment())
+            done = subprocess.run(
+                [str(word) for word in command], stderr=subprocess.PIPE, text=True, check=False, env=given_environment()
+            )
         except OSError as error:
-            raise InputError(self.path, expected="the inference program", found=error.strerror or str(error),
-                             remedy="Build it: bash ascend310_infer/build.sh") from None
+            raise InputError(
+                self.path,
+                expected="the inference program",
+                found=error.strerror or str(error),
+                remedy="Build it: bash ascend310_infer/build.sh",
+            ) from None
         sys.stderr.write(done.stderr)
         if done.returncode not in (0, LEFT_OUT):
-            raise InputError(graph, expected="a graph that the inference program runs",
-                             found=f"exit status {done.returncode}", remedy="See what it said above")
+            raise InputError(
+                graph,
+                expected="a graph that the inference program runs",
+                found=f"exit status {done.returncode}",
+                remedy="See what it said above",
+            )
         return done.returncode == 0

@@ -99,8 +99,9 @@ class Replay:
         InputError: when called with an image that was not recorded, or whose answer is missing or damaged.
     """
 
-    def __init__(self, images: Iterable[Tensor], folder: Path, answers: Mapping[str, Tensor],
-                 dtype: str = "float32") -> None:
+    def __init__(
+        self, images: Iterable[Tensor], folder: Path, answers: Mapping[str, Tensor], dtype: str = "float32"
+    ) -> None:
         self._dtype = DTYPES[dtype]
         self._images = {image.sha256: image for image in images}
         self._folder, self._answers = folder, answers
@@ -111,14 +112,26 @@ class Replay:
     def _answer(self, image: np.ndarray) -> np.ndarray:
         recorded = self._images.get(hashlib.sha256(image.astype(self._dtype).tobytes()).hexdigest())
         if recorded is None:
-            raise InputError("preprocessed tensors", expected="those of this scan and recipe",
-                             found="those of another", remedy="Preprocess again: NEED_PREPROCESS y")
+            raise InputError(
+                "preprocessed tensors",
+                expected="those of this scan and recipe",
+                found="those of another",
+                remedy="Preprocess again: NEED_PREPROCESS y",
+            )
         answer = self._answers.get(recorded.name)
         if answer is None:
-            raise InputError(recorded.name, expected="a result of the network", found="none",
-                             remedy="See what the inference program said of that file")
+            raise InputError(
+                recorded.name,
+                expected="a result of the network",
+                found="none",
+                remedy="See what the inference program said of that file",
+            )
         content = (self._folder / answer.name).read_bytes()
         if hashlib.sha256(content).hexdigest() != answer.sha256:
-            raise InputError(self._folder / answer.name, expected=f"SHA-256 {answer.sha256}", found="another one",
-                             remedy="Run the inference again")
+            raise InputError(
+                self._folder / answer.name,
+                expected=f"SHA-256 {answer.sha256}",
+                found="another one",
+                remedy="Run the inference again",
+            )
         return np.frombuffer(content, FLOAT).reshape(answer.shape)

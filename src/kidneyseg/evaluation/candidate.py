@@ -91,11 +91,17 @@ class Contest:
     def facts(self) -> dict:
         """What one must know to repeat it, JSON-ready."""
         return {
-            "data": without_user(self.data), "folds": list(self.folds), "minutes": self.minutes,
-            "merge": [list(pair) for pair in sorted(self.merge.items())], "device": self.device,
+            "data": without_user(self.data),
+            "folds": list(self.folds),
+            "minutes": self.minutes,
+            "merge": [list(pair) for pair in sorted(self.merge.items())],
+            "device": self.device,
             "cases": {str(fold): fold_cases(self.work, fold) for fold in self.folds},
-            "versions": {"kidneyseg": kidneyseg.__version__, "mindspore": version("mindspore"),
-                         "python": platform.python_version()},
+            "versions": {
+                "kidneyseg": kidneyseg.__version__,
+                "mindspore": version("mindspore"),
+                "python": platform.python_version(),
+            },
             "machine": platform.platform(),
         }
 
@@ -124,11 +130,19 @@ class Candidate(ABC):
         self.place = contest.work / name
         self.notes_file = self.place / "contest.json"
         if self.notes_file.exists():
-            self.notes = read_json(self.notes_file, Notes, expected="how far `kidneyseg compare` has come",
-                                   remedy=f"Give another --work, or delete {self.place}")
+            self.notes = read_json(
+                self.notes_file,
+                Notes,
+                expected="how far `kidneyseg compare` has come",
+                remedy=f"Give another --work, or delete {self.place}",
+            )
             if without_user(self.understand(self.notes["asked"])) != asked:
-                raise InputError(self.place, expected="the recipe and --minutes that were begun with",
-                                 found="others", remedy="Give another --work, or delete this folder")
+                raise InputError(
+                    self.place,
+                    expected="the recipe and --minutes that were begun with",
+                    found="others",
+                    remedy="Give another --work, or delete this folder",
+                )
         else:
             self.notes = {"asked": asked, "folds": {}}
 
@@ -172,8 +186,10 @@ class Candidate(ABC):
 
     def prediction_costs(self) -> dict[str, float]:
         notes = [self.notes_of(fold) for fold in self.contest.folds]
-        return {"seconds_per_case": float(np.mean([one for of_fold in notes for one in of_fold["seconds"]])),
-                "prediction_mib": max(of_fold["prediction_mib"] for of_fold in notes)}
+        return {
+            "seconds_per_case": float(np.mean([one for of_fold in notes for one in of_fold["seconds"]])),
+            "prediction_mib": max(of_fold["prediction_mib"] for of_fold in notes),
+        }
 
     def _score(self, fold: int) -> None:
         """Predict the held-out cases from their CTs and score the masks against the truth."""
@@ -183,16 +199,33 @@ class Candidate(ABC):
         summary = folder / "predicted.json"
         finders = self.finders(fold)
         models = [*self.models(fold), *(["--finders", *finders] if finders else [])]
-        peak = self.run("predict", "-m", *models, "-i", *(case.image for case in cases), "-o", folder / "predictions",
-                        "--overwrite", "--json", summary, "--device", self.contest.device)
-        predicted = read_json(summary, Predicted, expected="what `kidneyseg predict --json` wrote",
-                              remedy="Run the same command again")
+        peak = self.run(
+            "predict",
+            "-m",
+            *models,
+            "-i",
+            *(case.image for case in cases),
+            "-o",
+            folder / "predictions",
+            "--overwrite",
+            "--json",
+            summary,
+            "--device",
+            self.contest.device,
+        )
+        predicted = read_json(
+            summary, Predicted, expected="what `kidneyseg predict --json` wrote", remedy="Run the same command again"
+        )
         found = {entry["image"]: entry for entry in predicted["cases"]}
         entries = [found[without_user(case.image)] for case in cases]
         masks = [folder / "predictions" / Path(entry["mask"]).name for entry in entries]
         write_scores(score_fold([self._score_case(case, mask) for case, mask in zip(cases, masks)]), folder / "scores")
-        self.notes_of(fold).update(model=digests, prediction_mib=peak, merge=self._merge(),
-                                   seconds=[sum(entry["seconds"].values()) for entry in entries])
+        self.notes_of(fold).update(
+            model=digests,
+            prediction_mib=peak,
+            merge=self._merge(),
+            seconds=[sum(entry["seconds"].values()) for entry in entries],
+        )
         self.save()
 
     def _score_case(self, case: Case, mask: Path) -> dict[str, str | float]:
@@ -210,8 +243,11 @@ class Candidate(ABC):
 
     def _digests(self, fold: int) -> dict[str, str]:
         """Of all files that make the models, by their path under WORK."""
-        files = [folder / file for folder in (*self.models(fold), *self.finders(fold)) for file in (
-            RECIPE, *(f"{stage.name}/{BEST}" for stage in load_recipe(folder / RECIPE).stages))]
+        files = [
+            folder / file
+            for folder in (*self.models(fold), *self.finders(fold))
+            for file in (RECIPE, *(f"{stage.name}/{BEST}" for stage in load_recipe(folder / RECIPE).stages))
+        ]
         return {str(file.relative_to(self.contest.work)): sha256(file) for file in files}
 
 

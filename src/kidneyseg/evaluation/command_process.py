@@ -27,8 +27,13 @@ def run_command(argv: Sequence[str]) -> float:
     """
     told, tell = os.pipe()
     try:
-        child = subprocess.Popen([sys.executable, "-m", "kidneyseg", *argv], stderr=subprocess.PIPE, text=True,
-                                 pass_fds=(tell,), env=given_environment() | {PEAK_PIPE: str(tell)})
+        child = subprocess.Popen(
+            [sys.executable, "-m", "kidneyseg", *argv],
+            stderr=subprocess.PIPE,
+            text=True,
+            pass_fds=(tell,),
+            env=given_environment() | {PEAK_PIPE: str(tell)},
+        )
     finally:
         os.close(tell)
     with open(told, encoding="ascii") as peak, child:

@@ -17,7 +17,9 @@ class EnsembleCandidate(Candidate):
         finders: others, whose first stages help to find regions, trained too.
     """
 
-    def __init__(self, contest: Contest, members: Sequence[RecipeCandidate], finders: Sequence[RecipeCandidate] = ()) -> None:
+    def __init__(
+        self, contest: Contest, members: Sequence[RecipeCandidate], finders: Sequence[RecipeCandidate] = ()
+    ) -> None:
         name = ensemble_name([member.name for member in members], [finder.name for finder in finders])
         super().__init__(contest, name, {"minutes": contest.minutes})
         self.members, self.finding = tuple(members), tuple(finders)

@@ -51,8 +51,14 @@ class RecipeCandidate(Candidate):
 
         recipe, notes = load_recipe(self.recipe_file), [self.notes_of(fold) for fold in self.contest.folds]
         networks = [nets.build_network(stage.network, stage.classes, stage.channels) for stage in recipe.stages]
-        seconds = [[row.get("seconds", math.nan) for stage in recipe.stages
-                    for row in read_rows(self.folder(fold) / stage.name / "log.jsonl")] for fold in self.contest.folds]
+        seconds = [
+            [
+                row.get("seconds", math.nan)
+                for stage in recipe.stages
+                for row in read_rows(self.folder(fold) / stage.name / "log.jsonl")
+            ]
+            for fold in self.contest.folds
+        ]
         return {
             "parameters": sum(p.size for network in networks for p in network.trainable_params()),
             "training_minutes": sum(map(sum, seconds)) / 60 / len(seconds),
@@ -60,17 +66,51 @@ class RecipeCandidate(Candidate):
         } | self.prediction_costs()
 
     def _prepare(self) -> None:
-        self.run("prepare", "-c", self.recipe_file, "--data", self.contest.data, "--work", self.place,
-                 "--workers", self.contest.workers)
+        self.run(
+            "prepare",
+            "-c",
+            self.recipe_file,
+            "--data",
+            self.contest.data,
+            "--work",
+            self.place,
+            "--workers",
+            self.contest.workers,
+        )
         if not self.notes["fitted"]:
-            self.run("budget", "-c", self.recipe_file, "--work", self.place, "--fold", self.contest.folds[0],
-                     "--minutes", self.contest.minutes, "-o", self.recipe_file, "--device", self.contest.device)
+            self.run(
+                "budget",
+                "-c",
+                self.recipe_file,
+                "--work",
+                self.place,
+                "--fold",
+                self.contest.folds[0],
+                "--minutes",
+                self.contest.minutes,
+                "-o",
+                self.recipe_file,
+                "--device",
+                self.contest.device,
+            )
             self.notes["fitted"] = True
             self.save()
 
     def _train(self, fold: int) -> None:
-        peak = self.run("train", "-c", self.recipe_file, "--work", self.place, "--stage", "all", "--fold", fold,
-                        "--resume", "--device", self.contest.device)
+        peak = self.run(
+            "train",
+            "-c",
+            self.recipe_file,
+            "--work",
+            self.place,
+            "--stage",
+            "all",
+            "--fold",
+            fold,
+            "--resume",
+            "--device",
+            self.contest.device,
+        )
         notes = self.notes_of(fold)
         notes["training_mib"] = max(peak, notes.get("training_mib", 0.0))  # a resumed run has had several processes
         self.save()

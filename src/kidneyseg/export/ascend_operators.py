@@ -14,13 +14,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-BOTH = frozenset({
-    "Add", "AvgPool", "BatchNorm", "BiasAdd", "Cast", "Concat", "Conv2D", "Conv2DTranspose", "Div", "MaxPool",
-    "Maximum", "Mul", "PReLU", "Pad", "ReLU", "ReduceMean", "Reshape", "Round", "Sigmoid", "Softmax", "Sqrt", "Square",
-    "Sub",
-})
-LISTED = {"Ascend 310": BOTH,
-          "310P": BOTH | {"GroupNorm", "ResizeBilinearV2", "Tile"}}  # by InstanceNormalization, Resize, Tile
+BOTH = frozenset(
+    {
+        "Add",
+        "AvgPool",
+        "BatchNorm",
+        "BiasAdd",
+        "Cast",
+        "Concat",
+        "Conv2D",
+        "Conv2DTranspose",
+        "Div",
+        "MaxPool",
+        "Maximum",
+        "Mul",
+        "PReLU",
+        "Pad",
+        "ReLU",
+        "ReduceMean",
+        "Reshape",
+        "Round",
+        "Sigmoid",
+        "Softmax",
+        "Sqrt",
+        "Square",
+        "Sub",
+    }
+)
+LISTED = {
+    "Ascend 310": BOTH,
+    "310P": BOTH | {"GroupNorm", "ResizeBilinearV2", "Tile"},
+}  # by InstanceNormalization, Resize, Tile
 MISSING = {"Ascend 310": frozenset(), "310P": frozenset({"Conv3D", "Conv3DTranspose"})}
 
 
@@ -31,7 +55,12 @@ def where_it_runs(operators: Iterable[str]) -> str:
 
 
 def _verdict(kinds: list[str], listed: frozenset[str], missing: frozenset[str]) -> str:
-    said = [f"{word} {', '.join(names)}" for word, names in (
-        ("documented without", [kind for kind in kinds if kind in missing]),
-        ("not known of", [kind for kind in kinds if kind not in listed | missing])) if names]
+    said = [
+        f"{word} {', '.join(names)}"
+        for word, names in (
+            ("documented without", [kind for kind in kinds if kind in missing]),
+            ("not known of", [kind for kind in kinds if kind not in listed | missing]),
+        )
+        if names
+    ]
     return ", ".join(said) or "all operators documented"

@@ -33,16 +33,21 @@ def describe(graph: Graph, recipe: Recipe, stage: Stage, model: Path) -> dict:
         "checkpoint": {"file": f"{stage.name}/{BEST}", "sha256": sha256(checkpoint_path(model, stage.name))},
         "precision": graph.precision,
         "operators": dict(graph.operators),
-        "input": _port(graph.input) | {"axes": ["batch", "channel", *_axes(stage)],
-                                       **_preprocessing(stage, graph.input.dtype == "uint8")},
-        "output": _port(graph.output) | {
+        "input": _port(graph.input)
+        | {"axes": ["batch", "channel", *_axes(stage)], **_preprocessing(stage, graph.input.dtype == "uint8")},
+        "output": _port(graph.output)
+        | {
             "axes": ["batch", "class", *_axes(stage)],
             "softmax": "in the graph: probabilities that sum to 1 over the classes",
             "classes": _classes(recipe, stage),
         },
         "recipe": json.loads(recipe.model_dump_json(exclude_none=True)),
-        "versions": {"kidneyseg": kidneyseg.__version__, "git": git_revision(), "mindspore": version("mindspore"),
-                     "python": platform.python_version()},
+        "versions": {
+            "kidneyseg": kidneyseg.__version__,
+            "git": git_revision(),
+            "mindspore": version("mindspore"),
+            "python": platform.python_version(),
+        },
     }
 
 
@@ -51,7 +56,7 @@ def _port(port: TensorSpec) -> dict:
 
 
 def _axes(stage: Stage) -> list[str]:
-    return ["z", "y", "x"][-stage.dims:]
+    return ["z", "y", "x"][-stage.dims :]
 
 
 def _preprocessing(stage: Stage, uint8: bool) -> dict:
@@ -63,8 +68,11 @@ def _preprocessing(stage: Stage, uint8: bool) -> dict:
         "region": _region(stage.region),
         "resampling": "linear, on the uint8 image, voxel faces (not centres) of the region kept in place",
         **_lattice(stage.sampling),
-        **({"masked": f"uint8 0 outside the mask of stage {stage.region.of!r}{_grown(stage.region)}"}
-           if stage.region.masked else {}),
+        **(
+            {"masked": f"uint8 0 outside the mask of stage {stage.region.of!r}{_grown(stage.region)}"}
+            if stage.region.masked
+            else {}
+        ),
         **_windows(stage),
         **(IN_GRAPH if uint8 else _normalisation(stage.intensity)),
         "mirrors": list(stage.inference.mirrors),
@@ -83,8 +91,10 @@ def _region(region: Region) -> str:
         "slices": "from the first to the last axial slice, at the scan's full width",
     }[region.crop]
     voxels = "the scan" if region.voxels == "scan" else "that mask"
-    return (f"of the mask of stage {region.of!r}, {how}; margin {region.margin}, every side at least {region.least} "
-            f"voxels of {voxels}")
+    return (
+        f"of the mask of stage {region.of!r}, {how}; margin {region.margin}, every side at least {region.least} "
+        f"voxels of {voxels}"
+    )
 
 
 def _grown(region: Region) -> str:
@@ -107,10 +117,15 @@ def _windows(stage: Stage) -> dict:
         return {"slices": "every axial slice", "channels": stack if stage.channels > 1 else "the slice"}
     if isinstance(stage.sampling, WholeSampling):
         return {}
-    weights = {"gaussian": "Gaussian, SD = patch / 8",
-               "centre": "1 in the middle half of every axis with several windows, which at its ends reaches to them"}
-    return {"patch_voxels": list(stage.window), "window_overlap": stage.inference.overlap,
-            "window_weights": weights[stage.inference.merge]}
+    weights = {
+        "gaussian": "Gaussian, SD = patch / 8",
+        "centre": "1 in the middle half of every axis with several windows, which at its ends reaches to them",
+    }
+    return {
+        "patch_voxels": list(stage.window),
+        "window_overlap": stage.inference.overlap,
+        "window_weights": weights[stage.inference.merge],
+    }
 
 
 def _normalisation(intensity: Intensity) -> dict:
@@ -124,7 +139,11 @@ def _classes(recipe: Recipe, stage: Stage) -> list[dict]:
     names = {label: name for name, label in recipe.labels.items()}
     groups = [[], *(list(target) for target in stage.targets)]
     return [
-        {"class": index, "name": " + ".join(names[label] for label in group) or "background", "labels": group,
-         "written": written}
+        {
+            "class": index,
+            "name": " + ".join(names[label] for label in group) or "background",
+            "labels": group,
+            "written": written,
+        }
         for index, (group, written) in enumerate(zip(groups, stage.class_labels))
     ]

@@ -42,8 +42,14 @@ def export_mindir(stage: Stage, model: Path, path: Path, form: ExportOptions) ->
             _export(cell, ms.ops.zeros(images.shape, images.dtype), partial, "AIR")
         use_default_mode(partial)
         os.replace(partial, path)
-    return Graph(path, FORMATS[path.suffix], _port(proto.graph.input[0], form.dtype), _port(proto.graph.output[0]),
-                 form.precision, count_operators(proto))
+    return Graph(
+        path,
+        FORMATS[path.suffix],
+        _port(proto.graph.input[0], form.dtype),
+        _port(proto.graph.output[0]),
+        form.precision,
+        count_operators(proto),
+    )
 
 
 def trace(cell: ms.nn.Cell, images: ms.Tensor, path: Path) -> ModelProto:

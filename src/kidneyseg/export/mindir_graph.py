@@ -60,8 +60,10 @@ def read_nodes(proto: ModelProto) -> Nodes:
     if proto.functions:
         raise ValueError(f"a graph with {len(proto.functions)} sub-graphs, such as branches and loops make")
     graph = proto.graph
-    settings = {f"REF::{primitive.name}": (primitive.op_type, {a.name: _value(a) for a in primitive.attribute})
-                for primitive in proto.primitives}
+    settings = {
+        f"REF::{primitive.name}": (primitive.op_type, {a.name: _value(a) for a in primitive.attribute})
+        for primitive in proto.primitives
+    }
     read = Nodes(graph.input[0].name, graph.output[0].name)
     read.shapes[read.input] = tuple(graph.input[0].tensor[0].dims)
     read.parameters = {parameter.name: _array(parameter) for parameter in graph.parameter}

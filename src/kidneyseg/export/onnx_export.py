@@ -31,8 +31,9 @@ try:
     from kidneyseg.export.onnx_upsampled_convolution import fuse_upsampling
     from kidneyseg.export.onnx_writer import Writer
 except ImportError as error:
-    raise InputError("--format onnx", expected="the packages onnx and onnxruntime", found=str(error),
-                     remedy="pip install -e .[onnx]") from None
+    raise InputError(
+        "--format onnx", expected="the packages onnx and onnxruntime", found=str(error), remedy="pip install -e .[onnx]"
+    ) from None
 
 OPERATOR_SET = 17  # 2022: what it has is in every runtime of today
 FORMAT_VERSION = 8  # that belongs to it
@@ -62,10 +63,16 @@ def export_onnx(stage: Stage, model: Path, path: Path, form: ExportOptions) -> G
     with atomic(path) as partial:
         onnx.save(proto, partial)
         network = probabilities(load_network(stage, checkpoint, "CPU"), stage, replace(form, float16=False))
-        require_same(partial, network, [noise((n, *shape[1:]), form.dtype) for n in
-                                        ((form.batch,) if form.batch else TRIED)], path, TOLERANCE[form.precision])
-    return Graph(path, "ONNX", _port(proto.graph.input[0]), _port(proto.graph.output[0]), form.precision,
-                 count_operators(proto))
+        require_same(
+            partial,
+            network,
+            [noise((n, *shape[1:]), form.dtype) for n in ((form.batch,) if form.batch else TRIED)],
+            path,
+            TOLERANCE[form.precision],
+        )
+    return Graph(
+        path, "ONNX", _port(proto.graph.input[0]), _port(proto.graph.output[0]), form.precision, count_operators(proto)
+    )
 
 
 def count_operators(proto: onnx.ModelProto) -> dict[str, int]:
@@ -92,8 +99,12 @@ def to_onnx(cell: ms.nn.Cell, shape: Shape, *, any_batch: bool, dtype: str = "fl
         for node in needed(source):
             write_node(writer, node)
     except ValueError as error:
-        raise InputError("export to ONNX", expected="a network of operators that have a counterpart in ONNX",
-                         found=str(error), remedy="Export MindIR, or add it to export/onnx_operators.py") from None
+        raise InputError(
+            "export to ONNX",
+            expected="a network of operators that have a counterpart in ONNX",
+            found=str(error),
+            remedy="Export MindIR, or add it to export/onnx_operators.py",
+        ) from None
     return _model(writer, any_batch, dtype)
 
 
@@ -103,17 +114,21 @@ def noise(shape: Shape, dtype: str) -> np.ndarray:
     return rng.integers(0, 256, shape, np.uint8) if dtype == "uint8" else rng.standard_normal(shape, np.float32)
 
 
-def require_same(path: Path, network: Callable[[ms.Tensor], ms.Tensor], batches: Sequence[np.ndarray], name: Path,
-                 tolerance: float) -> None:
+def require_same(
+    path: Path, network: Callable[[ms.Tensor], ms.Tensor], batches: Sequence[np.ndarray], name: Path, tolerance: float
+) -> None:
     """Raise InputError, about ``name``, unless the ONNX file ``path`` says what ``network`` says of ``batches``."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for images in batches:
-        found, = session.run(None, {INPUT: images})
+        (found,) = session.run(None, {INPUT: images})
         apart = float(np.abs(found - network(ms.Tensor(images)).asnumpy()).max())
         if not apart <= tolerance:
-            raise InputError(name, expected=f"the network's probabilities up to {tolerance:g}",
-                             found=f"up to {apart:.2g} apart in ONNX Runtime {onnxruntime.__version__}",
-                             remedy="Export MindIR, and report the recipe's network; no file was written")
+            raise InputError(
+                name,
+                expected=f"the network's probabilities up to {tolerance:g}",
+                found=f"up to {apart:.2g} apart in ONNX Runtime {onnxruntime.__version__}",
+                remedy="Export MindIR, and report the recipe's network; no file was written",
+            )
 
 
 def _model(writer: Writer, any_batch: bool, dtype: str) -> onnx.ModelProto:
@@ -124,21 +139,33 @@ def _model(writer: Writer, any_batch: bool, dtype: str) -> onnx.ModelProto:
         node.name = short[node.name]
         node.input[:] = [short.get(name, name) for name in node.input]
         node.output[:] = [short.get(name, name) for name in node.output]
-    ports = [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)),
-                                           ["batch" if any_batch else shape[0], *shape[1:]])
-             for name, kind, shape in ((INPUT, dtype, source.shapes[source.input]),
-                                       (OUTPUT, "float32", source.shapes[source.output]))]
+    ports = [
+        helper.make_tensor_value_info(
+            name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), ["batch" if any_batch else shape[0], *shape[1:]]
+        )
+        for name, kind, shape in (
+            (INPUT, dtype, source.shapes[source.input]),
+            (OUTPUT, "float32", source.shapes[source.output]),
+        )
+    ]
     used = {name for node in writer.nodes for name in node.input}
     weights = [weight for name, weight in writer.weights.items() if name in used]
     graph = helper.make_graph(writer.nodes, "kidneyseg", ports[:1], ports[1:], weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPERATOR_SET)],
-                              ir_version=FORMAT_VERSION, producer_name="kidneyseg",
-                              producer_version=kidneyseg.__version__)
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPERATOR_SET)],
+        ir_version=FORMAT_VERSION,
+        producer_name="kidneyseg",
+        producer_version=kidneyseg.__version__,
+    )
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
 def _port(value: onnx.ValueInfoProto) -> TensorSpec:
     kind = value.type.tensor_type
-    return TensorSpec(value.name, tuple(None if d.dim_param else d.dim_value for d in kind.shape.dim),
-                helper.tensor_dtype_to_np_dtype(kind.elem_type).name)
+    return TensorSpec(
+        value.name,
+        tuple(None if d.dim_param else d.dim_value for d in kind.shape.dim),
+        helper.tensor_dtype_to_np_dtype(kind.elem_type).name,
+    )

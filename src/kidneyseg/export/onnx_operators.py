@@ -56,6 +56,7 @@ def _make_tuple(writer: Writer, node: Node) -> None:
 def _same(operator: str) -> Callable[[Writer, Node], None]:
     def write(writer: Writer, node: Node) -> None:
         writer.emit(operator, node, [writer.tensor(name) for name in node.inputs])
+
     return write
 
 
@@ -69,9 +70,17 @@ def _convolution(operator: str) -> Callable[[Writer, Node], None]:
     def write(writer: Writer, node: Node) -> None:
         axes, settings = _spatial(node), node.settings
         extra = {"output_padding": settings["output_padding"][-axes:]} if "output_padding" in settings else {}
-        writer.emit(operator, node, [writer.tensor(name) for name in node.inputs[:2]], pads=_pads(settings),
-                    strides=settings["stride"][-axes:], dilations=settings["dilation"][-axes:],
-                    group=settings["group"], **extra)
+        writer.emit(
+            operator,
+            node,
+            [writer.tensor(name) for name in node.inputs[:2]],
+            pads=_pads(settings),
+            strides=settings["stride"][-axes:],
+            dilations=settings["dilation"][-axes:],
+            group=settings["group"],
+            **extra,
+        )
+
     return write
 
 
@@ -107,15 +116,24 @@ def _batch_norm(writer: Writer, node: Node) -> None:
 def _group_norm(writer: Writer, node: Node) -> None:
     image, groups, scale, shift, epsilon = node.inputs
     _require(writer.value(groups) == node.shape[1], node, "several channels in a group")
-    writer.emit("InstanceNormalization", node, [writer.tensor(name) for name in (image, scale, shift)],
-                epsilon=writer.value(epsilon))
+    writer.emit(
+        "InstanceNormalization",
+        node,
+        [writer.tensor(name) for name in (image, scale, shift)],
+        epsilon=writer.value(epsilon),
+    )
 
 
 def _max_pool(writer: Writer, node: Node) -> None:
     axes, settings = _spatial(node), node.settings
     _require(settings["pad_mode"].upper() == "VALID" and not settings.get("ceil_mode"), node, "padding by its mode")
-    writer.emit("MaxPool", node, [writer.tensor(node.inputs[0])], kernel_shape=settings["kernel_size"][-axes:],
-                strides=settings["strides"][-axes:])
+    writer.emit(
+        "MaxPool",
+        node,
+        [writer.tensor(node.inputs[0])],
+        kernel_shape=settings["kernel_size"][-axes:],
+        strides=settings["strides"][-axes:],
+    )
 
 
 def _pad(writer: Writer, node: Node) -> None:
@@ -143,8 +161,9 @@ def _tile(writer: Writer, node: Node) -> None:
 
 def _mean(writer: Writer, node: Node) -> None:
     axes, keep = (writer.value(name) for name in node.inputs[1:3])
-    writer.emit("ReduceMean", node, [writer.tensor(node.inputs[0])], axes=np.atleast_1d(axes).tolist(),
-                keepdims=int(keep))
+    writer.emit(
+        "ReduceMean", node, [writer.tensor(node.inputs[0])], axes=np.atleast_1d(axes).tolist(), keepdims=int(keep)
+    )
 
 
 def _concat(writer: Writer, node: Node) -> None:
@@ -152,7 +171,7 @@ def _concat(writer: Writer, node: Node) -> None:
 
 
 def _softmax(writer: Writer, node: Node) -> None:
-    axis, = np.atleast_1d(writer.value(node.inputs[1])).tolist()
+    (axis,) = np.atleast_1d(writer.value(node.inputs[1])).tolist()
     writer.emit("Softmax", node, [writer.tensor(node.inputs[0])], axis=axis)
 
 
@@ -176,8 +195,9 @@ def _resize(writer: Writer, node: Node, **settings: str) -> None:
     before, after = writer.source.shapes[node.inputs[0]], node.shape
     _require(all(b % a == 0 for a, b in zip(before, after)), node, f"lengths {before[2:]} -> {after[2:]}")
     factors = np.array([b // a for a, b in zip(before, after)], np.float32)
-    writer.emit("Resize", node, [writer.tensor(node.inputs[0]), "", writer.weight(f"{node.name}:factors", factors)],
-                **settings)
+    writer.emit(
+        "Resize", node, [writer.tensor(node.inputs[0]), "", writer.weight(f"{node.name}:factors", factors)], **settings
+    )
 
 
 VALID = 2  # MindSpore's number for the pad mode without padding

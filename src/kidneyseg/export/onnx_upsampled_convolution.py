@@ -23,8 +23,10 @@ AXES = (3, 2)  # x, then y, of (N, C, y, x)
 def fuse_upsampling(nodes: Nodes) -> Nodes:
     """``nodes`` with one node, ``FUSED``, instead of every bilinear up-sampling and the convolution after it."""
     made = {node.name: node for node in nodes.nodes}
-    return replace(nodes, nodes=[_fused(node, made.get(node.inputs[0])) if node.operator == "Conv2D" else node
-                                 for node in nodes.nodes])
+    return replace(
+        nodes,
+        nodes=[_fused(node, made.get(node.inputs[0])) if node.operator == "Conv2D" else node for node in nodes.nodes],
+    )
 
 
 def _fused(node: Node, before: Node | None) -> Node:
@@ -44,15 +46,21 @@ def write_upsampled_convolution(writer: Writer, node: Node) -> None:
     size = writer.source.shapes[node.inputs[0]]
     weights = writer.value(node.inputs[1])  # (out, in, ky, kx)
     by_tap = weights.transpose(3, 2, 0, 1).reshape(-1, weights.shape[1], 1, 1)
-    taps = writer.step("Conv", f"{node.name}:products", [writer.tensor(node.inputs[0]),
-                                                         writer.weight(f"{node.name}:weights", by_tap)])
+    taps = writer.step(
+        "Conv", f"{node.name}:products", [writer.tensor(node.inputs[0]), writer.weight(f"{node.name}:weights", by_tap)]
+    )
     channels = len(by_tap)
     for axis in AXES:
         name, channels = f"{node.name}:{axis}", channels // TAPS
         factors = np.ones(4, np.float32)
         factors[axis] = node.shape[axis] // size[axis]
-        large = writer.step("Resize", name, [taps, "", writer.weight(f"{name}:factors", factors)], mode="linear",
-                            coordinate_transformation_mode="half_pixel")
+        large = writer.step(
+            "Resize",
+            name,
+            [taps, "", writer.weight(f"{name}:factors", factors)],
+            mode="linear",
+            coordinate_transformation_mode="half_pixel",
+        )
         first, middle, last = writer.split(large, [channels] * TAPS)
         first, last = _moved(writer, first, axis, node.shape[axis], 1), _moved(writer, last, axis, node.shape[axis], -1)
         taps = writer.step("Add", f"{name}:sum", [writer.step("Add", f"{name}:two", [first, middle]), last])
@@ -62,8 +70,10 @@ def write_upsampled_convolution(writer: Writer, node: Node) -> None:
 def _moved(writer: Writer, name: str, axis: int, length: int, by: int) -> str:
     """The tensor ``name`` one place on (``by`` 1) or back (-1) along ``axis``, with 0 in the gap."""
     begin, end = (0, length - 1) if by > 0 else (1, length)
-    limits = [writer.weight(f"{name}:{what}", np.array([at], np.int64))
-              for what, at in (("begin", begin), ("end", end), ("axis", axis))]
+    limits = [
+        writer.weight(f"{name}:{what}", np.array([at], np.int64))
+        for what, at in (("begin", begin), ("end", end), ("axis", axis))
+    ]
     pads = np.zeros((2, 4), np.int64)
     pads[0 if by > 0 else 1, axis] = 1
     cut = writer.step("Slice", f"{name}:cut", [name, *limits])

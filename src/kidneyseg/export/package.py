@@ -95,22 +95,28 @@ def opened(path: Path) -> Iterator[Path]:
         yield path
         return
     if not path.is_file():
-        raise InputError(path, expected="a folder or .zip of exported graphs", found="no such folder or file",
-                         remedy=REMEDY)
+        raise InputError(
+            path, expected="a folder or .zip of exported graphs", found="no such folder or file", remedy=REMEDY
+        )
     with tempfile.TemporaryDirectory(prefix="kidneyseg-") as folder:
         _unpack(path, Path(folder))
         try:
             yield Path(folder)
         except InputError as error:
-            raise InputError(error.subject.replace(folder, str(path)), expected=error.expected, found=error.found,
-                             remedy=error.remedy) from None
+            raise InputError(
+                error.subject.replace(folder, str(path)),
+                expected=error.expected,
+                found=error.found,
+                remedy=error.remedy,
+            ) from None
 
 
 def read_recipe(folder: Path) -> Recipe:
     """The recipe of the package in ``folder``. Raises InputError."""
     if not (folder / RECIPE).is_file():
-        raise InputError(folder / RECIPE, expected="the recipe of the exported model", found="no such file",
-                         remedy=REMEDY)
+        raise InputError(
+            folder / RECIPE, expected="the recipe of the exported model", found="no such file", remedy=REMEDY
+        )
     return load_recipe(folder / RECIPE)
 
 
@@ -131,8 +137,12 @@ def read_package(folder: Path, formats: Sequence[str], recipe: Recipe | None = N
     described = [(file, data) for file in sorted(folder.glob("*.json")) if (data := _description(file))]
     kind = next((kind for kind in formats if any(data["graph"]["format"] == kind for _, data in described)), None)
     if kind is None:
-        raise InputError(folder, expected=f"{' or '.join(formats)} graphs, each with its JSON", remedy=REMEDY,
-                         found="graphs of another format" if described else "none")
+        raise InputError(
+            folder,
+            expected=f"{' or '.join(formats)} graphs, each with its JSON",
+            remedy=REMEDY,
+            found="graphs of another format" if described else "none",
+        )
     chosen = [(file, data) for file, data in described if data["graph"]["format"] == kind]
     for file, data in chosen:
         if parse_recipe(data["recipe"], file) != own:  # not its text: that of an earlier version lacks what is new
@@ -148,12 +158,17 @@ def _unpack(path: Path, folder: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 if not re.fullmatch(r"[^/\\:]+", name) or name in (".", ".."):
-                    raise InputError(path, expected="a .zip of files without folders, as export writes it",
-                                     found=repr(name), remedy=REMEDY)
+                    raise InputError(
+                        path,
+                        expected="a .zip of files without folders, as export writes it",
+                        found=repr(name),
+                        remedy=REMEDY,
+                    )
             archive.extractall(folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
-        raise InputError(path, expected="the .zip that export writes", found=str(error) or type(error).__name__,
-                         remedy=REMEDY) from None
+        raise InputError(
+            path, expected="the .zip that export writes", found=str(error) or type(error).__name__, remedy=REMEDY
+        ) from None
 
 
 def _description(file: Path) -> Description | None:
@@ -172,13 +187,23 @@ def _graph(folder: Path, stage: str, described: Sequence[tuple[Path, dict]], wan
     file, data = min(ours, key=lambda one: one[1]["input"]["shape"][0] is None)
     for other, its in ours:
         if its["checkpoint"] != data["checkpoint"]:
-            raise InputError(other, expected=f"the checkpoint of {file.name}", found="another one, of another training",
-                             remedy="Delete the older of the two graphs, or export both again")
+            raise InputError(
+                other,
+                expected=f"the checkpoint of {file.name}",
+                found="another one, of another training",
+                remedy="Delete the older of the two graphs, or export both again",
+            )
     path = folder / data["graph"]["file"]
     if not path.is_file() or sha256(path) != data["graph"]["sha256"]:
-        raise InputError(path, expected=f"the graph that {file.name} describes", remedy=REMEDY,
-                         found="a file with another SHA-256" if path.is_file() else "no such file")
-    ports = (TensorSpec(data[end]["name"], tuple(data[end]["shape"]), data[end]["dtype"]) for end in ("input", "output"))
+        raise InputError(
+            path,
+            expected=f"the graph that {file.name} describes",
+            remedy=REMEDY,
+            found="a file with another SHA-256" if path.is_file() else "no such file",
+        )
+    ports = (
+        TensorSpec(data[end]["name"], tuple(data[end]["shape"]), data[end]["dtype"]) for end in ("input", "output")
+    )
     return Graph(path, wanted, *ports, data["precision"], data.get("operators", {}))
 
 

@@ -19,8 +19,9 @@ try:
     import onnxruntime
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quant_pre_process, quantize_static
 except ImportError as error:
-    raise InputError("int8", expected="the packages onnx and onnxruntime", found=str(error),
-                     remedy="pip install -e .[onnx]") from None
+    raise InputError(
+        "int8", expected="the packages onnx and onnxruntime", found=str(error), remedy="pip install -e .[onnx]"
+    ) from None
 
 QUANTISED = ["Conv", "ConvTranspose"]  # nearly all of the time; norms, joins and the softmax stay float32
 
@@ -44,17 +45,29 @@ def quantise_onnx(graph: Path, images: np.ndarray, path: Path) -> float:
     source = onnx.load(graph)
     port = source.graph.input[0]
     if port.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
-        raise InputError(graph, expected="a graph that takes float32", found="one of another input",
-                         remedy="Export int8 without --uint8 and --float16")
+        raise InputError(
+            graph,
+            expected="a graph that takes float32",
+            found="one of another input",
+            remedy="Export int8 without --uint8 and --float16",
+        )
     size = port.type.tensor_type.shape.dim[0].dim_value or 1
     batches = CalibrationBatches(port.name, images, size)
     with atomic(path) as partial, tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(graph, prepared, skip_symbolic_shape=True)  # norms become part of convolutions
         convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
-        quantize_static(prepared, partial, batches, per_channel=True, reduce_range=True,
-                        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-                        op_types_to_quantize=QUANTISED, nodes_to_exclude=convolutions[-1:])
+        quantize_static(
+            prepared,
+            partial,
+            batches,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=QUANTISED,
+            nodes_to_exclude=convolutions[-1:],
+        )
         return _changed(prepared, partial, CalibrationBatches(port.name, images, size))
 
 
@@ -63,8 +76,9 @@ class CalibrationBatches(CalibrationDataReader):
 
     def __init__(self, name: str, images: np.ndarray, size: int) -> None:
         count = -(-len(images) // size) * size
-        self._batches: Iterator[np.ndarray] = iter(np.resize(images, (count, *images.shape[1:])).reshape(
-            -1, size, *images.shape[1:]))
+        self._batches: Iterator[np.ndarray] = iter(
+            np.resize(images, (count, *images.shape[1:])).reshape(-1, size, *images.shape[1:])
+        )
         self._name = name
 
     def get_next(self) -> dict[str, np.ndarray] | None:

@@ -30,8 +30,12 @@ def calibration_images(model: Model, scans: Iterable[Scan], limit: int = IMAGES)
         segment(scan, model.recipe, seen)
     blind = [name for name, sampled in seen.items() if not sampled.kept]
     if blind:
-        raise InputError("scans to calibrate with", expected="scans in which the model finds kidneys",
-                         found=f"nothing for stage {blind[0]!r} to see", remedy="Give other scans, like those to come")
+        raise InputError(
+            "scans to calibrate with",
+            expected="scans in which the model finds kidneys",
+            found=f"nothing for stage {blind[0]!r} to see",
+            remedy="Give other scans, like those to come",
+        )
     return {name: np.stack(sampled.kept) for name, sampled in seen.items()}
 
 

@@ -51,8 +51,13 @@ class Result:
 
 
 def segment(
-    scan: Scan, recipe: Recipe, runtimes: Mapping[str, Runtime], *, oracle: np.ndarray | None = None,
-    found: Mapping[str, StageMask] | None = None, progress: Progress = ignore_progress,
+    scan: Scan,
+    recipe: Recipe,
+    runtimes: Mapping[str, Runtime],
+    *,
+    oracle: np.ndarray | None = None,
+    found: Mapping[str, StageMask] | None = None,
+    progress: Progress = ignore_progress,
     on_probabilities: ProbabilityHook = no_hook,
 ) -> Result:
     """Segment ``scan``.
@@ -99,8 +104,7 @@ def warn_of_result(scan: Scan, mask: np.ndarray) -> None:
 
 
 def stage_mask(
-    view: StageView, runtime: Runtime, progress: Progress = ignore_progress,
-    on_probabilities: ProbabilityHook = no_hook,
+    view: StageView, runtime: Runtime, progress: Progress = ignore_progress, on_probabilities: ProbabilityHook = no_hook
 ) -> StageMask:
     """What a stage finds in a scan, cleaned by its components; arguments as of :func:`segment`."""
     mask = np.zeros(view.mask_grid.shape, np.uint8)
@@ -119,8 +123,9 @@ def cleaned(view: StageView, mask: np.ndarray) -> StageMask:
 
 def result_mask(scan: Scan, recipe: Recipe, stages: Mapping[str, StageMask]) -> np.ndarray:
     """The result, (z, y, x) uint8 labels on the scan: masks of ``stages``, later ones over earlier ones, cleaned."""
-    overlaid = reduce(lambda under, over: np.where(over > 0, over, under),
-                      [stages[name].mask for name in recipe.result_stages])
+    overlaid = reduce(
+        lambda under, over: np.where(over > 0, over, under), [stages[name].mask for name in recipe.result_stages]
+    )
     return clean(overlaid, recipe.components, scan.voxel_ml)
 
 

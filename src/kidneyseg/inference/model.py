@@ -24,8 +24,14 @@ class Model:
     runtimes: Mapping[str, Runtime]
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "auto", recipe: Recipe | None = None,
-             runtime: str = "mindspore", precision: str = "auto") -> Model:
+    def load(
+        cls,
+        folder: str | Path,
+        device: str = "auto",
+        recipe: Recipe | None = None,
+        runtime: str = "mindspore",
+        precision: str = "auto",
+    ) -> Model:
         """The model in ``folder``: ``recipe.yaml`` and ``<stage>/best.ckpt`` for every stage, as training leaves them,
         or what export made of it.
 
@@ -52,9 +58,13 @@ class Model:
     def _of_package(cls, path: Path, device: str, recipe: Recipe | None, runtime: str, precision: str) -> Model:
         with opened(path) as folder:
             package = read_package(folder, graph_formats(device, runtime), recipe)
-            return cls(package.recipe, {
-                stage.name: load_graph(package.graphs[stage.name], stage.inference.batch_size, device, precision)
-                for stage in package.recipe.stages})
+            return cls(
+                package.recipe,
+                {
+                    stage.name: load_graph(package.graphs[stage.name], stage.inference.batch_size, device, precision)
+                    for stage in package.recipe.stages
+                },
+            )
 
     def segment(self, scan: Scan, **options: Any) -> Result:
         """The same as :func:`kidneyseg.inference.cascade.segment`, with its options."""
@@ -72,5 +82,3 @@ def read_model_recipe(folder: str | Path) -> Recipe:
         with opened(folder) as unpacked:
             return read_recipe(unpacked)
     return read_checkpoints_recipe(folder)
-
-

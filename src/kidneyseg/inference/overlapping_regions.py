@@ -29,8 +29,10 @@ def merge_overlaps(parts: Sequence[Placed], classes: int) -> list[Placed]:
 def _mean(parts: Sequence[Placed], hull: Box, classes: int) -> ProbabilitySlabs:
     """The mean over the parts that hold a voxel, on the voxels of ``hull``; 0 for all classes where none does."""
     depth, *size = (side.stop - side.start for side in hull)
-    streams = [([slice(b.start - h.start, b.stop - h.start) for b, h in zip(box, hull)], _planes(slabs))
-               for box, slabs in parts]
+    streams = [
+        ([slice(b.start - h.start, b.stop - h.start) for b, h in zip(box, hull)], _planes(slabs))
+        for box, slabs in parts
+    ]
     for plane in range(depth):
         sums, count = np.zeros((classes, *size), np.float32), np.zeros(size, np.float32)
         for (z, y, x), planes in streams:

@@ -37,7 +37,7 @@ def resample_slabs(slabs: ProbabilitySlabs, source: Grid, target: Grid) -> Proba
 def confine(slabs: ProbabilitySlabs, inside: np.ndarray) -> ProbabilitySlabs:
     """``slabs`` with all classes 0 where ``inside``, (z, y, x) bool on their voxels, does not hold."""
     for first, slab in slabs:
-        yield first, slab * inside[first:first + slab.shape[1]]
+        yield first, slab * inside[first : first + slab.shape[1]]
 
 
 def write_labels(mask: np.ndarray, slabs: ProbabilitySlabs, labels: Sequence[int]) -> None:
@@ -51,7 +51,7 @@ def write_labels(mask: np.ndarray, slabs: ProbabilitySlabs, labels: Sequence[int
         labels: label of each class, the background's first.
     """
     for first, slab in slabs:
-        part, best = mask[first:first + slab.shape[1]], slab[0]
+        part, best = mask[first : first + slab.shape[1]], slab[0]
         for label, probability in zip(labels[1:], slab[1:]):  # many times faster than NumPy's argmax over axis 0
             np.copyto(part, label, where=probability > best)
             best = np.maximum(best, probability)

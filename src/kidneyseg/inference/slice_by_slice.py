@@ -27,4 +27,4 @@ def slice_slabs(
     """
     stacks = stack_slices(len(image), stack)
     for z in range(0, len(image), batch_size):
-        yield z, np.swapaxes(network(image[stacks[z:z + batch_size]]), 0, 1)
+        yield z, np.swapaxes(network(image[stacks[z : z + batch_size]]), 0, 1)

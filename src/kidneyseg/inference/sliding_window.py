@@ -48,8 +48,13 @@ def _middle(start: int, patch: int, length: int) -> np.ndarray:
 
 
 def sliding_slabs(
-    image: np.ndarray, patch: Sequence[int], overlap: float, network: Callable[[np.ndarray], np.ndarray],
-    classes: int, batch_size: int, merge: Literal["gaussian", "centre"] = "gaussian",
+    image: np.ndarray,
+    patch: Sequence[int],
+    overlap: float,
+    network: Callable[[np.ndarray], np.ndarray],
+    classes: int,
+    batch_size: int,
+    merge: Literal["gaussian", "centre"] = "gaussian",
 ) -> ProbabilitySlabs:
     """Weighted mean of the probabilities of all windows that hold a voxel, slab by slab.
 
@@ -80,7 +85,7 @@ def sliding_slabs(
         return first, sums[:, :planes, :height, :width] / weights[:planes, :height, :width]
 
     for at in range(0, len(starts), batch_size):
-        batch = starts[at:at + batch_size]
+        batch = starts[at : at + batch_size]
         windows = np.stack([image[_box(start, patch)] for start in batch])
         for (z, y, x), probabilities in zip(batch, network(windows)):
             if z > first:  # no later window reaches the planes before z

@@ -42,13 +42,15 @@ def stage_probabilities(view: StageView, runtime: Runtime, progress: Progress = 
             slabs = confine(slabs, view.previous_on(region.mask_grid))
         yield from slabs
 
-    placed = [(region.mask_grid.cover([slice(0, n) for n in region.mask_grid.shape], view.mask_grid), slabs_of(region))
-              for region in view.regions]
+    placed = [
+        (region.mask_grid.cover([slice(0, n) for n in region.mask_grid.shape], view.mask_grid), slabs_of(region))
+        for region in view.regions
+    ]
     return merge_overlaps(placed, view.stage.classes)
 
 
 def region_probabilities(
-    view: StageView, region: RegionView, runtime: Runtime, progress: Progress = ignore_progress,
+    view: StageView, region: RegionView, runtime: Runtime, progress: Progress = ignore_progress
 ) -> ProbabilitySlabs:
     """The probabilities of a stage on the grid of its network's input: window by window, or slice by slice."""
     stage, image = view.stage, view.image(region.input_grid)
@@ -56,8 +58,9 @@ def region_probabilities(
     settings = stage.inference
     if stage.dims == 2:
         return slice_slabs(image, network, settings.batch_size, stage.channels)
-    return sliding_slabs(image, stage.window, settings.overlap, network, stage.classes, settings.batch_size,
-                         settings.merge)
+    return sliding_slabs(
+        image, stage.window, settings.overlap, network, stage.classes, settings.batch_size, settings.merge
+    )
 
 
 def _probabilities(runtime: Runtime, stage: Stage, progress: Progress, images: np.ndarray) -> np.ndarray:

@@ -1,4 +1,5 @@
 """Losses, one idea per file: loss(logits (N, C, *S) float, target (N, *S) int32) -> float32 scalar."""
+
 from __future__ import annotations
 
 from kidneyseg.errors import InputError, did_you_mean
@@ -11,22 +12,44 @@ from kidneyseg.losses.hybrid_dice import LogDice, MappedDice
 from kidneyseg.losses.uncertain import Uncertain
 from kidneyseg.recipe import Loss
 
-__all__ = ["LOSSES", "BinaryCrossEntropy", "Compound", "CrossEntropy", "DeepSupervision", "DiceLoss", "Focal",
-           "LogDice", "MappedDice", "SoftDice", "build_loss"]
+__all__ = [
+    "LOSSES",
+    "BinaryCrossEntropy",
+    "Compound",
+    "CrossEntropy",
+    "DeepSupervision",
+    "DiceLoss",
+    "Focal",
+    "LogDice",
+    "MappedDice",
+    "SoftDice",
+    "build_loss",
+]
 
 # Name in a recipe -> how it is built, and which of the recipe's settings it makes use of; every loss takes `side`.
 LOSSES = {
-    "dice_ce": (lambda spec, uncertain: Compound(
-        DiceLoss(spec.regions, spec.batch, spec.weights, uncertain), CrossEntropy(uncertain)),
-        {"regions", "batch", "weights"}),
-    "hybrid_dice": (lambda spec, uncertain: Compound(
-        MappedDice(spec.regions, spec.batch, LogDice(spec.gamma), uncertain), CrossEntropy(uncertain)),
-        {"regions", "batch", "gamma"}),
-    "dice": (lambda spec, uncertain: DiceLoss(spec.regions, spec.batch, spec.weights, uncertain),
-             {"regions", "batch", "weights"}),
-    "focal_dice": (lambda spec, uncertain: Compound(
-        Focal(spec.focus, uncertain), DiceLoss(spec.regions, spec.batch, spec.weights, uncertain)),
-        {"regions", "batch", "weights", "focus"}),
+    "dice_ce": (
+        lambda spec, uncertain: Compound(
+            DiceLoss(spec.regions, spec.batch, spec.weights, uncertain), CrossEntropy(uncertain)
+        ),
+        {"regions", "batch", "weights"},
+    ),
+    "hybrid_dice": (
+        lambda spec, uncertain: Compound(
+            MappedDice(spec.regions, spec.batch, LogDice(spec.gamma), uncertain), CrossEntropy(uncertain)
+        ),
+        {"regions", "batch", "gamma"},
+    ),
+    "dice": (
+        lambda spec, uncertain: DiceLoss(spec.regions, spec.batch, spec.weights, uncertain),
+        {"regions", "batch", "weights"},
+    ),
+    "focal_dice": (
+        lambda spec, uncertain: Compound(
+            Focal(spec.focus, uncertain), DiceLoss(spec.regions, spec.batch, spec.weights, uncertain)
+        ),
+        {"regions", "batch", "weights", "focus"},
+    ),
     "bce": (lambda spec, uncertain: BinaryCrossEntropy(uncertain), set()),
 }
 
@@ -40,8 +63,12 @@ def build_loss(spec: Loss, uncertain: Uncertain | None = None) -> DeepSupervisio
     Raises InputError for an unknown name, and for settings that the loss cannot follow.
     """
     if spec.name not in LOSSES:
-        raise InputError("loss.name", expected=f"one of {', '.join(LOSSES)}", found=repr(spec.name),
-                         remedy=did_you_mean(spec.name, list(LOSSES)) or "Name a loss that exists")
+        raise InputError(
+            "loss.name",
+            expected=f"one of {', '.join(LOSSES)}",
+            found=repr(spec.name),
+            remedy=did_you_mean(spec.name, list(LOSSES)) or "Name a loss that exists",
+        )
     _require_use(spec)
     build, _ = LOSSES[spec.name]
     return DeepSupervision(build(spec, uncertain or {}), spec.side)
@@ -52,8 +79,16 @@ def _require_use(spec: Loss) -> None:
     for key in fields.keys() - {"name", "side"} - LOSSES[spec.name][1]:
         if getattr(spec, key) != fields[key].default:
             able = ", ".join(name for name, (_, settings) in LOSSES.items() if key in settings)
-            raise InputError(f"loss.{key}", expected=f"a loss that makes use of it ({able})", found=repr(spec.name),
-                             remedy="Leave it out, or take another loss")
+            raise InputError(
+                f"loss.{key}",
+                expected=f"a loss that makes use of it ({able})",
+                found=repr(spec.name),
+                remedy="Leave it out, or take another loss",
+            )
     if spec.weights is not None and (spec.regions is not None or sum(spec.weights) == 0):
-        raise InputError("loss.weights", expected="weights of single classes, without loss.regions, and not all 0",
-                         found=f"weights {list(spec.weights)}, regions {spec.regions}", remedy="Leave out one of them")
+        raise InputError(
+            "loss.weights",
+            expected="weights of single classes, without loss.regions, and not all 0",
+            found=f"weights {list(spec.weights)}, regions {spec.regions}",
+            remedy="Leave out one of them",
+        )

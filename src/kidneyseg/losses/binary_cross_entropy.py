@@ -1,4 +1,5 @@
 """Binary cross-entropy with logits, of each foreground class against the background."""
+
 from __future__ import annotations
 
 import mindspore as ms

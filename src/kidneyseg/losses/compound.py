@@ -1,4 +1,5 @@
 """The sum of several losses."""
+
 from __future__ import annotations
 
 import mindspore as ms

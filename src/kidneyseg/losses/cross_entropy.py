@@ -1,4 +1,5 @@
 """Softmax cross-entropy and the focal loss, over any number of spatial axes."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -14,7 +15,8 @@ def one_hot(target: ms.Tensor, classes: int) -> ms.Tensor:
     """(N, *S) int class indices -> (N, classes, *S) float32."""
     along_classes = (1, classes) + (1,) * (target.ndim - 1)
     return (ops.expand_dims(target, 1) == ops.reshape(ops.arange(0, classes, dtype=ms.int32), along_classes)).astype(
-        ms.float32)
+        ms.float32
+    )
 
 
 def surprise(logits: ms.Tensor, target: ms.Tensor, uncertain: Uncertain) -> ms.Tensor:

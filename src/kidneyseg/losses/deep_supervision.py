@@ -1,4 +1,5 @@
 """Any loss applied to every output of a network with deep supervision (Lee et al. 2015)."""
+
 from __future__ import annotations
 
 import mindspore as ms

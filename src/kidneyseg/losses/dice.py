@@ -1,4 +1,5 @@
 """Soft Dice of regions: unions of classes such as kidney with tumour."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -26,8 +27,9 @@ class SoftDice(nn.Cell):
     without `batch`. Raises ValueError if a region names a class that the logits lack.
     """
 
-    def __init__(self, regions: tuple[tuple[int, ...], ...] | None = None, batch: bool = True,
-                 uncertain: Uncertain | None = None) -> None:
+    def __init__(
+        self, regions: tuple[tuple[int, ...], ...] | None = None, batch: bool = True, uncertain: Uncertain | None = None
+    ) -> None:
         super().__init__()
         self.regions = regions
         self.batch = batch
@@ -68,8 +70,13 @@ class DiceLoss(nn.Cell):
     (logits (N, C, *S) float, target (N, *S) int32) -> float32 scalar from 0 to 1.
     """
 
-    def __init__(self, regions: tuple[tuple[int, ...], ...] | None = None, batch: bool = True,
-                 weights: Sequence[float] | None = None, uncertain: Uncertain | None = None) -> None:
+    def __init__(
+        self,
+        regions: tuple[tuple[int, ...], ...] | None = None,
+        batch: bool = True,
+        weights: Sequence[float] | None = None,
+        uncertain: Uncertain | None = None,
+    ) -> None:
         super().__init__()
         self.shares = None
         if weights is not None:

@@ -5,6 +5,7 @@ smaller when it approaches 1". Their formula was an image that is lost, so the m
 known mapping with that property, log-Dice (Wong et al., "3D segmentation with exponential logarithmic loss for highly
 unbalanced object sizes", MICCAI 2018), is taken, and any other can be given in its place.
 """
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -37,8 +38,13 @@ class MappedDice(nn.Cell):
     (logits (N, C, *S) float, target (N, *S) int) -> float32 scalar.
     """
 
-    def __init__(self, regions: tuple[tuple[int, ...], ...] | None, batch: bool, mapping: nn.Cell,
-                 uncertain: Uncertain | None = None) -> None:
+    def __init__(
+        self,
+        regions: tuple[tuple[int, ...], ...] | None,
+        batch: bool,
+        mapping: nn.Cell,
+        uncertain: Uncertain | None = None,
+    ) -> None:
         super().__init__()
         self.dice = SoftDice(regions, batch, uncertain)
         self.mapping = mapping

@@ -4,6 +4,7 @@ A data set may label a whole organ where a stage tells its parts apart. Such vox
 losses count what is known of them: the marginal loss of Shi et al., "Marginal loss and exclusion loss for partially
 supervised multi-organ segmentation", Medical Image Analysis 70 (2021).
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -39,8 +40,10 @@ def known(target: ms.Tensor, region: tuple[int, ...], uncertain: Uncertain) -> m
 def split_codes(region: tuple[int, ...], uncertain: Uncertain) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Codes of voxels that are in ``region``, a set of classes, for certain, and of those of which it is not known."""
     parts = {code: (set(classes) & set(region), set(classes) - set(region)) for code, classes in uncertain.items()}
-    return (tuple(code for code, (_, outside) in parts.items() if not outside),
-            tuple(code for code, (within, outside) in parts.items() if within and outside))
+    return (
+        tuple(code for code, (_, outside) in parts.items() if not outside),
+        tuple(code for code, (within, outside) in parts.items() if within and outside),
+    )
 
 
 @constexpr  # compiled graphs know no sets

@@ -14,7 +14,9 @@ from kidneyseg.volume.box import bounding_box
 
 
 def score_case(
-    prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float],
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    spacing: Sequence[float],
     uncertain: Mapping[int, Sequence[int]] | None = None,
     voxel_ml: float | None = None,
 ) -> dict[str, float]:
@@ -51,10 +53,14 @@ def score_case(
     box = bounding_box((prediction != 0) | (truth != 0))  # a CT is mostly background
     prediction, truth = prediction[box], truth[box]
     voxel_ml = float(np.prod(spacing)) / 1000 if voxel_ml is None else voxel_ml
-    of_regions = [_score_region(region, region.of(prediction), region.of(truth), spacing, voxel_ml)
-                  for region in REGIONS]
-    scores = {key: value if region.is_known(uncertain or {}) or key.endswith("_prediction") else math.nan
-              for region, of_region in zip(REGIONS, of_regions) for key, value in of_region.items()}
+    of_regions = [
+        _score_region(region, region.of(prediction), region.of(truth), spacing, voxel_ml) for region in REGIONS
+    ]
+    scores = {
+        key: value if region.is_known(uncertain or {}) or key.endswith("_prediction") else math.nan
+        for region, of_region in zip(REGIONS, of_regions)
+        for key, value in of_region.items()
+    }
     kidney, tumour = scores[f"dice_{KIDNEY_AND_MASSES.name}"], scores[f"dice_{TUMOUR.name}"]
     return {"kidney": kidney, "tumour": tumour, "composite": (kidney + tumour) / 2, **scores}
 

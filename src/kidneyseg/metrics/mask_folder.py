@@ -16,8 +16,13 @@ from kidneyseg.system.worker_pool import require_all, try_cases
 from kidneyseg.volume.nifti import Scan, read_mask, warn_of_doubts
 
 
-def score_folder(prediction_dir: str | Path, truth_dir: str | Path, *, workers: int = 1,
-                 paired: Callable[[Pairing], None] = lambda pairing: None) -> FoldScores:
+def score_folder(
+    prediction_dir: str | Path,
+    truth_dir: str | Path,
+    *,
+    workers: int = 1,
+    paired: Callable[[Pairing], None] = lambda pairing: None,
+) -> FoldScores:
     """Score every case of ``truth_dir``; one without a prediction counts as predicted empty, and is named.
 
     Layouts and names: :func:`kidneyseg.metrics.pairing.find_masks` and ``pair_masks``. A case whose masks cannot be
@@ -39,12 +44,16 @@ def score_folder(prediction_dir: str | Path, truth_dir: str | Path, *, workers: 
     if not scores:
         require_all(failed, len(names))
     missing = [pair.case for pair in pairing.pairs if pair.prediction is None]
-    return score_fold(scores, missing=missing, without_truth=pairing.without_truth,
-                      failed={name: str(error) for name, error in failed.items()})
+    return score_fold(
+        scores,
+        missing=missing,
+        without_truth=pairing.without_truth,
+        failed={name: str(error) for name, error in failed.items()},
+    )
 
 
 def score_masks(
-    case: str, prediction: Scan, truth: Scan, uncertain: Mapping[int, Sequence[int]] | None = None,
+    case: str, prediction: Scan, truth: Scan, uncertain: Mapping[int, Sequence[int]] | None = None
 ) -> dict[str, str | float]:
     """``case`` and the scores of :func:`score_case`. Raises InputError when the masks do not lie on each other."""
     prediction.require_on(truth)

@@ -54,15 +54,21 @@ def find_masks(folder: str | Path) -> dict[str, Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(folder, expected="a folder of masks", found="a file" if folder.exists() else "no such folder",
-                         remedy="Check the path")
+        raise InputError(
+            folder,
+            expected="a folder of masks",
+            found="a file" if folder.exists() else "no such folder",
+            remedy="Check the path",
+        )
     for place in (folder, *(folder / name for name in SUBFOLDERS)):
         masks = (_kits_masks(place) or _flat_masks(place)) if place.is_dir() else {}
         if masks:
             return masks
     raise InputError(
-        folder, expected="masks as CASE.nii.gz, prediction_CASE.nii.gz or CASE/segmentation.nii.gz",
-        found="none in it", remedy="Check the path, or rename the masks",
+        folder,
+        expected="masks as CASE.nii.gz, prediction_CASE.nii.gz or CASE/segmentation.nii.gz",
+        found="none in it",
+        remedy="Check the path, or rename the masks",
     )
 
 
@@ -85,7 +91,8 @@ def pair_masks(predictions: dict[str, Path], truth: dict[str, Path]) -> Pairing:
     raise InputError(
         next(iter(predictions.values())).parent,
         expected=f"predictions named like the truth ({', '.join(list(truth)[:3])} ...)",
-        found=f"{', '.join(list(predictions)[:3])} ...", remedy="Rename the predictions after their cases",
+        found=f"{', '.join(list(predictions)[:3])} ...",
+        remedy="Rename the predictions after their cases",
     )
 
 
@@ -133,7 +140,11 @@ def _unique(found: list[tuple[str, Path]]) -> dict[str, Path]:
     masks: dict[str, Path] = {}
     for name, path in found:
         if name in masks:
-            raise InputError(path, expected="one mask per case", found=f"{masks[name].name} for {name} as well",
-                             remedy="Move one of them away")
+            raise InputError(
+                path,
+                expected="one mask per case",
+                found=f"{masks[name].name} for {name} as well",
+                remedy="Move one of them away",
+            )
         masks[name] = path
     return masks

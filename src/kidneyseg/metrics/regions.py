@@ -33,8 +33,9 @@ class ScoredRegion:
 
     def is_known(self, uncertain: Mapping[int, Sequence[int]]) -> bool:
         """Whether a mask says it, in which each label of ``uncertain`` stands for one of several."""
-        return all(set(labels) <= set(self.labels) or not set(labels) & set(self.labels)
-                   for labels in uncertain.values())
+        return all(
+            set(labels) <= set(self.labels) or not set(labels) & set(self.labels) for labels in uncertain.values()
+        )
 
 
 KIDNEY_AND_MASSES = ScoredRegion("kidney_and_masses", (1, 2, 3), 1.0330772532390826)

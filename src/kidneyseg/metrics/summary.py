@@ -38,7 +38,10 @@ class FoldScores:
 
 
 def score_fold(
-    cases: Sequence[Score], *, missing: Sequence[str] = (), without_truth: Sequence[str] = (),
+    cases: Sequence[Score],
+    *,
+    missing: Sequence[str] = (),
+    without_truth: Sequence[str] = (),
     failed: Mapping[str, str] | None = None,
 ) -> FoldScores:
     """Gather the scores of cases that have the same keys; see :class:`FoldScores`.
@@ -53,7 +56,8 @@ def score_fold(
     defined = {key: numbers[~np.isnan(numbers)] for key, numbers in values.items()}
     undefined = {
         key: tuple(str(case["case"]) for case in cases if math.isnan(case[key]))
-        for key in keys if len(defined[key]) < len(cases)
+        for key in keys
+        if len(defined[key]) < len(cases)
     }
     return FoldScores(
         cases=tuple(cases),
@@ -71,8 +75,10 @@ def pooled_dice(scores: FoldScores) -> dict[str, float]:
 
     Large regions count for more, as in scores pooled over slices: Dice and both volumes of a case say its overlap.
     """
-    return {name: _pooled(scores.cases, region) for name, region in (
-        ("kidney", KIDNEY_AND_MASSES.name), ("tumour", TUMOUR.name))}
+    return {
+        name: _pooled(scores.cases, region)
+        for name, region in (("kidney", KIDNEY_AND_MASSES.name), ("tumour", TUMOUR.name))
+    }
 
 
 def _pooled(cases: Sequence[Score], region: str) -> float:

@@ -54,8 +54,10 @@ def surface_distances(prediction: np.ndarray, truth: np.ndarray, spacing: Sequen
     prediction_cells, prediction_areas = _surfels(prediction, areas)
     truth_cells, truth_areas = _surfels(truth, areas)
     return SurfaceDistances(
-        _nearest(prediction_cells, truth_cells, spacing), prediction_areas,
-        _nearest(truth_cells, prediction_cells, spacing), truth_areas,
+        _nearest(prediction_cells, truth_cells, spacing),
+        prediction_areas,
+        _nearest(truth_cells, prediction_cells, spacing),
+        truth_areas,
     )
 
 

@@ -50,8 +50,14 @@ def save_weights(path: Path, network: nn.Cell, progress: TrainingState) -> None:
     _write(path, network.parameters_dict(), progress)
 
 
-def save_training(path: Path, network: nn.Cell, optimizer: nn.Optimizer, scaler: object, progress: TrainingState,
-                  losses: np.ndarray | None = None) -> None:
+def save_training(
+    path: Path,
+    network: nn.Cell,
+    optimizer: nn.Optimizer,
+    scaler: object,
+    progress: TrainingState,
+    losses: np.ndarray | None = None,
+) -> None:
     """Write everything that training needs to go on from ``progress``; ``losses``: the state of a `LossTable`."""
     _write(path, _training_state(network, optimizer, scaler, losses), progress)
 
@@ -69,8 +75,9 @@ def load_weights(network: nn.Cell, path: str | Path) -> TrainingState:
     return progress
 
 
-def load_training(path: str | Path, network: nn.Cell, optimizer: nn.Optimizer, scaler: object,
-                  losses: np.ndarray | None = None) -> TrainingState:
+def load_training(
+    path: str | Path, network: nn.Cell, optimizer: nn.Optimizer, scaler: object, losses: np.ndarray | None = None
+) -> TrainingState:
     """Bring all that `save_training` was given back to where it was then. Errors as of `load_weights`."""
     entries, progress = _read(path)
     wanted = _training_state(network, optimizer, scaler, losses)
@@ -86,8 +93,9 @@ def sweep(folder: Path) -> None:
         partial.unlink()
 
 
-def _training_state(network: nn.Cell, optimizer: nn.Optimizer, scaler: object, losses: np.ndarray | None,
-                    ) -> dict[str, ms.Parameter]:
+def _training_state(
+    network: nn.Cell, optimizer: nn.Optimizer, scaler: object, losses: np.ndarray | None
+) -> dict[str, ms.Parameter]:
     """By their names in the file: weights, the optimiser's moments, counters and learning rate, loss scale, losses."""
     weights = {id(parameter) for parameter in network.get_parameters()}
     state = dict(network.parameters_dict())
@@ -102,8 +110,9 @@ def _write(path: Path, parameters: dict[str, ms.Parameter], progress: TrainingSt
     entries = [{"name": name, "data": parameter} for name, parameter in parameters.items()]
     partial = path.with_name(f".{path.stem}.partial.ckpt")
     noted = json.dumps(asdict(progress))
-    ms.save_checkpoint(entries, str(partial), append_dict={PROGRESS: noted, DIGEST: _digest(parameters, noted)},
-                       crc_check=True)
+    ms.save_checkpoint(
+        entries, str(partial), append_dict={PROGRESS: noted, DIGEST: _digest(parameters, noted)}, crc_check=True
+    )
     use_default_mode(partial)
     with open(partial, "rb+") as file:
         os.fsync(file.fileno())
@@ -123,12 +132,20 @@ def _read(path: str | Path) -> tuple[dict[str, ms.Parameter], TrainingState]:
             raise ValueError("its content has another SHA-256 than it says")
         progress = TrainingState(**json.loads(noted))
     except KeyError:
-        raise InputError(path, expected="a checkpoint of kidneyseg", found=f"one without the entry {PROGRESS!r}",
-                         remedy="Use best.ckpt or last.ckpt of `kidneyseg train`") from None
+        raise InputError(
+            path,
+            expected="a checkpoint of kidneyseg",
+            found=f"one without the entry {PROGRESS!r}",
+            remedy="Use best.ckpt or last.ckpt of `kidneyseg train`",
+        ) from None
     except Exception as error:  # MindSpore raises whatever its parser trips over
         found = " ".join(str(error).split())[:160]
-        raise InputError(path, expected="a whole checkpoint", found=f"a damaged file ({found})",
-                         remedy="Copy it again, or train again with --overwrite") from None
+        raise InputError(
+            path,
+            expected="a whole checkpoint",
+            found=f"a damaged file ({found})",
+            remedy="Copy it again, or train again with --overwrite",
+        ) from None
     return entries, progress
 
 
@@ -146,12 +163,18 @@ def _assign(wanted: dict[str, ms.Parameter], entries: dict[str, ms.Parameter], p
     """Copy ``entries`` into the parameters ``wanted``, which must be the same names and shapes."""
     faults = [f"{name} is missing" for name in wanted.keys() - entries.keys()]
     faults += [f"{name} is surplus" for name in entries.keys() - wanted.keys()]
-    faults += [f"{name} is {entries[name].shape}, not {parameter.shape}" for name, parameter in wanted.items()
-               if name in entries and tuple(entries[name].shape) != tuple(parameter.shape)]
+    faults += [
+        f"{name} is {entries[name].shape}, not {parameter.shape}"
+        for name, parameter in wanted.items()
+        if name in entries and tuple(entries[name].shape) != tuple(parameter.shape)
+    ]
     if faults:
         shown = "; ".join(sorted(faults)[:3]) + ("; ..." if len(faults) > 3 else "")
-        raise InputError(path, expected="the parameters of this recipe's network",
-                         found=f"{len(faults)} faults: {shown}",
-                         remedy="Use the recipe that the checkpoint was trained with")
+        raise InputError(
+            path,
+            expected="the parameters of this recipe's network",
+            found=f"{len(faults)} faults: {shown}",
+            remedy="Use the recipe that the checkpoint was trained with",
+        )
     for name, parameter in wanted.items():
         parameter.set_data(ms.Tensor(entries[name].asnumpy(), parameter.dtype))

@@ -47,5 +47,8 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         InputError: a line before it that is not of such a log.
     """
-    return read_json_lines(path, Row, expected="a JSON object of one epoch", remedy="Delete that line") \
-        if path.exists() else []
+    return (
+        read_json_lines(path, Row, expected="a JSON object of one epoch", remedy="Delete that line")
+        if path.exists()
+        else []
+    )

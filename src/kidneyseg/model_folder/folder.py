@@ -24,12 +24,20 @@ def read_checkpoints_recipe(folder: Path) -> Recipe:
     """
     if not (folder / RECIPE).is_file():
         found = f"no {RECIPE} in it" if folder.is_dir() else "a file" if folder.exists() else "no such folder"
-        raise InputError(folder, expected=f"a model folder ({RECIPE} and STAGE/{BEST})", found=found,
-                         remedy="Give WORK/fold0 of a trained recipe, or a folder of model_zoo/")
+        raise InputError(
+            folder,
+            expected=f"a model folder ({RECIPE} and STAGE/{BEST})",
+            found=found,
+            remedy="Give WORK/fold0 of a trained recipe, or a folder of model_zoo/",
+        )
     recipe = load_recipe(folder / RECIPE)
     for stage in recipe.stages:
         path = checkpoint_path(folder, stage.name)
         if not path.is_file():
-            raise InputError(path, expected=f"the trained weights of stage {stage.name!r}", found="no such file",
-                             remedy=f"Run `kidneyseg train --stage {stage.name}`, or copy the checkpoint there")
+            raise InputError(
+                path,
+                expected=f"the trained weights of stage {stage.name!r}",
+                found="no such file",
+                remedy=f"Run `kidneyseg train --stage {stage.name}`, or copy the checkpoint there",
+            )
     return recipe

@@ -40,9 +40,13 @@ def read_sessions(folder: Path) -> dict[str, list[Session]]:
     Raises:
         InputError: no such file, or a damaged one.
     """
-    return read_json(folder / RECORD, dict[str, Annotated[list[Session], Field(min_length=1)]],
-                     expected="the record that `kidneyseg train` leaves", absent="Train this fold first",
-                     remedy="Copy it again, or delete it: only reports need it")
+    return read_json(
+        folder / RECORD,
+        dict[str, Annotated[list[Session], Field(min_length=1)]],
+        expected="the record that `kidneyseg train` leaves",
+        absent="Train this fold first",
+        remedy="Copy it again, or delete it: only reports need it",
+    )
 
 
 def known_sessions(folder: Path) -> dict[str, list[Session]]:
@@ -57,15 +61,22 @@ def record(folder: Path, stage: str, facts: dict) -> None:
     `without_user` leaves them.
     """
     runs = known_sessions(folder)
-    runs.setdefault(stage, []).append(without_user({
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": sys.argv,
-        **facts,
-        "versions": {"kidneyseg": kidneyseg.__version__, "python": platform.python_version(),
-                     **{name: version(name) for name in PACKAGES}},
-        "machine": {"platform": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
-        "git": git_revision(),
-    }))
+    runs.setdefault(stage, []).append(
+        without_user(
+            {
+                "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "command": sys.argv,
+                **facts,
+                "versions": {
+                    "kidneyseg": kidneyseg.__version__,
+                    "python": platform.python_version(),
+                    **{name: version(name) for name in PACKAGES},
+                },
+                "machine": {"platform": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+                "git": git_revision(),
+            }
+        )
+    )
     write_text(folder / RECORD, json.dumps(runs, indent=2) + "\n")
 
 
@@ -80,6 +91,8 @@ def save_fold_recipe(folder: Path, recipe: Recipe, stage: str) -> None:
     """Write ``folder/recipe.yaml``: ``recipe``, but other stages trained there before as they were trained."""
     path = folder / RECIPE
     before = {old.name: old for old in load_recipe(path).stages} if path.exists() else {}
-    stages = [before[s.name] if s.name != stage and s.name in before and (folder / s.name / "last.ckpt").exists() else s
-              for s in recipe.stages]
+    stages = [
+        before[s.name] if s.name != stage and s.name in before and (folder / s.name / "last.ckpt").exists() else s
+        for s in recipe.stages
+    ]
     save_recipe(recipe.model_copy(update={"stages": tuple(stages)}), path)

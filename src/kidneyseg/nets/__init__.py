@@ -3,6 +3,7 @@
 A cell whose ``construct`` touches tensors only through other cells and element-wise operations says so with
 ``any_layout = True``: the CPU kernels then run it channels-last throughout, without conversions in between.
 """
+
 from __future__ import annotations
 
 import inspect
@@ -51,14 +52,22 @@ def build_network(spec: Network, classes: int, in_channels: int = 1, pretrained:
     Raises InputError for an unknown name, and for an option that the network does not have.
     """
     if spec.name not in NETWORKS:
-        raise InputError("network.name", expected=f"one of {', '.join(NETWORKS)}", found=repr(spec.name),
-                         remedy=did_you_mean(spec.name, list(NETWORKS)) or "Name a network that exists")
+        raise InputError(
+            "network.name",
+            expected=f"one of {', '.join(NETWORKS)}",
+            found=repr(spec.name),
+            remedy=did_you_mean(spec.name, list(NETWORKS)) or "Name a network that exists",
+        )
     options = {name: getattr(spec, name) for name in OPTIONS if getattr(spec, name)}
     if not pretrained:
         options.pop("pretrained", None)
     for option, value in options.items():
         able = [name for name, network in NETWORKS.items() if option in inspect.signature(network).parameters]
         if spec.name not in able:
-            raise InputError(f"network {spec.name!r}", expected=f"no {option}, which it does not have",
-                             found=f"{option}: {value}", remedy=f"Leave it out or use {' or '.join(able)}")
+            raise InputError(
+                f"network {spec.name!r}",
+                expected=f"no {option}, which it does not have",
+                found=f"{option}: {value}",
+                remedy=f"Leave it out or use {' or '.join(able)}",
+            )
     return NETWORKS[spec.name](in_channels, classes, width=spec.width, depth=spec.depth, norm=spec.norm, **options)

@@ -1,5 +1,6 @@
 """DeepLab V3+: Chen et al., "Encoder-decoder with atrous separable convolution for semantic image segmentation",
 ECCV 2018."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -35,8 +36,10 @@ class AtrousPyramid(nn.Cell):
 
     def __init__(self, in_ch: int, out_ch: int, rates: tuple[int, ...], norm: str | None) -> None:
         super().__init__()
-        self.branches = nn.CellList([ConvNormAct(2, in_ch, out_ch, kernel=1, norm=norm)]
-                                    + [ConvNormAct(2, in_ch, out_ch, dilation=rate, norm=norm) for rate in rates])
+        self.branches = nn.CellList(
+            [ConvNormAct(2, in_ch, out_ch, kernel=1, norm=norm)]
+            + [ConvNormAct(2, in_ch, out_ch, dilation=rate, norm=norm) for rate in rates]
+        )
         self.mean = SpatialMean()
         self.reduce_mean = ConvNormAct(2, in_ch, out_ch, kernel=1, norm=None)
         self.spread = Broadcast()
@@ -67,12 +70,23 @@ class DeepLabV3Plus(nn.Cell):
 
     any_layout = True
 
-    def __init__(self, in_channels: int, classes: int, width: int = 64, depth: int = LEVELS,
-                 norm: str | None = "batch", pretrained: str | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        width: int = 64,
+        depth: int = LEVELS,
+        norm: str | None = "batch",
+        pretrained: str | None = None,
+    ) -> None:
         super().__init__()
         if depth not in (LEVELS - 1, LEVELS):
-            raise InputError("network.depth", expected=f"{LEVELS - 1} or {LEVELS} for deeplabv3plus", found=str(depth),
-                             remedy=f"Set it to {LEVELS}, the paper's output stride of 16")
+            raise InputError(
+                "network.depth",
+                expected=f"{LEVELS - 1} or {LEVELS} for deeplabv3plus",
+                found=str(depth),
+                remedy=f"Set it to {LEVELS}, the paper's output stride of 16",
+            )
         self.output_stride = 2 ** (depth - 2)
         self.encoder = ResNet34(in_channels, width, depth, norm, dilated=True)
         if pretrained is not None:

@@ -1,5 +1,6 @@
 """Isensee et al., "Brain tumor segmentation and radiomics survival prediction: contribution to the BRATS 2017
 challenge", MICCAI BrainLes 2017."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -30,8 +31,10 @@ class ContextModule(nn.Cell):
 
 def localisation_module(channels: int, norm: str | None) -> nn.Cell:
     """Returns the fusion of 2 x `channels`, from below and beside, into `channels`: 3 x 3 x 3, then 1 x 1 x 1."""
-    return nn.SequentialCell(ConvNormAct(3, 2 * channels, channels, norm=norm, act=ACT),
-                             ConvNormAct(3, channels, channels, kernel=1, norm=norm, act=ACT))
+    return nn.SequentialCell(
+        ConvNormAct(3, 2 * channels, channels, norm=norm, act=ACT),
+        ConvNormAct(3, channels, channels, kernel=1, norm=norm, act=ACT),
+    )
 
 
 class Isensee3D(nn.Cell):
@@ -48,20 +51,32 @@ class Isensee3D(nn.Cell):
 
     any_layout = True
 
-    def __init__(self, in_channels: int, classes: int, width: int = 16, depth: int = 5,
-                 norm: str | None = "instance") -> None:
+    def __init__(
+        self, in_channels: int, classes: int, width: int = 16, depth: int = 5, norm: str | None = "instance"
+    ) -> None:
         super().__init__()
         self.depth = depth
         out = [width * 2**level for level in range(depth)]
-        self.encoder = nn.CellList([
-            nn.SequentialCell(ConvNormAct(3, before, after, stride=1 if level == 0 else 2, norm=norm, act=ACT),
-                              ContextModule(after, norm))
-            for level, (before, after) in enumerate(zip([in_channels] + out, out))])
-        self.up = nn.CellList([nn.SequentialCell(Repeat3D(), ConvNormAct(3, deep, skip, norm=norm, act=ACT))
-                               for skip, deep in zip(out, out[1:])])
+        self.encoder = nn.CellList(
+            [
+                nn.SequentialCell(
+                    ConvNormAct(3, before, after, stride=1 if level == 0 else 2, norm=norm, act=ACT),
+                    ContextModule(after, norm),
+                )
+                for level, (before, after) in enumerate(zip([in_channels] + out, out))
+            ]
+        )
+        self.up = nn.CellList(
+            [
+                nn.SequentialCell(Repeat3D(), ConvNormAct(3, deep, skip, norm=norm, act=ACT))
+                for skip, deep in zip(out, out[1:])
+            ]
+        )
         self.concat = Concat()
-        self.decoder = nn.CellList([ConvNormAct(3, 2 * width, 2 * width, norm=norm, act=ACT)]
-                                   + [localisation_module(channels, norm) for channels in out[1:-1]])
+        self.decoder = nn.CellList(
+            [ConvNormAct(3, 2 * width, 2 * width, norm=norm, act=ACT)]
+            + [localisation_module(channels, norm) for channels in out[1:-1]]
+        )
         heads = [conv(3, 2 * width, classes)]
         for level in range(1, min(SEGMENTATION_LEVELS, depth - 1)):
             heads.append(nn.SequentialCell(conv(3, out[level], classes), Repeat3D(2**level)))

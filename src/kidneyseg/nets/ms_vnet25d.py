@@ -1,4 +1,5 @@
 """The 2.5-D multi-scale V-Net that segments tumours in the KiTS19 entry with 3-D ResUNet kidneys, 2019."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -33,28 +34,39 @@ class MultiScaleVNet25D(nn.Cell):
 
     any_layout = True
 
-    def __init__(self, in_channels: int, classes: int, width: int = 16, depth: int = 5,
-                 norm: str | None = "batch") -> None:
+    def __init__(
+        self, in_channels: int, classes: int, width: int = 16, depth: int = 5, norm: str | None = "batch"
+    ) -> None:
         super().__init__()
         self.depth = depth
         out = [width * 2**level for level in range(depth)]
         self.project = ConvNormAct(2, in_channels, width, kernel=1, norm=norm, act=None)
         self.shrink = nn.AvgPool2d(2, 2)
         self.see = nn.CellList([ConvNormAct(2, in_channels, width, norm=norm, act="prelu") for _ in out[1:]])
-        self.down = nn.CellList([ConvNormAct(2, before, after, kernel=2, stride=2, norm=norm, act="prelu")
-                                 for before, after in zip(out, out[1:])])
+        self.down = nn.CellList(
+            [
+                ConvNormAct(2, before, after, kernel=2, stride=2, norm=norm, act="prelu")
+                for before, after in zip(out, out[1:])
+            ]
+        )
         self.concat = Concat()
         seen = [in_channels] + [channels + width for channels in out[1:]]
-        self.encoder = nn.CellList([stage(seen[level], out[level], level, norm) for level in range(depth - 1)]
-                                   + [ResidualStage(2, seen[-1:] + out[-1:] * len(HYBRID), 3, norm, "prelu",
-                                                    dilations=HYBRID)])
+        self.encoder = nn.CellList(
+            [stage(seen[level], out[level], level, norm) for level in range(depth - 1)]
+            + [ResidualStage(2, seen[-1:] + out[-1:] * len(HYBRID), 3, norm, "prelu", dilations=HYBRID)]
+        )
         self.squeeze = nn.CellList([SqueezeExcite(2, channels) for channels in out])
         # What comes up joins the skip of the same width, hence decoder stages are twice as wide as encoder stages.
         below = [2 * channels for channels in out[1:-1]] + out[-1:]
         self.gates = nn.CellList([AttentionGate(2, skip, deep) for skip, deep in zip(out, below)])
-        self.up = nn.CellList([
-            nn.SequentialCell(up_conv(2, deep, skip, bias=norm is None), make_norm(norm, skip), make_act("prelu", skip))
-            for skip, deep in zip(out, below)])
+        self.up = nn.CellList(
+            [
+                nn.SequentialCell(
+                    up_conv(2, deep, skip, bias=norm is None), make_norm(norm, skip), make_act("prelu", skip)
+                )
+                for skip, deep in zip(out, below)
+            ]
+        )
         self.decoder = nn.CellList([stage(2 * out[level], 2 * out[level], level, norm) for level in range(depth - 1)])
         self.head = conv(2, 2 * width, classes, kernel=1)
 

@@ -1,4 +1,5 @@
 """Precision as a policy: one class per network, whatever it computes in."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -25,11 +26,15 @@ def apply_precision(network: nn.Cell, precision: str) -> nn.Cell:
 
     Weights stay float32, and so do sums over many voxels (normalisations) and the heads, so that logits are float32.
 
-    Raises InputError for another name. MindSpore has no bfloat16 convolution for CPU; `device.prepare_network` knows a way there.
+    Raises InputError for another name. MindSpore has no bfloat16 convolution for CPU; see `device.prepare_network`.
     """
     if precision not in PRECISIONS:
-        raise InputError("train.precision", expected=f"one of {', '.join(PRECISIONS)}", found=repr(precision),
-                         remedy="Name a precision that exists")
+        raise InputError(
+            "train.precision",
+            expected=f"one of {', '.join(PRECISIONS)}",
+            found=repr(precision),
+            remedy="Name a precision that exists",
+        )
     if precision == "float32":
         return network
     network.to_float(PRECISIONS[precision])

@@ -1,4 +1,5 @@
 """Weights of a ResNet-34 that PyTorch trained, for the encoders of this package."""
+
 from __future__ import annotations
 
 import re
@@ -39,9 +40,12 @@ def load_resnet34(encoder: ResNet34, path: str | Path) -> None:
     missing, surplus or of another shape. The encoder is then unchanged.
     """
     if encoder.channels[0] != WIDTH or not isinstance(encoder.stem.norm, BatchNorm):
-        raise InputError("network.pretrained", expected=f"width: {WIDTH} and norm: batch, as ResNet-34 has them",
-                         found=f"width {encoder.channels[0]}, norm {type(encoder.stem.norm).__name__}",
-                         remedy="Set them so, or leave out pretrained")
+        raise InputError(
+            "network.pretrained",
+            expected=f"width: {WIDTH} and norm: batch, as ResNet-34 has them",
+            found=f"width {encoder.channels[0]}, norm {type(encoder.stem.norm).__name__}",
+            remedy="Set them so, or leave out pretrained",
+        )
     tensors = {name: value for name, value in read_tensors(path).items() if not _unused(name, len(encoder.stages))}
     wanted = {torch_name(name): parameter for name, parameter in encoder.parameters_and_names()}
     first = tensors.get("conv1.weight")
@@ -69,10 +73,16 @@ def _unused(name: str, stages: int) -> bool:
 def _check(tensors: dict[str, np.ndarray], wanted: dict[str, ms.Parameter], path: str | Path) -> None:
     faults = [f"{name} is missing" for name in sorted(wanted.keys() - tensors.keys())]
     faults += [f"{name} is surplus" for name in sorted(tensors.keys() - wanted.keys())]
-    faults += [f"{name} is {tensors[name].shape}, not {parameter.shape}" for name, parameter in wanted.items()
-               if name in tensors and tensors[name].shape != tuple(parameter.shape)]
+    faults += [
+        f"{name} is {tensors[name].shape}, not {parameter.shape}"
+        for name, parameter in wanted.items()
+        if name in tensors and tensors[name].shape != tuple(parameter.shape)
+    ]
     if faults:
         shown = "; ".join(faults[:3]) + ("; ..." if len(faults) > 3 else "")
-        raise InputError(path, expected="the weights of a ResNet-34 under torchvision's names",
-                         found=f"{len(faults)} faults: {shown}",
-                         remedy="Save the state_dict() of torchvision's resnet34, whole")
+        raise InputError(
+            path,
+            expected="the weights of a ResNet-34 under torchvision's names",
+            found=f"{len(faults)} faults: {shown}",
+            remedy="Save the state_dict() of torchvision's resnet34, whole",
+        )

@@ -1,4 +1,5 @@
 """ResNet-34 as an encoder: He et al., "Deep residual learning for image recognition", CVPR 2016."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -45,21 +46,27 @@ class ResNet34(nn.Cell):
 
     any_layout = True
 
-    def __init__(self, in_channels: int, width: int = 64, depth: int = LEVELS, norm: str | None = "batch",
-                 dilated: bool = False) -> None:
+    def __init__(
+        self, in_channels: int, width: int = 64, depth: int = LEVELS, norm: str | None = "batch", dilated: bool = False
+    ) -> None:
         super().__init__()
         if not 2 <= depth <= LEVELS:
-            raise InputError("network.depth", expected=f"2 to {LEVELS} with a ResNet-34", found=str(depth),
-                             remedy=f"Set it to {LEVELS} for all of ResNet-34")
+            raise InputError(
+                "network.depth",
+                expected=f"2 to {LEVELS} with a ResNet-34",
+                found=str(depth),
+                remedy=f"Set it to {LEVELS} for all of ResNet-34",
+            )
         self.channels = [width] + [width * 2**stage for stage in range(depth - 2)]
         self.stem = ConvNormAct(2, in_channels, width, kernel=7, stride=2, norm=norm)
         self.pool = PaddedMaxPool()
-        self.stages = nn.CellList([
-            self.stage(level, norm, dilated and level == depth - 1) for level in range(2, depth)])
+        self.stages = nn.CellList(
+            [self.stage(level, norm, dilated and level == depth - 1) for level in range(2, depth)]
+        )
 
     def stage(self, level: int, norm: str | None, dilated: bool) -> nn.SequentialCell:
         """Returns the residual blocks that lead to `level`; the first stage follows max pooling and has no stride."""
-        before, after = self.channels[level - 2:level]
+        before, after = self.channels[level - 2 : level]
         stride = 1 if level == 2 or dilated else 2
         dilation = 2 if dilated else 1
         first = ResidualBlock(2, [before, after, after], norm, stride, dilation)

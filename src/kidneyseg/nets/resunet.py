@@ -1,4 +1,5 @@
 """The residual U-Net (ResUNet) that the 3-D and the 2.5-D one share; they differ in strides only."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -27,28 +28,54 @@ class ResUNet(nn.Cell):
 
     any_layout = True
 
-    def __init__(self, in_channels: int, classes: int, width: int, depth: int, norm: str | None,
-                 strides: tuple[int, int, int], deep_supervision: bool = False) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        width: int,
+        depth: int,
+        norm: str | None,
+        strides: tuple[int, int, int],
+        deep_supervision: bool = False,
+    ) -> None:
         super().__init__()
         self.depth = depth
         self.factor = tuple([stride ** (depth - 1) for stride in strides])
         out = [width * 2**level for level in range(depth)]
-        self.encoder = nn.CellList([ResidualBlock(3, [in_channels if level == 0 else out[level]] + [out[level]] * 2,
-                                                  norm) for level in range(depth)])
-        self.down = nn.CellList([ConvNormAct(3, before, after, kernel=strides, stride=strides, norm=norm)
-                                 for before, after in zip(out, out[1:])])
-        self.up = nn.CellList([
-            nn.SequentialCell(up_conv(3, deep, skip, bias=norm is None, factor=strides), make_norm(norm, skip),
-                              nn.ReLU())
-            for skip, deep in zip(out, out[1:])])
+        self.encoder = nn.CellList(
+            [
+                ResidualBlock(3, [in_channels if level == 0 else out[level]] + [out[level]] * 2, norm)
+                for level in range(depth)
+            ]
+        )
+        self.down = nn.CellList(
+            [
+                ConvNormAct(3, before, after, kernel=strides, stride=strides, norm=norm)
+                for before, after in zip(out, out[1:])
+            ]
+        )
+        self.up = nn.CellList(
+            [
+                nn.SequentialCell(
+                    up_conv(3, deep, skip, bias=norm is None, factor=strides), make_norm(norm, skip), nn.ReLU()
+                )
+                for skip, deep in zip(out, out[1:])
+            ]
+        )
         self.concat = Concat()
         joined = [2 * channels for channels in out[:-1]] + [out[-1]]
-        self.decoder = nn.CellList([ResidualStage(3, [before, after, after], kernel=3, norm=norm, act="relu")
-                                    for before, after in zip(joined, out)])
+        self.decoder = nn.CellList(
+            [
+                ResidualStage(3, [before, after, after], kernel=3, norm=norm, act="relu")
+                for before, after in zip(joined, out)
+            ]
+        )
         heads = [conv(3, width, classes, kernel=1)]
         if deep_supervision:
-            heads += [nn.SequentialCell(conv(3, out[level], classes, kernel=1), Upsample(3, strides[0] ** level))
-                      for level in range(1, depth)]
+            heads += [
+                nn.SequentialCell(conv(3, out[level], classes, kernel=1), Upsample(3, strides[0] ** level))
+                for level in range(1, depth)
+            ]
         self.heads = nn.CellList(heads)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor | tuple[ms.Tensor, ...]:

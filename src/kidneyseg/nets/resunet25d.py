@@ -1,5 +1,6 @@
 """2.5-D ResUNet: Chen and Zhang, "An ensemble of 2.5D ResUnet based models for segmentation of kidney and masses",
 KiTS23."""
+
 from __future__ import annotations
 
 from kidneyseg.nets.resunet import ResUNet
@@ -16,6 +17,7 @@ class ResUNet25D(ResUNet):
     nothing that joins slices, and the paper feeds slabs of 48 of them and averages over their mirror image along z.
     """
 
-    def __init__(self, in_channels: int, classes: int, width: int = 16, depth: int = 4,
-                 norm: str | None = "batch") -> None:
+    def __init__(
+        self, in_channels: int, classes: int, width: int = 16, depth: int = 4, norm: str | None = "batch"
+    ) -> None:
         super().__init__(in_channels, classes, width, depth, norm, strides=(1, 2, 2))

@@ -1,4 +1,5 @@
 """3-D ResUNet, of two systems for KiTS: see ResUNet3D."""
+
 from __future__ import annotations
 
 from kidneyseg.nets.resunet import ResUNet
@@ -14,6 +15,13 @@ class ResUNet3D(ResUNet):
     level to level, ReLU and the recipe's norm follow each convolution. The side outputs are described in ResUNet.
     """
 
-    def __init__(self, in_channels: int, classes: int, width: int = 16, depth: int = 4, norm: str | None = "batch",
-                 deep_supervision: bool = False) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        width: int = 16,
+        depth: int = 4,
+        norm: str | None = "batch",
+        deep_supervision: bool = False,
+    ) -> None:
         super().__init__(in_channels, classes, width, depth, norm, strides=(2, 2, 2), deep_supervision=deep_supervision)

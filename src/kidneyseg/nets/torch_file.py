@@ -4,6 +4,7 @@ Such a file is a pickle that describes tensors, and their values apart from it: 
 later) or behind it in the same file (before). A pickle may call any function there is; here it may only build
 dictionaries and tensors, anything else is refused.
 """
+
 from __future__ import annotations
 
 import pickle
@@ -17,8 +18,17 @@ import numpy as np
 
 from kidneyseg.errors import InputError
 
-STORAGES = {"DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "LongStorage": "<i8",
-            "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "<i1", "ByteStorage": "<u1", "BoolStorage": "?"}
+STORAGES = {
+    "DoubleStorage": "<f8",
+    "FloatStorage": "<f4",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "<i1",
+    "ByteStorage": "<u1",
+    "BoolStorage": "?",
+}
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
@@ -45,7 +55,7 @@ class View:
         if min((self.offset, *self.shape, *self.strides)) < 0 or (0 not in self.shape and last >= storage.size):
             raise ValueError("a tensor reaches beyond the file's values")
         strides = [stride * storage.itemsize for stride in self.strides]
-        return np.lib.stride_tricks.as_strided(storage[self.offset:], self.shape, strides).copy()
+        return np.lib.stride_tricks.as_strided(storage[self.offset :], self.shape, strides).copy()
 
 
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
@@ -58,12 +68,19 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
         views, storages = _read_archive(path) if zipfile.is_zipfile(path) else _read_legacy(path)
         return {str(name): view.values(storages[view.storage.key]) for name, view in views.items()}
     except OSError as error:
-        raise InputError(path, expected="weights saved by PyTorch", found=error.strerror or str(error),
-                         remedy="Give the path of a state dict, for example torchvision's resnet34-*.pth") from None
+        raise InputError(
+            path,
+            expected="weights saved by PyTorch",
+            found=error.strerror or str(error),
+            remedy="Give the path of a state dict, for example torchvision's resnet34-*.pth",
+        ) from None
     except Exception as error:  # a damaged pickle raises whatever it trips over
-        raise InputError(path, expected="a state dict saved by PyTorch (torch.save)",
-                         found=" ".join(str(error).split())[:160] or type(error).__name__,
-                         remedy="Download it again, or save model.state_dict()") from None
+        raise InputError(
+            path,
+            expected="a state dict saved by PyTorch (torch.save)",
+            found=" ".join(str(error).split())[:160] or type(error).__name__,
+            remedy="Download it again, or save model.state_dict()",
+        ) from None
 
 
 def _read_archive(path: Path) -> tuple[dict[str, View], dict[str, np.ndarray]]:
@@ -111,8 +128,12 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in STORAGES:
             return np.dtype(STORAGES[name])
-        known = {("collections", "OrderedDict"): OrderedDict, ("torch._utils", "_rebuild_tensor"): View,
-                 ("torch._utils", "_rebuild_tensor_v2"): _view, ("torch._utils", "_rebuild_parameter"): _data}
+        known = {
+            ("collections", "OrderedDict"): OrderedDict,
+            ("torch._utils", "_rebuild_tensor"): View,
+            ("torch._utils", "_rebuild_tensor_v2"): _view,
+            ("torch._utils", "_rebuild_parameter"): _data,
+        }
         if (module, name) not in known:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no tensor needs")
         return known[module, name]

@@ -1,4 +1,5 @@
 """The U that the 2-D and the 3-D U-Net share; they differ in dimensions and channels only."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -24,8 +25,15 @@ class UNet(nn.Cell):
 
     any_layout = True
 
-    def __init__(self, dims: int, encoder: list[nn.Cell], up: list[nn.Cell], decoder: list[nn.Cell],
-                 head: nn.Cell, gates: list[nn.Cell] | None = None) -> None:
+    def __init__(
+        self,
+        dims: int,
+        encoder: list[nn.Cell],
+        up: list[nn.Cell],
+        decoder: list[nn.Cell],
+        head: nn.Cell,
+        gates: list[nn.Cell] | None = None,
+    ) -> None:
         super().__init__()
         self.depth = len(encoder)
         self.encoder = nn.CellList(encoder)

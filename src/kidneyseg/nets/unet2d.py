@@ -1,4 +1,5 @@
 """U-Net: Ronneberger et al., "U-Net: convolutional networks for biomedical image segmentation", MICCAI 2015."""
+
 from __future__ import annotations
 
 from kidneyseg.nets.layers.blocks import conv, double_conv, up_conv
@@ -12,8 +13,9 @@ class UNet2D(UNet):
     and no normalisation (`norm=None`).
     """
 
-    def __init__(self, in_channels: int, classes: int, width: int = 64, depth: int = 5,
-                 norm: str | None = "batch") -> None:
+    def __init__(
+        self, in_channels: int, classes: int, width: int = 64, depth: int = 5, norm: str | None = "batch"
+    ) -> None:
         out = [width * 2**level for level in range(depth)]
         super().__init__(
             dims=2,

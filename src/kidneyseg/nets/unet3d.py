@@ -1,4 +1,5 @@
 """3D U-Net: Cicek et al., "3D U-Net: learning dense volumetric segmentation from sparse annotation", MICCAI 2016."""
+
 from __future__ import annotations
 
 from mindspore import nn
@@ -20,8 +21,16 @@ class UNet3D(UNet):
         attention: gates on the skip connections (Oktay 2018, see AttentionGate).
     """
 
-    def __init__(self, in_channels: int, classes: int, width: int = 32, depth: int = 4, norm: str | None = "batch",
-                 residual: bool = False, attention: bool = False) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        width: int = 32,
+        depth: int = 4,
+        norm: str | None = "batch",
+        residual: bool = False,
+        attention: bool = False,
+    ) -> None:
         def level(before: int, middle: int, after: int) -> nn.Cell:
             if residual:
                 return ResidualBlock(3, [before, middle, after], norm)

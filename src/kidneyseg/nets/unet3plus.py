@@ -1,4 +1,5 @@
 """UNet 3+: Huang et al., "UNet 3+: a full-scale connected UNet for medical image segmentation", ICASSP 2020."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -50,20 +51,30 @@ class UNet3Plus(nn.Cell):
 
     any_layout = True
 
-    def __init__(self, in_channels: int, classes: int, width: int = 64, depth: int = 5, norm: str | None = "batch",
-                 deep_supervision: bool = False) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        width: int = 64,
+        depth: int = 5,
+        norm: str | None = "batch",
+        deep_supervision: bool = False,
+    ) -> None:
         super().__init__()
         self.depth = depth
         out = [width * 2**level for level in range(depth)]
         fused = [depth * width] * (depth - 1) + [out[-1]]  # the deepest encoder level is also the deepest decoder level
-        self.encoder = nn.CellList([double_conv(2, before, after, after, norm)
-                                    for before, after in zip([in_channels] + out, out)])
+        self.encoder = nn.CellList(
+            [double_conv(2, before, after, after, norm) for before, after in zip([in_channels] + out, out)]
+        )
         self.pool = max_pool(2)
-        self.decoder = nn.CellList([FullScaleNode(level, out[:level + 1] + fused[level + 1:], width, norm)
-                                    for level in range(depth - 1)])
+        self.decoder = nn.CellList(
+            [FullScaleNode(level, out[: level + 1] + fused[level + 1 :], width, norm) for level in range(depth - 1)]
+        )
         supervised = depth if deep_supervision else 1
-        self.heads = nn.CellList([nn.SequentialCell(conv(2, fused[level], classes), rescale(-level))
-                                  for level in range(supervised)])
+        self.heads = nn.CellList(
+            [nn.SequentialCell(conv(2, fused[level], classes), rescale(-level)) for level in range(supervised)]
+        )
 
     def construct(self, x: ms.Tensor) -> ms.Tensor | tuple[ms.Tensor, ...]:
         check_size(x.shape[2:], 2 ** (self.depth - 1))
@@ -72,7 +83,7 @@ class UNet3Plus(nn.Cell):
             features = features + (self.encoder[level](self.pool(features[level - 1])),)
         for level in range(self.depth - 2, -1, -1):
             # The decoder's features take the place of the encoder's, which no finer level looks at.
-            features = features[:level] + (self.decoder[level](features),) + features[level + 1:]
+            features = features[:level] + (self.decoder[level](features),) + features[level + 1 :]
         if not self.training or len(self.heads) == 1:
             return self.heads[0](features[0])
         return tuple([self.heads[level](features[level]) for level in range(self.depth)])

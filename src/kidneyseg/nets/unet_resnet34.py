@@ -1,4 +1,5 @@
 """U-Net with a ResNet-34 encoder, as Beheshtifard ("Kidney tumor segmentation", KiTS21) uses it on axial slices."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -24,8 +25,15 @@ class UNetResNet34(nn.Cell):
 
     any_layout = True
 
-    def __init__(self, in_channels: int, classes: int, width: int = 64, depth: int = LEVELS,
-                 norm: str | None = "batch", pretrained: str | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        width: int = 64,
+        depth: int = LEVELS,
+        norm: str | None = "batch",
+        pretrained: str | None = None,
+    ) -> None:
         super().__init__()
         self.depth = depth
         self.encoder = ResNet34(in_channels, width, depth, norm)
@@ -36,8 +44,9 @@ class UNetResNet34(nn.Cell):
         below = out[1:] + self.encoder.channels[-1:]
         self.up = Upsample(2)
         self.concat = Concat()
-        self.decoder = nn.CellList([double_conv(2, deep + skip, after, after, norm)
-                                    for deep, skip, after in zip(below, skips, out)])
+        self.decoder = nn.CellList(
+            [double_conv(2, deep + skip, after, after, norm) for deep, skip, after in zip(below, skips, out)]
+        )
         self.head = conv(2, out[0], classes, kernel=1)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:

@@ -1,4 +1,5 @@
 """UNet++: Zhou et al., "UNet++: redesigning skip connections to exploit multiscale features", IEEE TMI 2020."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -19,23 +20,44 @@ class UNetPP(nn.Cell):
 
     any_layout = True
 
-    def __init__(self, in_channels: int, classes: int, width: int = 32, depth: int = 5, norm: str | None = "batch",
-                 deep_supervision: bool = False) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        width: int = 32,
+        depth: int = 5,
+        norm: str | None = "batch",
+        deep_supervision: bool = False,
+    ) -> None:
         super().__init__()
         self.depth = depth
         out = [width * 2**level for level in range(depth)]
-        self.encoder = nn.CellList([double_conv(2, before, after, after, norm)
-                                    for before, after in zip([in_channels] + out, out)])
+        self.encoder = nn.CellList(
+            [double_conv(2, before, after, after, norm) for before, after in zip([in_channels] + out, out)]
+        )
         self.pool = max_pool(2)
         self.concat = Concat()
         # up[j][i] and nodes[j][i] make X(i, j + 1).
-        self.up = nn.CellList([nn.CellList([up_conv(2, out[level + 1], out[level]) for level in range(depth - column)])
-                               for column in range(1, depth)])
-        self.nodes = nn.CellList([nn.CellList([double_conv(2, (column + 1) * out[level], out[level], out[level], norm)
-                                               for level in range(depth - column)])
-                                  for column in range(1, depth)])
-        self.heads = nn.CellList([conv(2, width, classes, kernel=1)
-                                  for _ in range(depth - 1 if deep_supervision else 1)])
+        self.up = nn.CellList(
+            [
+                nn.CellList([up_conv(2, out[level + 1], out[level]) for level in range(depth - column)])
+                for column in range(1, depth)
+            ]
+        )
+        self.nodes = nn.CellList(
+            [
+                nn.CellList(
+                    [
+                        double_conv(2, (column + 1) * out[level], out[level], out[level], norm)
+                        for level in range(depth - column)
+                    ]
+                )
+                for column in range(1, depth)
+            ]
+        )
+        self.heads = nn.CellList(
+            [conv(2, width, classes, kernel=1) for _ in range(depth - 1 if deep_supervision else 1)]
+        )
 
     def construct(self, x: ms.Tensor) -> ms.Tensor | tuple[ms.Tensor, ...]:
         check_size(x.shape[2:], 2 ** (self.depth - 1))

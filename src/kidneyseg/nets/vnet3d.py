@@ -1,4 +1,5 @@
 """V-Net: Milletari et al., "V-Net: fully convolutional neural networks for volumetric segmentation", 3DV 2016."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -26,8 +27,9 @@ class VNet3D(nn.Cell):
 
     any_layout = True
 
-    def __init__(self, in_channels: int, classes: int, width: int = 16, depth: int = 5,
-                 norm: str | None = "batch") -> None:
+    def __init__(
+        self, in_channels: int, classes: int, width: int = 16, depth: int = 5, norm: str | None = "batch"
+    ) -> None:
         super().__init__()
         if width % in_channels != 0:
             raise ValueError(f"VNet3D's width must be a multiple of its {in_channels} input channels, but is {width}")
@@ -35,19 +37,32 @@ class VNet3D(nn.Cell):
         self.repeats = width // in_channels
         out = [width * 2**level for level in range(depth)]
         convolutions = [min(level + 1, CONVOLUTIONS) for level in range(depth)]
-        self.encoder = nn.CellList([
-            residual_stage(in_channels if level == 0 else out[level], out[level], convolutions[level], norm)
-            for level in range(depth)])
-        self.down = nn.CellList([ConvNormAct(3, before, after, kernel=2, stride=2, norm=norm, act="prelu")
-                                 for before, after in zip(out, out[1:])])
+        self.encoder = nn.CellList(
+            [
+                residual_stage(in_channels if level == 0 else out[level], out[level], convolutions[level], norm)
+                for level in range(depth)
+            ]
+        )
+        self.down = nn.CellList(
+            [
+                ConvNormAct(3, before, after, kernel=2, stride=2, norm=norm, act="prelu")
+                for before, after in zip(out, out[1:])
+            ]
+        )
         # What comes up joins the skip of the same width, hence decoder stages are twice as wide as encoder stages.
         below = [2 * channels for channels in out[1:-1]] + [out[-1]]
-        self.up = nn.CellList([
-            nn.SequentialCell(up_conv(3, deep, skip, bias=norm is None), make_norm(norm, skip), make_act("prelu", skip))
-            for skip, deep in zip(out, below)])
+        self.up = nn.CellList(
+            [
+                nn.SequentialCell(
+                    up_conv(3, deep, skip, bias=norm is None), make_norm(norm, skip), make_act("prelu", skip)
+                )
+                for skip, deep in zip(out, below)
+            ]
+        )
         self.concat = Concat()
-        self.decoder = nn.CellList([residual_stage(2 * out[level], 2 * out[level], convolutions[level], norm)
-                                    for level in range(depth - 1)])
+        self.decoder = nn.CellList(
+            [residual_stage(2 * out[level], 2 * out[level], convolutions[level], norm) for level in range(depth - 1)]
+        )
         self.head = conv(3, 2 * width, classes, kernel=1)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:

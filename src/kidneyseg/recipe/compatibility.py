@@ -49,5 +49,9 @@ def common_labels(recipes: Sequence[Recipe]) -> dict[str, int]:
 
 
 def _clash(recipe: Recipe, one: str, other: str) -> InputError:
-    return InputError(f"recipe {recipe.name!r}", expected="labels as the other recipes have them",
-                      found=f"{one}, where another has {other}", remedy="Take recipes of the same labels")
+    return InputError(
+        f"recipe {recipe.name!r}",
+        expected="labels as the other recipes have them",
+        found=f"{one}, where another has {other}",
+        remedy="Take recipes of the same labels",
+    )

@@ -27,8 +27,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     data = _unshared(read_yaml(path, expected="a recipe (YAML)", remedy="Give a file such as configs/mplab.yaml"))
     if not isinstance(data, dict):
         raise InputError(
-            path, expected="a mapping of recipe keys", found=type(data).__name__,
-            remedy="Start from configs/mplab.yaml",
+            path, expected="a mapping of recipe keys", found=type(data).__name__, remedy="Start from configs/mplab.yaml"
         )
     for text in overrides:
         _override(data, text)
@@ -61,7 +60,9 @@ def _override(data: dict, text: str) -> None:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise InputError(
-            f"override {text!r}", expected="KEY=VALUE", found="no '='" if not equals else "no key",
+            f"override {text!r}",
+            expected="KEY=VALUE",
+            found="no '='" if not equals else "no key",
             remedy="Write for example stages.coarse.train.epochs=2",
         )
     try:
@@ -76,15 +77,23 @@ def _override(data: dict, text: str) -> None:
         elif isinstance(node, dict):
             node = node.setdefault(part, {})
         else:
-            raise InputError(f"override {text!r}", expected="a recipe key", found=f"{part!r} below a plain value",
-                             remedy="Check the key's path in the recipe")
+            raise InputError(
+                f"override {text!r}",
+                expected="a recipe key",
+                found=f"{part!r} below a plain value",
+                remedy="Check the key's path in the recipe",
+            )
     if isinstance(node, list):
         node[_index(node, parts[-1], text)] = parsed
     elif isinstance(node, dict):
         node[parts[-1]] = parsed
     else:
-        raise InputError(f"override {text!r}", expected="a recipe key", found=f"{parts[-1]!r} below a plain value",
-                         remedy="Check the key's path in the recipe")
+        raise InputError(
+            f"override {text!r}",
+            expected="a recipe key",
+            found=f"{parts[-1]!r} below a plain value",
+            remedy="Check the key's path in the recipe",
+        )
 
 
 def _index(items: list, part: str, text: str) -> int:
@@ -96,7 +105,9 @@ def _index(items: list, part: str, text: str) -> int:
         return numbers.index(part)
     known = [n for n in names if n]
     raise InputError(
-        f"override {text!r}", expected=f"one of {', '.join(known) or f'0-{len(items) - 1}'}", found=repr(part),
+        f"override {text!r}",
+        expected=f"one of {', '.join(known) or f'0-{len(items) - 1}'}",
+        found=repr(part),
         remedy=did_you_mean(part, known) or "Name an item that the recipe has",
     )
 
@@ -109,7 +120,9 @@ def _explain(error: ValidationError, subject: str | Path) -> InputError:
         valid = _valid_keys(first["loc"])
         key = str(first["loc"][-1])
         return InputError(
-            f"{subject}: {where}", expected=f"one of the keys {', '.join(valid)}", found=f"the unknown key {key!r}",
+            f"{subject}: {where}",
+            expected=f"one of the keys {', '.join(valid)}",
+            found=f"the unknown key {key!r}",
             remedy=did_you_mean(key, valid) or "Remove it",
         )
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
@@ -118,8 +131,12 @@ def _explain(error: ValidationError, subject: str | Path) -> InputError:
     else:
         message = "a mapping of keys" if first["type"] == "model_type" else message  # pydantic names its class
         expected, found = message, "nothing" if first["type"] == "missing" else repr(first["input"])[:80]
-    return InputError(f"{subject}: {where}", expected=expected, found=found,
-                      remedy="Correct the value; src/kidneyseg/recipe/ says what each key means")
+    return InputError(
+        f"{subject}: {where}",
+        expected=expected,
+        found=found,
+        remedy="Correct the value; src/kidneyseg/recipe/ says what each key means",
+    )
 
 
 def _valid_keys(location: tuple) -> list[str]:

@@ -151,11 +151,26 @@ class SliceSampling(RecipePart):
 def _kind(value: Any) -> str:
     """Each kind of sampling has a key that no other has; what has none of them, or no keys, is meant as volumes."""
     keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", ())
-    return next((name for key, name in (("shape", "WholeSampling"), ("slices", "SlabSampling"), ("size", "SliceSampling")) if key in keys),
-                "VolumeSampling")
+    return next(
+        (
+            name
+            for key, name in (("shape", "WholeSampling"), ("slices", "SlabSampling"), ("size", "SliceSampling"))
+            if key in keys
+        ),
+        "VolumeSampling",
+    )
 
 
-SAMPLINGS = {"VolumeSampling": VolumeSampling, "WholeSampling": WholeSampling, "SlabSampling": SlabSampling, "SliceSampling": SliceSampling}
+SAMPLINGS = {
+    "VolumeSampling": VolumeSampling,
+    "WholeSampling": WholeSampling,
+    "SlabSampling": SlabSampling,
+    "SliceSampling": SliceSampling,
+}
 Sampling = Annotated[
-    Annotated[VolumeSampling, Tag("VolumeSampling")] | Annotated[WholeSampling, Tag("WholeSampling")] | Annotated[SlabSampling, Tag("SlabSampling")]
-    | Annotated[SliceSampling, Tag("SliceSampling")], Discriminator(_kind)]
+    Annotated[VolumeSampling, Tag("VolumeSampling")]
+    | Annotated[WholeSampling, Tag("WholeSampling")]
+    | Annotated[SlabSampling, Tag("SlabSampling")]
+    | Annotated[SliceSampling, Tag("SliceSampling")],
+    Discriminator(_kind),
+]

@@ -121,8 +121,10 @@ class Stage(RecipePart):
     @model_validator(mode="after")
     def _fitting(self) -> Stage:
         if not self.targets or not all(self.targets):
-            raise ValueError(f"targets {[list(labels) for labels in self.targets]} must hold at least one target, "
-                             "and each of them at least one label")
+            raise ValueError(
+                f"targets {[list(labels) for labels in self.targets]} must hold at least one target, "
+                "and each of them at least one label"
+            )
         for region in self.loss.regions or ():
             if not region or min(region) < 1 or max(region) >= self.classes:
                 raise ValueError(f"loss.regions {list(region)} must name classes 1-{self.classes - 1}, one per target")
@@ -130,15 +132,18 @@ class Stage(RecipePart):
         factor = 2 ** (depth - 1)
         for window in (self.sampling.window, self.window):
             if any(n < 1 or n % factor for n in window):
-                raise ValueError(f"a network of depth {depth} halves its input {depth - 1} times: "
-                                 f"patch, shape or size {list(window)} must be multiples of {factor}")
+                raise ValueError(
+                    f"a network of depth {depth} halves its input {depth - 1} times: "
+                    f"patch, shape or size {list(window)} must be multiples of {factor}"
+                )
         labels = [label for target in self.targets for label in target]
         if len(set(labels)) < len(labels):
             raise ValueError(f"targets {[list(target) for target in self.targets]}: a label belongs to one class")
         weights = self.loss.weights
         if weights is not None and len(weights) != self.classes:
-            raise ValueError(f"loss.weights {list(weights)} must have one for each of {self.classes} classes, the "
-                             "background's first")
+            raise ValueError(
+                f"loss.weights {list(weights)} must have one for each of {self.classes} classes, the background's first"
+            )
         self._check_inference()
         self._check_training()
         return self
@@ -148,9 +153,14 @@ class Stage(RecipePart):
         spec, default = self.inference, Inference()
         if spec.patch and not isinstance(self.sampling, VolumeSampling):
             raise ValueError("inference.patch is of stages with a spacing and a patch: leave it out")
-        if isinstance(self.sampling, SliceSampling | WholeSampling) and (spec.overlap, spec.merge) != (default.overlap, default.merge):
-            raise ValueError("inference.overlap and merge are of windows, which a stage of slices or whole regions "
-                             "has not: leave them out")
+        if isinstance(self.sampling, SliceSampling | WholeSampling) and (spec.overlap, spec.merge) != (
+            default.overlap,
+            default.merge,
+        ):
+            raise ValueError(
+                "inference.overlap and merge are of windows, which a stage of slices or whole regions "
+                "has not: leave them out"
+            )
         axes = "".join(spec.mirrors)
         if "" in spec.mirrors or len(set(spec.mirrors)) < len(spec.mirrors):
             raise ValueError(f"inference.mirrors {list(spec.mirrors)} must each name other axes")
@@ -163,8 +173,10 @@ class Stage(RecipePart):
         if "z" in augment.flip_axes and self.dims == 2 and self.channels == 1:
             raise ValueError("train.augment.flip_axes: single slices have no z to mirror")
         if not set(augment.lesion.classes) <= set(range(1, self.classes)):
-            raise ValueError(f"train.augment.lesion.classes {list(augment.lesion.classes)} must be of classes "
-                             f"1-{self.classes - 1}, one per target")
+            raise ValueError(
+                f"train.augment.lesion.classes {list(augment.lesion.classes)} must be of classes "
+                f"1-{self.classes - 1}, one per target"
+            )
         if side != type(side)() and not self.network.deep_supervision:
             raise ValueError("loss.side weighs the side outputs of a network with deep_supervision: true")
 
@@ -220,22 +232,26 @@ class Recipe(RecipePart):
             raise ValueError(f"components clean labels {sorted(cleaned)}, which `labels` does not name")
         for label, other in self.merge.items():
             if label in named or other not in named:
-                raise ValueError(f"merge {{{label}: {other}}} must read a label that `labels` does not name "
-                                 "as one that it does")
+                raise ValueError(
+                    f"merge {{{label}: {other}}} must read a label that `labels` does not name as one that it does"
+                )
         known: list[str] = []
         for stage in self.stages:
             if stage.name in known:
                 raise ValueError(f"two stages are called {stage.name!r}")
             if stage.region.of is not None and stage.region.of not in known:
-                raise ValueError(f"stage {stage.name!r} looks at ROIs of {stage.region.of!r}, "
-                                 "which is not an earlier stage")
+                raise ValueError(
+                    f"stage {stage.name!r} looks at ROIs of {stage.region.of!r}, which is not an earlier stage"
+                )
             unknown = {label for group in stage.targets for label in group} - named
             if unknown:
                 raise ValueError(f"stage {stage.name!r} targets labels {sorted(unknown)}, which `labels` does not name")
             strange = set(stage.train.sampler.labels) - named - set(self.merge)
             if strange:
-                raise ValueError(f"stage {stage.name!r}: train.sampler.labels {sorted(strange)} are neither in "
-                                 "`labels` nor in `merge`")
+                raise ValueError(
+                    f"stage {stage.name!r}: train.sampler.labels {sorted(strange)} are neither in "
+                    "`labels` nor in `merge`"
+                )
             known.append(stage.name)
         if not known:
             raise ValueError("a recipe needs at least one stage")
@@ -255,6 +271,8 @@ class Recipe(RecipePart):
                 return stage
         names = [s.name for s in self.stages]
         raise InputError(
-            f"stage {name!r}", expected=f"one of {', '.join(names)}", found=f"no such stage in recipe {self.name!r}",
+            f"stage {name!r}",
+            expected=f"one of {', '.join(names)}",
+            found=f"no such stage in recipe {self.name!r}",
             remedy=did_you_mean(name, names) or "Name one of the recipe's stages",
         )

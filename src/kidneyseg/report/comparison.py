@@ -12,8 +12,17 @@ from pathlib import Path
 
 from kidneyseg.system.files import write_text
 
-SCORES = ("kidney", "tumour", "composite", "dice_kidney_and_masses", "dice_masses", "dice_tumour",
-          "surface_dice_kidney_and_masses", "surface_dice_masses", "surface_dice_tumour")
+SCORES = (
+    "kidney",
+    "tumour",
+    "composite",
+    "dice_kidney_and_masses",
+    "dice_masses",
+    "dice_tumour",
+    "surface_dice_kidney_and_masses",
+    "surface_dice_masses",
+    "surface_dice_tumour",
+)
 COSTS = ("seconds_per_case", "parameters", "training_minutes", "training_mib", "prediction_mib")
 # (heading, key, decimals)
 COLUMNS = (

@@ -38,8 +38,13 @@ def write_report(
     Raises:
         ValueError: a figure that is neither PNG nor JPEG.
     """
-    environment = Environment(loader=PackageLoader("kidneyseg.report", "."), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("kidneyseg.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     page = environment.get_template("page.html.j2").render(
         title=title,
         columns=COLUMNS,
@@ -57,8 +62,10 @@ def _table(scores: FoldScores) -> dict:
     """What the template shows of one fold."""
     worst_first = sorted(scores.cases, key=lambda case: case["composite"])
     return {
-        "headline": [(key, f"{scores.mean[key]:.3f} \N{PLUS-MINUS SIGN} {scores.sd[key]:.3f}")
-                     for key in ("kidney", "tumour", "composite")],
+        "headline": [
+            (key, f"{scores.mean[key]:.3f} \N{PLUS-MINUS SIGN} {scores.sd[key]:.3f}")
+            for key in ("kidney", "tumour", "composite")
+        ],
         "rows": [{"case": case["case"], "cells": [_cell(column, case) for column in COLUMNS]} for case in worst_first],
         "mean": [column.format(scores.mean) for column in COLUMNS],
         "sd": [column.format(scores.sd) for column in COLUMNS],

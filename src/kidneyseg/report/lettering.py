@@ -37,8 +37,11 @@ def _font_with(letter: str) -> str | None:
     """Family of a font that has ``letter``: "" is the usual one; None where there is none."""
     if ord(letter) in _letters(findfont(FontProperties())):
         return ""
-    found = (font.name for font in fontManager.ttflist
-             if not font.name.startswith(PLACEHOLDERS) and ord(letter) in _letters(font.fname))
+    found = (
+        font.name
+        for font in fontManager.ttflist
+        if not font.name.startswith(PLACEHOLDERS) and ord(letter) in _letters(font.fname)
+    )
     return next(found, None)
 
 

@@ -88,7 +88,7 @@ def overlay(
     slices = informative_slices(masks, 3)
     for ax, index in zip(axes[0], slices):
         draw(ax, AXIAL, index)
-    for ax in axes[0][len(slices):]:
+    for ax in axes[0][len(slices) :]:
         ax.set_axis_off()
     centre = centre_of_interest(masks)
     draw(axes[1][0], CORONAL, centre[1])
@@ -116,8 +116,12 @@ def _drawer(
         for mask, style in zip(masks.values(), LINE_STYLES):
             _contours(ax, plane.cut(mask, index), style)
         where = "zyx"[plane.axis]
-        ax.set_title(f"{plane.name}, {where} = {index * spacing[plane.axis]:.1f} mm (slice {index + 1} of "
-                     f"{image_hu.shape[plane.axis]})", color="white", fontsize=10)
+        ax.set_title(
+            f"{plane.name}, {where} = {index * spacing[plane.axis]:.1f} mm (slice {index + 1} of "
+            f"{image_hu.shape[plane.axis]})",
+            color="white",
+            fontsize=10,
+        )
         _letters(ax, plane)
         ax.set_axis_off()
 
@@ -134,11 +138,24 @@ def _contours(ax: Axes, labels: np.ndarray, style: object) -> None:
 
 
 def _letters(ax: Axes, plane: Plane) -> None:
-    places = ((0.01, 0.5, "left", "center"), (0.99, 0.5, "right", "center"),
-              (0.5, 0.99, "center", "top"), (0.5, 0.01, "center", "bottom"))
+    places = (
+        (0.01, 0.5, "left", "center"),
+        (0.99, 0.5, "right", "center"),
+        (0.5, 0.99, "center", "top"),
+        (0.5, 0.01, "center", "bottom"),
+    )
     for letter, (x, y, horizontal, vertical) in zip(plane.letters, places):
-        ax.text(x, y, letter, transform=ax.transAxes, ha=horizontal, va=vertical, color=colours.YELLOW, fontsize=10,
-                path_effects=[withStroke(linewidth=2, foreground="black")])  # readable on bone as well
+        ax.text(
+            x,
+            y,
+            letter,
+            transform=ax.transAxes,
+            ha=horizontal,
+            va=vertical,
+            color=colours.YELLOW,
+            fontsize=10,
+            path_effects=[withStroke(linewidth=2, foreground="black")],
+        )  # readable on bone as well
 
 
 def _zoom(ax: Axes, masks: Mapping[str, np.ndarray], centre: tuple[int, int, int], spacing: Sequence[float]) -> None:
@@ -166,5 +183,12 @@ def _legend(figure: Figure, masks: Mapping[str, np.ndarray]) -> None:
         if any(np.isin(mask, values).any() for mask in masks.values())
     ]
     handles += [Line2D([], [], color="white", linestyle=style, label=name) for name, style in zip(masks, LINE_STYLES)]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), labelcolor="white",
-                  facecolor="black", edgecolor="none", fontsize=11)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=len(handles),
+        labelcolor="white",
+        facecolor="black",
+        edgecolor="none",
+        fontsize=11,
+    )

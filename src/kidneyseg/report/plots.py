@@ -53,8 +53,9 @@ def curves(logs: Mapping[str, str | Path], path: str | Path) -> Path:
     return _save(figure, path)
 
 
-def boxplot(scores_by_name: Mapping[str, FoldScores], path: str | Path,
-            keys: Sequence[str] = ("kidney", "tumour", "composite")) -> Path:
+def boxplot(
+    scores_by_name: Mapping[str, FoldScores], path: str | Path, keys: Sequence[str] = ("kidney", "tumour", "composite")
+) -> Path:
     """AugmentParams the distribution over cases of each of ``keys``, a row for every name, as PNG; one dot per case.
 
     A panel per key, three in a row.
@@ -67,15 +68,21 @@ def boxplot(scores_by_name: Mapping[str, FoldScores], path: str | Path,
     height = 1.2 + 0.25 * sum(1 + name.count("\n") for name in names)
     figure = Figure(figsize=(4.5 * columns, height * rows), dpi=110, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    for ax in panels[len(keys):]:
+    for ax in panels[len(keys) :]:
         ax.remove()
     jitter = np.random.default_rng(0)
     for ax, key in zip(panels, keys):
         for position, (scores, colour) in enumerate(zip(scores_by_name.values(), colours.LINES * len(scores_by_name))):
             values = np.array([case[key] for case in scores.cases], float)
             values = values[~np.isnan(values)]
-            ax.boxplot(values, positions=[position], widths=0.5, showfliers=False, orientation="horizontal",
-                       medianprops={"color": "black"})
+            ax.boxplot(
+                values,
+                positions=[position],
+                widths=0.5,
+                showfliers=False,
+                orientation="horizontal",
+                medianprops={"color": "black"},
+            )
             ax.plot(values, position + jitter.uniform(-0.15, 0.15, values.size), "o", color=colour, ms=4)
         ax.set_yticks(range(len(names)), names)
         for label, (_, style) in zip(ax.get_yticklabels(), lettered):

@@ -30,7 +30,7 @@ def informative_slices(masks: Mapping[str, np.ndarray], count: int) -> list[int]
     while len(chosen) < count and worth.any():
         best = int(worth.argmax())
         chosen.append(best)
-        worth[max(0, best - apart):best + apart + 1] = 0
+        worth[max(0, best - apart) : best + apart + 1] = 0
     return sorted(chosen)
 
 

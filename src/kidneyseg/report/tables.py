@@ -104,8 +104,9 @@ def read_scores(path: str | Path) -> FoldScores:
             what = f"without {lacking[0]}" if lacking else f"with {texts[0]} {case[texts[0]]!r}"
             raise InputError(path, found=f"case {number} {what}", **fault)
     cases = [{key: math.nan if value is None else value for key, value in case.items()} for case in content["cases"]]
-    return score_fold(cases, missing=content["missing"], without_truth=content["without_truth"],
-                      failed=content.get("failed"))
+    return score_fold(
+        cases, missing=content["missing"], without_truth=content["without_truth"], failed=content.get("failed")
+    )
 
 
 def format_table(scores: FoldScores) -> str:
@@ -146,8 +147,10 @@ def notes(scores: FoldScores) -> list[str]:
         lines.append(f"failed, not scored: {', '.join(scores.failed)}")
     for column in COLUMNS:
         if column.key in scores.undefined:
-            lines.append(f"{column.group} {column.heading} not defined (a mask is empty), left out of the mean: "
-                         f"{', '.join(scores.undefined[column.key])}")
+            lines.append(
+                f"{column.group} {column.heading} not defined (a mask is empty), left out of the mean: "
+                f"{', '.join(scores.undefined[column.key])}"
+            )
     return lines
 
 
@@ -168,7 +171,7 @@ def _line(name: str, cells: list[str]) -> str:
 
 def _shorten(name: str) -> str:
     """Names keep their end, which tells cases apart."""
-    return name if len(name) < NAME_WIDTH else "..." + name[-(NAME_WIDTH - 4):]
+    return name if len(name) < NAME_WIDTH else "..." + name[-(NAME_WIDTH - 4) :]
 
 
 def _nullable(row: Mapping[str, str | float]) -> dict[str, str | float | None]:

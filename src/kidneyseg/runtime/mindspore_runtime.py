@@ -23,4 +23,4 @@ class MindSporeRuntime:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         batch = ms.Tensor(padded(images.astype(self.dtype, copy=False), self.batch_size))
-        return self.cell(batch).asnumpy()[:len(images)]
+        return self.cell(batch).asnumpy()[: len(images)]

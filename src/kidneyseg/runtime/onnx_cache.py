@@ -17,8 +17,8 @@ MADE_OF = ("nets", "export")  # packages whose source decides what is in such a 
 def cached_onnx(stage: Stage, model: Path) -> Path:
     """The network of ``stage`` of a model folder as ONNX, for batches of the recipe's size; raises as `export_onnx`.
 
-    A file in :func:`kidneyseg.system.cache.cache_folder` is named by all it depends on: weights, network, sizes and this
-    package's source. MindSpore is imported only to make one.
+    A file in the cache folder is named by all it depends on: weights, network, sizes and this package's source.
+    MindSpore is imported only to make one.
     """
     path = cache_folder() / f"{stage.name}-{_fingerprint(stage, checkpoint_path(model, stage.name))}.onnx"
     if not path.exists():
@@ -35,7 +35,13 @@ def cached_onnx(stage: Stage, model: Path) -> Path:
 
 def _fingerprint(stage: Stage, checkpoint: Path) -> str:
     source = Path(kidneyseg.__file__).parent
-    files = [checkpoint, *sorted(file for package in MADE_OF for file in (source / package).glob("*.py"))]
-    facts = [stage.network.model_dump_json(), stage.classes, stage.channels, stage.window,
-             stage.inference.batch_size, *map(sha256, files)]
+    files = [checkpoint, *sorted(file for package in MADE_OF for file in (source / package).rglob("*.py"))]
+    facts = [
+        stage.network.model_dump_json(),
+        stage.classes,
+        stage.channels,
+        stage.window,
+        stage.inference.batch_size,
+        *map(sha256, files),
+    ]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

@@ -43,14 +43,24 @@ class OpenVINORuntime:
         has = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         here = [name for name, (_, needed) in PRECISIONS.items() if needed in has]
         if precision not in here:
-            raise InputError("precision of --runtime openvino", expected=f"{' or '.join(here)} on this CPU",
-                             found=precision, remedy="Take float32, or a CPU with AVX-512 BF16 or AMX for bfloat16")
-        self.model = core.compile_model(str(graph), "CPU", {
-            "INFERENCE_PRECISION_HINT": PRECISIONS[precision][0],  # by default bfloat16 where a CPU has it: 1e-2 off
-            "INFERENCE_NUM_THREADS": thread_count(),
-            "PERFORMANCE_HINT": "LATENCY",  # one batch at a time
-            "ENABLE_CPU_PINNING": False,  # two processes would be put on the same cores
-        })
+            raise InputError(
+                "precision of --runtime openvino",
+                expected=f"{' or '.join(here)} on this CPU",
+                found=precision,
+                remedy="Take float32, or a CPU with AVX-512 BF16 or AMX for bfloat16",
+            )
+        self.model = core.compile_model(
+            str(graph),
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": PRECISIONS[precision][
+                    0
+                ],  # by default bfloat16 where a CPU has it: 1e-2 off
+                "INFERENCE_NUM_THREADS": thread_count(),
+                "PERFORMANCE_HINT": "LATENCY",  # one batch at a time
+                "ENABLE_CPU_PINNING": False,  # two processes would be put on the same cores
+            },
+        )
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         last = OpenVINORuntime._ran_last()
@@ -59,7 +69,7 @@ class OpenVINORuntime:
                 last.model.release_memory()
             OpenVINORuntime._ran_last = weakref.ref(self)
         batch = padded(images.astype(np.float32, copy=False), self.batch_size)
-        return self.model(batch)[0][:len(images)]
+        return self.model(batch)[0][: len(images)]
 
 
 @cache
@@ -77,8 +87,12 @@ def openvino() -> ModuleType:
 
             package.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     except ImportError as error:
-        raise InputError("--runtime openvino", expected="the package openvino", found=str(error),
-                         remedy="pip install -e .[openvino], or take --runtime mindspore") from None
+        raise InputError(
+            "--runtime openvino",
+            expected="the package openvino",
+            found=str(error),
+            remedy="pip install -e .[openvino], or take --runtime mindspore",
+        ) from None
     finally:
         if loaded is None:
             del sys.modules[name]

@@ -13,8 +13,9 @@ from kidneyseg.recipe import Stage
 from kidneyseg.runtime.base import Runtime
 
 
-def load_runtimes(stages: Sequence[Stage], folder: Path, device: str = "auto", name: str = "auto",
-                  precision: str = "auto") -> dict[str, Runtime]:
+def load_runtimes(
+    stages: Sequence[Stage], folder: Path, device: str = "auto", name: str = "auto", precision: str = "auto"
+) -> dict[str, Runtime]:
     """What runs each stage of the model in ``folder``, by the stage's name.
 
     Args:
@@ -74,8 +75,12 @@ def mindspore_graph(graph: Graph, batch_size: int, device: str, precision: str) 
     from kidneyseg.runtime.mindspore_runtime import MindSporeRuntime
 
     if precision not in ("auto", graph.precision):
-        raise InputError(graph.path, expected=f"precision {precision}", found=graph.precision,
-                         remedy="Export again with or without --float16")
+        raise InputError(
+            graph.path,
+            expected=f"precision {precision}",
+            found=graph.precision,
+            remedy="Export again with or without --float16",
+        )
     devices.use(device)
     return MindSporeRuntime(ms.nn.GraphCell(ms.load(str(graph.path))), batch_size, graph.input.dtype)
 
@@ -96,8 +101,9 @@ def openvino_graph(graph: Graph, batch_size: int, device: str, precision: str) -
 
 def _require_cpu(device: str) -> None:
     if device not in ("auto", "CPU"):
-        raise InputError("--runtime openvino", expected="--device CPU", found=f"--device {device}",
-                         remedy="Take --runtime mindspore")
+        raise InputError(
+            "--runtime openvino", expected="--device CPU", found=f"--device {device}", remedy="Take --runtime mindspore"
+        )
 
 
 def _openvino(path: Path, batch_size: int, precision: str) -> Runtime:

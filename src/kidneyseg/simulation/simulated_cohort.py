@@ -108,8 +108,10 @@ def claim_folder(folder: Path, settings: dict) -> None:
     note = folder / "simulation.json"
     text = json.dumps(settings, indent=1) + "\n"
     if note.exists():
-        fault = {"expected": f"no cohort, or one made with {json.dumps(settings)}",
-                 "remedy": "Give another folder, or delete this one"}
+        fault = {
+            "expected": f"no cohort, or one made with {json.dumps(settings)}",
+            "remedy": "Give another folder, or delete this one",
+        }
         noted = read_text(note, **fault)
         if noted != text:
             raise InputError(folder, found=f"one made with {' '.join(noted.split())[:200]}", **fault)

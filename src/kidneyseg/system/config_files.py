@@ -144,8 +144,10 @@ def _distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader, which raises nothing but YAMLError and RecursionError."""
 
-    yaml_implicit_resolvers = {first: [(tag, pattern) for tag, pattern in resolvers if tag != DATE]
-                               for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != DATE]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def get_single_node(self) -> yaml.Node | None:
         node = super().get_single_node()

@@ -1,4 +1,5 @@
 """How many threads the kernels use."""
+
 from __future__ import annotations
 
 import os

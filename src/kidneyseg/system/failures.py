@@ -34,18 +34,30 @@ def explain(subject: str | Path, error: BaseException) -> InputError:
         return error
     LOG.debug("%s", subject, exc_info=error)
     if isinstance(error, MemoryError):
-        return InputError(subject, expected="enough memory", found=f"too little ({cause(error)})",
-                          remedy="Look at the scan's size and spacing, free memory, or give fewer --workers")
+        return InputError(
+            subject,
+            expected="enough memory",
+            found=f"too little ({cause(error)})",
+            remedy="Look at the scan's size and spacing, free memory, or give fewer --workers",
+        )
     if isinstance(error, BrokenProcessPool):
-        return InputError(subject, expected="a worker process that finishes",
-                          found="one that was killed, most likely for lack of memory",
-                          remedy="Free memory, use fewer --workers, or leave this case out")
+        return InputError(
+            subject,
+            expected="a worker process that finishes",
+            found="one that was killed, most likely for lack of memory",
+            remedy="Free memory, use fewer --workers, or leave this case out",
+        )
     if (number := _number(error)) in CANNOT_WRITE:
         expected, remedy = CANNOT_WRITE[number]
-        return InputError(getattr(error, "filename", None) or subject, expected=expected, found=os.strerror(number),
-                          remedy=remedy)
-    return InputError(subject, expected="no failure", found=cause(error),
-                      remedy="Run it again with --debug, which shows where it happened, and report it")
+        return InputError(
+            getattr(error, "filename", None) or subject, expected=expected, found=os.strerror(number), remedy=remedy
+        )
+    return InputError(
+        subject,
+        expected="no failure",
+        found=cause(error),
+        remedy="Run it again with --debug, which shows where it happened, and report it",
+    )
 
 
 def cause(error: BaseException) -> str:

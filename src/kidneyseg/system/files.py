@@ -95,8 +95,12 @@ def require_folder(folder: str | Path) -> None:
     folder = Path(folder).absolute()
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not (there.is_dir() and os.access(there, os.W_OK)):
-        raise InputError(there, expected="a folder to write to", remedy="Give another path",
-                         found="a read-only one" if there.is_dir() else "a file")
+        raise InputError(
+            there,
+            expected="a folder to write to",
+            remedy="Give another path",
+            found="a read-only one" if there.is_dir() else "a file",
+        )
 
 
 def use_default_mode(path: str | Path) -> None:

@@ -39,12 +39,16 @@ def plain_name(name: str) -> str:
     plain = REFUSED.sub("_", name).strip()
     if plain == name and len(known) <= LONGEST:
         return name
-    return f"{plain[:LONGEST // 4]}-{hashlib.sha256(known).hexdigest()[:12]}"
+    return f"{plain[: LONGEST // 4]}-{hashlib.sha256(known).hexdigest()[:12]}"
 
 
 def _place() -> str:
     places = [place for place in (tempfile.gettempdir(), *PLACES) if PLAIN.fullmatch(place) and Path(place).is_dir()]
     if not places:
-        raise InputError(tempfile.gettempdir(), expected="a temporary folder whose path has no special letters",
-                         found="none", remedy="Set TMPDIR to one")
+        raise InputError(
+            tempfile.gettempdir(),
+            expected="a temporary folder whose path has no special letters",
+            found="none",
+            remedy="Set TMPDIR to one",
+        )
     return places[0]

@@ -20,12 +20,13 @@ def prefetch(read: Callable[[Item], Value], items: Sequence[Item]) -> Iterator[t
         coming = [reader.submit(read, item) for item in items[:1]]
         for number, item in enumerate(items, 1):
             value = coming.pop()
-            coming += [reader.submit(read, following) for following in items[number:number + 1]]
+            coming += [reader.submit(read, following) for following in items[number : number + 1]]
             yield item, value.result
 
 
-def write_behind(write: Callable[[Item, Value], Written],
-           values: Iterable[tuple[Item, Callable[[], Value]]]) -> Iterator[tuple[Item, Callable[[], Written]]]:
+def write_behind(
+    write: Callable[[Item, Value], Written], values: Iterable[tuple[Item, Callable[[], Value]]]
+) -> Iterator[tuple[Item, Callable[[], Written]]]:
     """Each item with what returns ``write(item, value())``, or raises the error of either.
 
     Another thread writes while the caller's computes the next value, so two values are in memory. An item comes when

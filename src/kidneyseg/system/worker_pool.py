@@ -83,7 +83,8 @@ def require_all(failures: Mapping[str, InputError | str], total: int) -> None:
         raise next(iter(failures.values()))
     if failures:
         raise InputError(
-            f"{len(failures)} of {total} cases", expected="cases without faults",
+            f"{len(failures)} of {total} cases",
+            expected="cases without faults",
             found="; ".join(_named(name, str(failures[name])) for name in sorted(failures)),
             remedy="Correct or remove them and run the same command again; the others are done",
         )

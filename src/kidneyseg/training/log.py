@@ -15,8 +15,13 @@ from kidneyseg.report import colours
 from kidneyseg.training.validation import Picture
 
 # By class; the colour of the background, class 0, is never seen.
-COLOURS = np.array([to_rgb(colour) for colour in (
-    "black", colours.KIDNEY, colours.TUMOUR, colours.CYST, colours.YELLOW, colours.GREEN)], np.float32)
+COLOURS = np.array(
+    [
+        to_rgb(colour)
+        for colour in ("black", colours.KIDNEY, colours.TUMOUR, colours.CYST, colours.YELLOW, colours.GREEN)
+    ],
+    np.float32,
+)
 OPACITY = 0.45
 
 
@@ -73,13 +78,23 @@ class Terminal:
 
     def steps(self, epoch: int, total: int, done: int) -> tqdm:
         """The bar of one epoch, ``done`` steps of ``total`` already taken."""
-        return tqdm(total=total, initial=done, desc=f"{self.stage} epoch {epoch + 1}/{self.epochs}", unit="step",
-                    disable=not self.bar, leave=False, dynamic_ncols=True)
+        return tqdm(
+            total=total,
+            initial=done,
+            desc=f"{self.stage} epoch {epoch + 1}/{self.epochs}",
+            unit="step",
+            disable=not self.bar,
+            leave=False,
+            dynamic_ncols=True,
+        )
 
     def epoch(self, row: dict, left: float) -> None:
         """One line on what an epoch gave; ``left``: seconds until the end of training, as expected."""
         if self.first:
             dice = "  ".join(f"{name} {value:.3f}" for name, value in row.get("val_dice", {}).items())
-            print(f"{self.stage} epoch {row['epoch'] + 1}/{self.epochs}  loss {row['loss']:.4f}  "
-                  f"{'val ' + dice + '  ' if dice else ''}{row['samples_per_s']:.1f} samples/s  "
-                  f"{left / 60:.1f} min left", flush=True)
+            print(
+                f"{self.stage} epoch {row['epoch'] + 1}/{self.epochs}  loss {row['loss']:.4f}  "
+                f"{'val ' + dice + '  ' if dice else ''}{row['samples_per_s']:.1f} samples/s  "
+                f"{left / 60:.1f} min left",
+                flush=True,
+            )

@@ -62,16 +62,19 @@ class Loop:
         now = self.progress
         started, before = time.perf_counter(), now.seconds
         self.step.start_epoch(now.epoch)
-        with (terminal.steps(now.epoch, self.train.steps, now.step) as bar,
-              closing(self.train.epoch(now.epoch, first_step=now.step)) as batches):
+        with (
+            terminal.steps(now.epoch, self.train.steps, now.step) as bar,
+            closing(self.train.epoch(now.epoch, first_step=now.step)) as batches,
+        ):
             for image, target, _ in batches:
                 loss = self._take_step(image, target)
                 self.train.record(now.step, loss)
                 now.loss_sum += loss
                 now.step += 1
                 now.seconds = before + time.perf_counter() - started
-                bar.set_postfix_str(f"loss {now.loss_sum / now.step:.4f}, {self._samples_per_second():.1f} samples/s",
-                                    refresh=False)
+                bar.set_postfix_str(
+                    f"loss {now.loss_sum / now.step:.4f}, {self._samples_per_second():.1f} samples/s", refresh=False
+                )
                 bar.update()
                 every = self.spec.checkpoint_every
                 if every and now.step % every == 0 and now.step < self.train.steps:
@@ -87,9 +90,10 @@ class Loop:
             what = f"a loss of {outcome.loss}" if not math.isfinite(outcome.loss) else "gradients that are not"
             raise InputError(
                 f"stage {self.stage!r}, epoch {now.epoch + 1}, step {number + 1} of {spec.epochs * self.train.steps}",
-                expected="a finite loss and finite gradients", found=what,
+                expected="a finite loss and finite gradients",
+                found=what,
                 remedy="The last good checkpoint is kept. Lower train.schedule.peak, or set train.precision=float32, "
-                       "and train again with --overwrite",
+                "and train again with --overwrite",
             )
         return outcome.loss
 
@@ -97,7 +101,9 @@ class Loop:
         now, started = self.progress, time.perf_counter()
         number = (now.epoch + 1) * self.train.steps
         row = {
-            "epoch": now.epoch, "step": number, "loss": now.loss_sum / now.step,
+            "epoch": now.epoch,
+            "step": number,
+            "loss": now.loss_sum / now.step,
             "lr": learning_rate(number - 1, self.train.steps, self.spec.epochs, self.spec.schedule),
             "samples_per_s": self._samples_per_second(),
         }
@@ -121,13 +127,15 @@ class Loop:
 
     def _save_last(self) -> None:
         if self.ranks.first:
-            checkpoint.save_training(self.folder / LAST, self.network, self.step.optimizer, self.step.scaler,
-                                     self.progress, self._losses())
+            checkpoint.save_training(
+                self.folder / LAST, self.network, self.step.optimizer, self.step.scaler, self.progress, self._losses()
+            )
 
     def restore(self, path: Path) -> None:
         """Go on from a ``last.ckpt``. Raises InputError as :func:`checkpoint.load_training`."""
-        self.progress = checkpoint.load_training(path, self.network, self.step.optimizer, self.step.scaler,
-                                                 self._losses())
+        self.progress = checkpoint.load_training(
+            path, self.network, self.step.optimizer, self.step.scaler, self._losses()
+        )
 
     def _losses(self) -> np.ndarray | None:
         return self.train.losses.state if self.train.losses else None

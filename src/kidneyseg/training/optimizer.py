@@ -39,8 +39,11 @@ def build(spec: Train, network: nn.Cell) -> nn.Optimizer:
     parameters = network.trainable_params()
     spared = [p for p in parameters if p.name.split(".")[-1] in UNDECAYED]
     decayed = [p for p in parameters if p.name.split(".")[-1] not in UNDECAYED]
-    groups = [{"params": group, "weight_decay": decay}
-              for group, decay in ((decayed, spec.weight_decay), (spared, 0.0)) if group]
+    groups = [
+        {"params": group, "weight_decay": decay}
+        for group, decay in ((decayed, spec.weight_decay), (spared, 0.0))
+        if group
+    ]
     if spec.optimizer == "adamw":
         return AdamW(groups, spec.schedule.start)
     if spec.optimizer == "sgd":

@@ -37,8 +37,17 @@ class TrainStep:
         mixup: blend each batch with itself in reverse order, the batch as it comes having the given share.
     """
 
-    def __init__(self, network: nn.Cell, loss: DeepSupervision, optimizer: nn.Optimizer, *, clip_norm: float,
-                 precision: str, ranks: Ranks, mixup: bool = False) -> None:
+    def __init__(
+        self,
+        network: nn.Cell,
+        loss: DeepSupervision,
+        optimizer: nn.Optimizer,
+        *,
+        clip_norm: float,
+        precision: str,
+        ranks: Ranks,
+        mixup: bool = False,
+    ) -> None:
         scaled = precision == "float16"
         self.network, self.loss, self.optimizer = network, loss, optimizer
         self.scaler = amp.DynamicLossScaler(FIRST_SCALE if scaled else 1.0, 2, GROWTH_STEPS)
@@ -48,8 +57,9 @@ class TrainStep:
         """Tell the loss, whose side outputs may fade from epoch to epoch."""
         self.loss.start_epoch(epoch)
 
-    def __call__(self, image: np.ndarray, target: np.ndarray, learning_rate: float,
-                 share: float | None = None) -> StepResult:
+    def __call__(
+        self, image: np.ndarray, target: np.ndarray, learning_rate: float, share: float | None = None
+    ) -> StepResult:
         self.network.set_train(True)
         ops.assign(self.optimizer.learning_rate, ms.Tensor(learning_rate, ms.float32))
         shares = () if share is None else (ms.Tensor(share, ms.float32),)
@@ -61,8 +71,15 @@ class TrainStep:
         return float(self.scaler.scale_value.asnumpy()) <= 1
 
 
-def _compile(network: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, clip_norm: float,
-             scaler: amp.DynamicLossScaler | None, ranks: Ranks, mixup: bool):
+def _compile(
+    network: nn.Cell,
+    loss: nn.Cell,
+    optimizer: nn.Optimizer,
+    clip_norm: float,
+    scaler: amp.DynamicLossScaler | None,
+    ranks: Ranks,
+    mixup: bool,
+):
     weights = optimizer.parameters
     mean_gradients = nn.DistributedGradReducer(weights, mean=True, degree=ranks.size) if ranks.size > 1 else None
     sum_over_ranks = ops.AllReduce() if ranks.size > 1 else None

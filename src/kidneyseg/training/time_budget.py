@@ -56,7 +56,9 @@ def measure(recipe: Recipe, stage: Stage, work: Path, fold: int, device: str = "
     compiled = _seconds(partial(_validate, loop, 1))
     some = min(BATCHES, loop.val.steps)
     batch = _seconds(partial(_validate, loop, some)) / some
-    return StageTiming(loop.train.steps, step, batch * loop.val.steps, max(0.0, first - step) + max(0.0, compiled - batch))
+    return StageTiming(
+        loop.train.steps, step, batch * loop.val.steps, max(0.0, first - step) + max(0.0, compiled - batch)
+    )
 
 
 def fit_epochs(recipe: Recipe, paces: dict[str, StageTiming], minutes: float) -> Recipe:
@@ -77,8 +79,12 @@ def fit_epochs(recipe: Recipe, paces: dict[str, StageTiming], minutes: float) ->
     share = (60 * minutes - once) / sum(own.values())
     least = once + sum((pace.step + pace.validation) * sum(own.values()) / own[name] for name, pace in paces.items())
     if any(share * own[name] < pace.step + pace.validation for name, pace in paces.items()):
-        raise InputError("--minutes", expected=f"about {math.ceil(least / 60)} or more for recipe {recipe.name!r} here",
-                         found=f"{minutes:g}", remedy="Give more time, or a smaller recipe")
+        raise InputError(
+            "--minutes",
+            expected=f"about {math.ceil(least / 60)} or more for recipe {recipe.name!r} here",
+            found=f"{minutes:g}",
+            remedy="Give more time, or a smaller recipe",
+        )
     stages = tuple(_fit_stage(stage, paces[stage.name], share * own[stage.name]) for stage in recipe.stages)
     return recipe.model_copy(update={"stages": stages})
 
@@ -117,6 +123,7 @@ def _steps(loop: Loop) -> Callable[[], None]:
     def take() -> None:
         image, target, _ = next(batches)
         loop.step(image, target, spec.schedule.start, draw_share(alpha, spec.seed, 0, 0) if alpha else None)
+
     return take
 
 

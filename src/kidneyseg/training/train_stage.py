@@ -25,8 +25,15 @@ from kidneyseg.training_data.batches import Batches
 
 
 def train_stage(
-    recipe: Recipe, stage_name: str, work: str | Path, fold: int, *,
-    resume: bool = False, overwrite: bool = False, init: str | Path | None = None, device: str = "auto",
+    recipe: Recipe,
+    stage_name: str,
+    work: str | Path,
+    fold: int,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    init: str | Path | None = None,
+    device: str = "auto",
 ) -> dict:
     """Train a stage of ``recipe`` on the prepared data in ``work``; everything goes to ``WORK/fold<K>/<stage>/``.
 
@@ -55,8 +62,9 @@ def train_stage(
     _check_earlier_run(folder, stage, resume, overwrite)
     last = folder / stage.name / LAST
     resumed = resume and last.exists()
-    loop = build_loop(recipe, stage, Path(work), folder / stage.name, cases, chosen, ranks,
-                      pretrained=init is None and not resumed)
+    loop = build_loop(
+        recipe, stage, Path(work), folder / stage.name, cases, chosen, ranks, pretrained=init is None and not resumed
+    )
     if init is not None:
         checkpoint.load_weights(loop.network, Path(init) / stage.name / BEST)
     if resumed:
@@ -65,20 +73,43 @@ def train_stage(
     ranks.barrier()  # every rank has found its input good before the first one writes
     if ranks.first:
         _prepare_folder(folder, recipe, stage, overwrite)
-        run_record.record(folder, stage.name, {
-            "recipe": recipe.name, "seed": stage.train.seed, "device": chosen, "ranks": ranks.size,
-            "precision": nets.choose_precision(stage.train.precision, chosen),
-            "init": None if init is None else str(init),
-            "first_epoch": loop.progress.epoch, "first_step": loop.progress.step, "cases": cases,
-        })
+        run_record.record(
+            folder,
+            stage.name,
+            {
+                "recipe": recipe.name,
+                "seed": stage.train.seed,
+                "device": chosen,
+                "ranks": ranks.size,
+                "precision": nets.choose_precision(stage.train.precision, chosen),
+                "init": None if init is None else str(init),
+                "first_epoch": loop.progress.epoch,
+                "first_step": loop.progress.step,
+                "cases": cases,
+            },
+        )
     done = loop.run()
     ranks.barrier()  # the files are there for every rank
-    return {"stage": stage.name, "fold": fold, "epochs": done.epoch, f"best_{stage.train.best}": abs(done.best),
-            "best_epoch": done.best_epoch, "checkpoint": str(folder / stage.name / BEST)}
+    return {
+        "stage": stage.name,
+        "fold": fold,
+        "epochs": done.epoch,
+        f"best_{stage.train.best}": abs(done.best),
+        "best_epoch": done.best_epoch,
+        "checkpoint": str(folder / stage.name / BEST),
+    }
 
 
-def build_loop(recipe: Recipe, stage: Stage, work: Path, folder: Path, cases: dict[str, list[str]], device: str,
-               ranks: Ranks, pretrained: bool = True) -> Loop:
+def build_loop(
+    recipe: Recipe,
+    stage: Stage,
+    work: Path,
+    folder: Path,
+    cases: dict[str, list[str]],
+    device: str,
+    ranks: Ranks,
+    pretrained: bool = True,
+) -> Loop:
     """Everything that trains ``stage``, at its start: all weights follow from the seed, the same on every rank.
 
     Args:
@@ -87,18 +118,33 @@ def build_loop(recipe: Recipe, stage: Stage, work: Path, folder: Path, cases: di
     spec = stage.train
     ms.set_seed(spec.seed)
     precision = nets.choose_precision(spec.precision, device)
-    network = devices.prepare_network(nets.build_network(stage.network, stage.classes, stage.channels, pretrained), precision, device)
+    network = devices.prepare_network(
+        nets.build_network(stage.network, stage.classes, stage.channels, pretrained), precision, device
+    )
     options = {"seed": spec.seed, "batch_size": spec.batch_size}
     train = Batches(work, stage, cases["train"], train=True, rank=ranks.rank, ranks=ranks.size, **options)
     val = Batches(work, stage, cases["val"], train=False, **options)
     uncertain = train.uncertain | val.uncertain
     loss = losses.build_loss(stage.loss, uncertain)
-    step = TrainStep(network, loss, optimizer.build(spec, network), clip_norm=spec.clip_norm,
-                     precision=precision, ranks=ranks, mixup=spec.augment.mixup > 0)
+    step = TrainStep(
+        network,
+        loss,
+        optimizer.build(spec, network),
+        clip_norm=spec.clip_norm,
+        precision=precision,
+        ranks=ranks,
+        mixup=spec.augment.mixup > 0,
+    )
     return Loop(
-        stage=stage.name, folder=folder, spec=spec, network=network, step=step,
+        stage=stage.name,
+        folder=folder,
+        spec=spec,
+        network=network,
+        step=step,
         validator=Validator(network, loss, region_names(recipe, stage), uncertain),
-        train=train, val=val, ranks=ranks,
+        train=train,
+        val=val,
+        ranks=ranks,
         progress=TrainingState(ranks=ranks.size),
     )
 
@@ -115,17 +161,24 @@ def _check_earlier_run(folder: Path, stage: Stage, resume: bool, overwrite: bool
     if not last.exists():
         return
     if not resume:
-        raise InputError(last.parent, expected="no earlier run", found="one that began before",
-                         remedy="Give --resume to go on with it or --overwrite to train anew")
+        raise InputError(
+            last.parent,
+            expected="no earlier run",
+            found="one that began before",
+            remedy="Give --resume to go on with it or --overwrite to train anew",
+        )
     before = load_recipe(trained).stage(stage.name)
     kept = ("region", "intensity", "sampling", "targets", "network", "loss", "train")
     changed = [key for key in kept if getattr(before, key) != getattr(stage, key)]
     if changed == ["train"] and _only_more_epochs(before.train, stage.train):
         _require_open_end(f"{trained}: {stage.name}", before.train, stage.train)
     elif changed:
-        raise InputError(f"{trained}: {stage.name}", expected="the recipe that this run began with",
-                         found=f"another value of {', '.join(changed)}",
-                         remedy="Resume with the recipe and overrides of the first call, or give --overwrite")
+        raise InputError(
+            f"{trained}: {stage.name}",
+            expected="the recipe that this run began with",
+            found=f"another value of {', '.join(changed)}",
+            remedy="Resume with the recipe and overrides of the first call, or give --overwrite",
+        )
 
 
 def _only_more_epochs(before: Train, now: Train) -> bool:
@@ -136,19 +189,23 @@ def _require_open_end(subject: str, before: Train, now: Train) -> None:
     """Raise InputError if the learning rate of the epochs that are done depends on how many there will be."""
     if now.schedule.kind == "cosine":
         raise InputError(
-            subject, expected=f"{before.epochs} epochs, at whose end this run's cosine schedule ends",
+            subject,
+            expected=f"{before.epochs} epochs, at whose end this run's cosine schedule ends",
             found=f"{now.epochs}",
             remedy="Resume with the epochs of the first call; to go on from the best weights with a new schedule, give "
-                   "--init WORK/fold<K> --overwrite and the number of further epochs",
+            "--init WORK/fold<K> --overwrite and the number of further epochs",
         )
 
 
 def _require_ranks(last: Path, progress: TrainingState, ranks: Ranks) -> None:
     """A step takes one batch per rank: with another number of ranks, ``progress`` would count other steps."""
     if progress.ranks != ranks.size:
-        raise InputError(last, expected=f"a run on {ranks.size} devices, as this one",
-                         found=f"one that began on {progress.ranks}",
-                         remedy=f"Resume on {progress.ranks} devices, or give --overwrite to train anew")
+        raise InputError(
+            last,
+            expected=f"a run on {ranks.size} devices, as this one",
+            found=f"one that began on {progress.ranks}",
+            remedy=f"Resume on {progress.ranks} devices, or give --overwrite to train anew",
+        )
 
 
 def _prepare_folder(folder: Path, recipe: Recipe, stage: Stage, overwrite: bool) -> None:

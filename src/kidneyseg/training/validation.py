@@ -66,8 +66,13 @@ class Validator:
         uncertain: codes in the targets of voxels that may be of several classes, and these classes.
     """
 
-    def __init__(self, network: nn.Cell, loss: nn.Cell, regions: dict[str, tuple[int, ...]],
-                 uncertain: Mapping[int, tuple[int, ...]] | None = None) -> None:
+    def __init__(
+        self,
+        network: nn.Cell,
+        loss: nn.Cell,
+        regions: dict[str, tuple[int, ...]],
+        uncertain: Mapping[int, tuple[int, ...]] | None = None,
+    ) -> None:
         self.network, self.regions, self.uncertain = network, regions, uncertain or {}
 
         @ms.jit
@@ -94,8 +99,10 @@ class Validator:
                 voxels = np.count_nonzero(target[row])
                 if voxels > fullest:
                     fullest, picture = voxels, Picture(image[row, image.shape[1] // 2], target[row], predicted[row])
-        dice = np.mean([np.where(both[:, 1] > 0, 2 * both[:, 0] / np.maximum(both[:, 1], 1), 1.0)
-                        for both in counts.values()], axis=0)
+        dice = np.mean(
+            [np.where(both[:, 1] > 0, 2 * both[:, 0] / np.maximum(both[:, 1], 1), 1.0) for both in counts.values()],
+            axis=0,
+        )
         return Validated(dict(zip(self.regions, dice.tolist())), float(np.mean(losses)), picture)
 
     def _overlap(self, target: np.ndarray, predicted: np.ndarray) -> np.ndarray:

@@ -84,18 +84,33 @@ class Augmentation:
 
         # What a seed draws stays the same as long as the order of these lines does: new ones go to the end.
         flips = "".join(axis for axis in spec.flip_axes if rng.random() < spec.flip)
-        moves = {"flips": flips, "rotate": around(spec.rotate), "scale": factor(spec.scale),
-                 "shift": (around(spec.shift), around(spec.shift))}
+        moves = {
+            "flips": flips,
+            "rotate": around(spec.rotate),
+            "scale": factor(spec.scale),
+            "shift": (around(spec.shift), around(spec.shift)),
+        }
         tone = IntensityParams(factor(spec.gamma), factor(spec.contrast), around(spec.brightness))
         blur, noise, seed = abs(around(spec.blur)), abs(around(spec.noise)), int(rng.integers(2**31))
         elastic = ElasticField(rng.uniform(*spec.elastic.sigma), rng.uniform(*spec.elastic.magnitude), seed)
         if rng.random() >= spec.elastic.probability:
             elastic = None
-        lesion = IntensityParams(factor(spec.lesion.gamma), factor(spec.lesion.contrast), around(spec.lesion.brightness))
+        lesion = IntensityParams(
+            factor(spec.lesion.gamma), factor(spec.lesion.contrast), around(spec.lesion.brightness)
+        )
         equalise = rng.random() < spec.equalise
         saturated, limit = rng.random() < spec.saturation.probability, rng.uniform(*spec.saturation.hu)
-        return AugmentParams(moves=SpatialParams(**moves, elastic=elastic), tone=tone, lesion=lesion, equalise=equalise, blur=blur,
-                    noise=noise, noise_seed=seed, phase=self._phase(rng), saturation=limit if saturated else np.inf)
+        return AugmentParams(
+            moves=SpatialParams(**moves, elastic=elastic),
+            tone=tone,
+            lesion=lesion,
+            equalise=equalise,
+            blur=blur,
+            noise=noise,
+            noise_seed=seed,
+            phase=self._phase(rng),
+            saturation=limit if saturated else np.inf,
+        )
 
     def _phase(self, rng: np.random.Generator) -> Phase | None:
         place = rng.random()
@@ -108,7 +123,7 @@ class Augmentation:
     def apply(self, image: np.ndarray, label: np.ndarray, draw: AugmentParams) -> tuple[np.ndarray, np.ndarray]:
         """The changed sample.
 
-        The contrast phase comes first, while image and label are whole, then geometry, see :class:`SpatialTransform`; then
+        The contrast phase comes first, while image and label are whole, then the `SpatialTransform`; then
         saturation, histogram equalisation of the whole image at once, the two changes of tone, which with normalisation
         are one table of 256 values each, blur and noise.
 

@@ -52,8 +52,16 @@ class Batches:
     """
 
     def __init__(
-        self, work: str | Path, stage: Stage, cases: Sequence[str], *, train: bool, seed: int, batch_size: int,
-        rank: int = 0, ranks: int = 1,
+        self,
+        work: str | Path,
+        stage: Stage,
+        cases: Sequence[str],
+        *,
+        train: bool,
+        seed: int,
+        batch_size: int,
+        rank: int = 0,
+        ranks: int = 1,
     ):
         self.stage, self.train, self.seed, self.batch_size = stage, train, seed, batch_size
         self.rank, self.ranks = (rank, ranks) if train else (0, 1)
@@ -69,11 +77,16 @@ class Batches:
             self._add(Path(work), case, datasets, origins)
         if not self.rows:
             raise InputError(
-                Path(work) / "prepared", expected=f"samples of stage {stage.name!r} in cases {list(cases)}",
-                found="none", remedy="Choose a fold whose cases have kidneys, or check the labels",
+                Path(work) / "prepared",
+                expected=f"samples of stage {stage.name!r} in cases {list(cases)}",
+                found="none",
+                remedy="Choose a fold whose cases have kidneys, or check the labels",
             )
-        self.weights *= balance(origins, None if stage.train.sampler.foreground is None else self.foreground,
-                                {name: one.weight for name, one in datasets.items()})
+        self.weights *= balance(
+            origins,
+            None if stage.train.sampler.foreground is None else self.foreground,
+            {name: one.weight for name, one in datasets.items()},
+        )
         self.augmentation = Augmentation(stage.train.augment, stage.intensity)
         self.losses = LossTable(len(self.rows)) if train and stage.train.sampler.mine else None
         self.order = np.zeros(0, int)  # row numbers by position in the epoch that began last
@@ -85,8 +98,10 @@ class Batches:
             return
         if made.settings["stages"].get(self.stage.name) != stage_settings(self.stage):
             raise InputError(
-                folder, expected=f"records made with the recipe's settings of stage {self.stage.name!r}",
-                found="others", remedy="Run kidneyseg prepare with this recipe",
+                folder,
+                expected=f"records made with the recipe's settings of stage {self.stage.name!r}",
+                found="others",
+                remedy="Run kidneyseg prepare with this recipe",
             )
         prepared = made.stages[self.stage.name]
         flags = prepared.foreground
@@ -109,8 +124,9 @@ class Batches:
             return np.arange(len(prepared.foreground))[:, None]
         depths = [grid.shape[0] for grid in prepared.roi_grids()]
         firsts = np.cumsum([0, *depths])
-        return np.concatenate([first + stack_slices(depth, self.stage.channels)
-                               for first, depth in zip(firsts, depths)])
+        return np.concatenate(
+            [first + stack_slices(depth, self.stage.channels) for first, depth in zip(firsts, depths)]
+        )
 
     @property
     def samples(self) -> int:
@@ -179,7 +195,11 @@ class Batches:
         count = max(self.samples, self.ranks * self.batch_size)
         spec, rng = self.stage.train.sampler, np.random.default_rng([self.seed, epoch])
         return epoch_order(
-            self.foreground, count, spec.foreground, rng, mine=spec.mine,
+            self.foreground,
+            count,
+            spec.foreground,
+            rng,
+            mine=spec.mine,
             weights=self.weights if np.ptp(self.weights) > 0 else None,
             losses=self.losses.known if self.losses else None,
         )
@@ -202,7 +222,8 @@ class Batches:
         row = next(rows)
         if (row["case"], row["index"]) != self.rows[number]:
             raise InputError(
-                self.paths[0].parent.parent, expected=f"row {self.rows[number]} of the records",
+                self.paths[0].parent.parent,
+                expected=f"row {self.rows[number]} of the records",
                 found=f"{(row['case'], row['index'])}",
                 remedy="Run kidneyseg prepare again; the records have changed",
             )

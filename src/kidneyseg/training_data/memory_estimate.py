@@ -32,5 +32,6 @@ def preparing_bytes(case: Case, recipe: Recipe, unknown: int) -> int:
         reading = 2 * image.get_data_dtype().itemsize + 2  # float files are compared with their rounded copy
     except Exception:  # whatever is wrong with the file, the worker that reads it says so
         return unknown
-    return WORKER_BYTES + int(max(max(VOXEL_BYTES, reading) * np.prod(shape),
-                                  HELD_BYTES * np.prod(shape) + SEEN_BYTES * seen))
+    return WORKER_BYTES + int(
+        max(max(VOXEL_BYTES, reading) * np.prod(shape), HELD_BYTES * np.prod(shape) + SEEN_BYTES * seen)
+    )

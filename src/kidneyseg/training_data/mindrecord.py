@@ -55,15 +55,19 @@ def write_records(path: Path, case: str, samples: Iterable[Sample]) -> list[bool
             writer.set_page_size(_page_bytes(2 * sample.image.size))
             writer.add_schema(SCHEMA, "kidneyseg training samples")
         foreground.append(sample.foreground)
-        writer.write_raw_data([{
-            "image": sample.image.tobytes(),
-            "label": sample.label.tobytes(),
-            "case": case,
-            "index": index,
-            "foreground": int(sample.foreground),
-            "roi": sample.roi,
-            "start": np.array(sample.start, np.int32),
-        }])
+        writer.write_raw_data(
+            [
+                {
+                    "image": sample.image.tobytes(),
+                    "label": sample.label.tobytes(),
+                    "case": case,
+                    "index": index,
+                    "foreground": int(sample.foreground),
+                    "roi": sample.roi,
+                    "start": np.array(sample.start, np.int32),
+                }
+            ]
+        )
     if writer is not None:
         writer.commit()
         for file in (path, path.with_name(f"{path.name}.db")):
@@ -97,7 +101,9 @@ def read_records(
                 yield _row(row, shape)
     except RuntimeError as error:
         raise InputError(
-            paths[0].parent.parent, expected="readable MindRecord files", found=cause(error),
+            paths[0].parent.parent,
+            expected="readable MindRecord files",
+            found=cause(error),
             remedy="Delete the broken case's folder and run kidneyseg prepare again",
         ) from error
 
@@ -107,8 +113,12 @@ def require_records(paths: Sequence[Path]) -> None:
     for path in paths:
         found = "no such file" if not path.is_file() else None if _is_whole(path) else "a broken MindRecord file"
         if found:
-            raise InputError(path, expected="prepared samples", found=found,
-                             remedy=f"Delete {path.parent} and run kidneyseg prepare again")
+            raise InputError(
+                path,
+                expected="prepared samples",
+                found=found,
+                remedy=f"Delete {path.parent} and run kidneyseg prepare again",
+            )
 
 
 def record_digests(path: Path) -> dict[str, str]:
@@ -120,8 +130,12 @@ def require_unchanged(path: Path, digests: Mapping[str, str]) -> None:
     """Raise InputError when the files of ``path`` are not those of ``digests``, or broken; none are known: no check."""
     require_records([path])
     if digests and record_digests(path) != digests:
-        raise InputError(path, expected="the samples that kidneyseg prepare wrote", found="a file with another SHA-256",
-                         remedy=f"Delete {path.parent} and run kidneyseg prepare again")
+        raise InputError(
+            path,
+            expected="the samples that kidneyseg prepare wrote",
+            found="a file with another SHA-256",
+            remedy=f"Delete {path.parent} and run kidneyseg prepare again",
+        )
 
 
 def _is_whole(path: Path) -> bool:

@@ -59,7 +59,7 @@ class Summary:
 
 
 def prepare(
-    recipe: Recipe, cases: Sequence[Case], work: str | Path, *, workers: int = 2, memory: int = MEMORY_BUDGET,
+    recipe: Recipe, cases: Sequence[Case], work: str | Path, *, workers: int = 2, memory: int = MEMORY_BUDGET
 ) -> Summary:
     """Write the training samples of every stage of ``recipe`` for ``cases`` to ``work``/prepared/<case>/.
 
@@ -89,10 +89,12 @@ def prepare(
     done = [PreparedCase.read(case_folder(work, case.name)) for case in cases]
     files = [file for case in done for file in case_folder(work, case.case).glob("*.mindrecord*")]
     return Summary(
-        prepared=[case.name for case in todo if states[case.name] == "new"], rebuilt=rebuilt,
+        prepared=[case.name for case in todo if states[case.name] == "new"],
+        rebuilt=rebuilt,
         skipped=[case.name for case in cases if states[case.name] == "done"],
         samples={stage.name: sum(len(case.stages[stage.name].foreground) for case in done) for stage in recipe.stages},
-        bytes=sum(file.stat().st_size for file in files), seconds=time.monotonic() - began,
+        bytes=sum(file.stat().st_size for file in files),
+        seconds=time.monotonic() - began,
     )
 
 
@@ -128,9 +130,15 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> list[str]:
             foreground = write_records(records, case.name, samples)
             stages[stage.name] = PreparedStage(foreground, [grid.to_dict() for grid in grids], record_digests(records))
         PreparedCase(
-            case=case.name, **sources, shape=list(scan.array.shape), spacing=list(scan.spacing),
-            labels=labels, settings=recipe_settings(recipe), stages=stages,
-            dataset=case.dataset_name, patient=case.patient,
+            case=case.name,
+            **sources,
+            shape=list(scan.array.shape),
+            spacing=list(scan.spacing),
+            labels=labels,
+            settings=recipe_settings(recipe),
+            stages=stages,
+            dataset=case.dataset_name,
+            patient=case.patient,
             reading=label_reading(case, recipe),
         ).write(partial_folder)
         _publish(partial_folder, target)
@@ -162,8 +170,12 @@ def check_names(cases: Sequence[Case]) -> None:
     seen: dict[str, Case] = {}
     for case in cases:
         if case.name in seen:
-            raise InputError(case.image, expected="one scan per case name", remedy="Rename one of them",
-                             found=f"{seen[case.name].image} is called {case.name!r} too")
+            raise InputError(
+                case.image,
+                expected="one scan per case name",
+                remedy="Rename one of them",
+                found=f"{seen[case.name].image} is called {case.name!r} too",
+            )
         seen[case.name] = case
 
 
@@ -171,15 +183,22 @@ def _check_labels(path: Path, labels: Sequence[int], recipe: Recipe, reading: Ma
     unknown = sorted(set(labels) - {*recipe.labels.values(), *reading})
     if unknown:
         named = ", ".join(f"{name} {value}" for name, value in recipe.labels.items())
-        raise InputError(path, expected=f"the recipe's labels ({named})", found=f"also {unknown}",
-                         remedy="Name them in the recipe's `labels` and its stages' `targets`, or in its or the data "
-                                "set's `merge`")
+        raise InputError(
+            path,
+            expected=f"the recipe's labels ({named})",
+            found=f"also {unknown}",
+            remedy="Name them in the recipe's `labels` and its stages' `targets`, or in its or the data set's `merge`",
+        )
 
 
 def _source(path: Path, digest: str | None = None) -> dict:
     stat = path.stat()
-    return {"path": str(path.resolve()), "bytes": stat.st_size, "modified": stat.st_mtime_ns,
-            "sha256": digest or sha256(path)}
+    return {
+        "path": str(path.resolve()),
+        "bytes": stat.st_size,
+        "modified": stat.st_mtime_ns,
+        "sha256": digest or sha256(path),
+    }
 
 
 def _is_from(path: Path, source: dict) -> bool:
@@ -191,17 +210,24 @@ def _is_from(path: Path, source: dict) -> bool:
 
 
 def _state(case: Case, recipe: Recipe, work: str | Path) -> str:
-    """"new", "done", or "stale" when settings or files have changed since."""
+    """ "new", "done", or "stale" when settings or files have changed since."""
     if case.label is None:
-        raise InputError(case.image, expected="a label beside the scan", found="none",
-                         remedy="Add its mask, or move the scan out of the data folder")
+        raise InputError(
+            case.image,
+            expected="a label beside the scan",
+            found="none",
+            remedy="Add its mask, or move the scan out of the data folder",
+        )
     folder = case_folder(work, case.name)
     if not folder.is_dir():
         return "new"
     try:
         made = PreparedCase.read(folder)
         same = (made.settings, made.reading, made.patient) == (
-            recipe_settings(recipe), label_reading(case, recipe), case.patient)
+            recipe_settings(recipe),
+            label_reading(case, recipe),
+            case.patient,
+        )
         if not (same and _is_from(case.image, made.image) and _is_from(case.label, made.label)):
             return "stale"
     except (InputError, OSError, KeyError):
@@ -244,8 +270,12 @@ def _only_one(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(folder, expected="no other prepare at work here", found="one that is running",
-                             remedy="Wait until it is done, or give another --work") from None
+            raise InputError(
+                folder,
+                expected="no other prepare at work here",
+                found="one that is running",
+                remedy="Wait until it is done, or give another --work",
+            ) from None
         try:
             yield
         finally:

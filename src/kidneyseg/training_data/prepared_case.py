@@ -106,10 +106,13 @@ class PreparedCase:
         """Raises InputError when there is no readable ``case.json``."""
         path = folder / "case.json"
         if not path.exists():
-            raise InputError(folder, expected="a prepared case", found="no case.json",
-                             remedy="Run kidneyseg prepare first")
-        fault = {"expected": "what kidneyseg prepare wrote",
-                 "remedy": f"Delete {folder} and run kidneyseg prepare again"}
+            raise InputError(
+                folder, expected="a prepared case", found="no case.json", remedy="Run kidneyseg prepare first"
+            )
+        fault = {
+            "expected": "what kidneyseg prepare wrote",
+            "remedy": f"Delete {folder} and run kidneyseg prepare again",
+        }
         made = read_json(path, cls, **fault)
         if made.stages.keys() != made.settings["stages"].keys():
             raise InputError(path, found="settings of other stages than there are", **fault)
@@ -163,8 +166,12 @@ def locate_cases(work: Path, names: Sequence[str], data: Path | None = None) -> 
         found = {case.name: case for case in dataset_cases(read_datasets([data]))}
         absent = [name for name in names if name not in found]
         if absent:
-            raise InputError(data, expected=f"the {len(names)} cases asked for", found=f"no {', '.join(absent[:5])}",
-                             remedy="Give the folder that `kidneyseg prepare` read")
+            raise InputError(
+                data,
+                expected=f"the {len(names)} cases asked for",
+                found=f"no {', '.join(absent[:5])}",
+                remedy="Give the folder that `kidneyseg prepare` read",
+            )
         return require_labels([found[name] for name in names], data)
     cases, datasets = [], work_datasets(work)
     for name in names:
@@ -172,7 +179,11 @@ def locate_cases(work: Path, names: Sequence[str], data: Path | None = None) -> 
         image, label = Path(prepared.image["path"]), Path(prepared.label["path"])
         for path in (image, label):
             if not path.is_file():
-                raise InputError(path, expected=f"a file of case {name}, where it was when it was prepared",
-                                 found="no such file", remedy="Say with --data where the cohort is now")
+                raise InputError(
+                    path,
+                    expected=f"a file of case {name}, where it was when it was prepared",
+                    found="no such file",
+                    remedy="Say with --data where the cohort is now",
+                )
         cases.append(Case(name, image, label, datasets.get(prepared.dataset), prepared.patient))
     return cases

@@ -8,8 +8,14 @@ import numpy as np
 
 
 def epoch_order(
-    foreground: np.ndarray, count: int, share: float | None, rng: np.random.Generator, *,
-    weights: np.ndarray | None = None, losses: np.ndarray | None = None, mine: float = 0.0,
+    foreground: np.ndarray,
+    count: int,
+    share: float | None,
+    rng: np.random.Generator,
+    *,
+    weights: np.ndarray | None = None,
+    losses: np.ndarray | None = None,
+    mine: float = 0.0,
 ) -> np.ndarray:
     """``count`` sample numbers, shuffled.
 
@@ -61,8 +67,9 @@ def _hardness(losses: np.ndarray) -> np.ndarray | None:
     return np.where(seen, known, known[seen].mean())
 
 
-def _taken(foreground: np.ndarray, count: int, share: float | None, rng: np.random.Generator,
-           weights: np.ndarray | None) -> list[np.ndarray]:
+def _taken(
+    foreground: np.ndarray, count: int, share: float | None, rng: np.random.Generator, weights: np.ndarray | None
+) -> list[np.ndarray]:
     """The samples that are not mined, those with a target and those without apart when ``share`` says how many."""
     if share is None:
         return [_draw(np.arange(foreground.size), count, rng, weights)]
@@ -72,8 +79,10 @@ def _taken(foreground: np.ndarray, count: int, share: float | None, rng: np.rand
         with_target = 0
     if not kinds[1].size:
         with_target = count
-    return [_draw(numbers, size, rng, None if weights is None else weights[numbers])
-            for numbers, size in zip(kinds, (with_target, count - with_target))]
+    return [
+        _draw(numbers, size, rng, None if weights is None else weights[numbers])
+        for numbers, size in zip(kinds, (with_target, count - with_target))
+    ]
 
 
 def _draw(numbers: np.ndarray, count: int, rng: np.random.Generator, weights: np.ndarray | None) -> np.ndarray:

@@ -25,8 +25,7 @@ class Sample:
     Attributes:
         image: uint8, (z, y, x) of a 3-D stage's window or (y, x) of one slice; 0 is air. The neighbours that a stage
             of stacks sees with a slice are samples of their own: all slices of a grid are, in order.
-        label: uint8 class indices of the stage's targets, or codes as :mod:`kidneyseg.preprocessing.class_codes` has them, same
-            shape.
+        label: uint8 class indices of the stage's targets, or codes as `preprocessing.class_codes` has them, same shape.
         roi: number of the grid it was cut from, in the list that :func:`stage_samples` returns.
         start: its first voxel on that grid, (z, y, x).
     """
@@ -43,7 +42,7 @@ class Sample:
 
 
 def stage_samples(
-    view: StageView, label: np.ndarray, uncertain: Mapping[int, Sequence[int]] | None = None,
+    view: StageView, label: np.ndarray, uncertain: Mapping[int, Sequence[int]] | None = None
 ) -> tuple[list[Grid], Iterator[Sample]]:
     """The grids that a stage sees of one scan, and the samples cut from them, one at a time.
 
@@ -60,7 +59,8 @@ def stage_samples(
     if stage.dims == 3 and view.scan.array.shape[0] == 1:
         return [], iter(())
     grids = [region.input_grid for region in view.regions] + [
-        input_grid(region, view.scan.spacing, stage.sampling) for region in negative_regions(view)]
+        input_grid(region, view.scan.spacing, stage.sampling) for region in negative_regions(view)
+    ]
     table = class_table(stage.targets, uncertain)
 
     def cut() -> Iterator[Sample]:
@@ -83,9 +83,12 @@ def negative_regions(view: StageView) -> list[Grid]:
     own, body = Grid.of(view.scan.array), body_box(view.scan.array)
     rng = np.random.default_rng([int(n) for region in regions for n in (*region.shape, *region.origin)])
     boxes = [
-        tuple(slice(first := int(rng.integers(part.start, max(part.start, part.stop - size) + 1)), min(first + size, n))
-              for part, size, n in zip(body, region.shape, own.shape))
-        for region in regions for _ in range(count)
+        tuple(
+            slice(first := int(rng.integers(part.start, max(part.start, part.stop - size) + 1)), min(first + size, n))
+            for part, size, n in zip(body, region.shape, own.shape)
+        )
+        for region in regions
+        for _ in range(count)
     ]
     return [own.crop(box) for box in boxes]
 
@@ -108,8 +111,11 @@ def _starts(classes: np.ndarray, sampling: Sampling) -> list[tuple[int, ...]]:
     """First corners of the windows cut from one grid's ``classes``, which is nowhere smaller than a window."""
     if isinstance(sampling, SlabSampling):
         stride = (sampling.stride, *sampling.size)
-        return [(first + z, y, x) for first, depth in _runs(classes, sampling)
-                for z, y, x in window_starts((depth, *classes.shape[1:]), sampling.window, stride)]
+        return [
+            (first + z, y, x)
+            for first, depth in _runs(classes, sampling)
+            for z, y, x in window_starts((depth, *classes.shape[1:]), sampling.window, stride)
+        ]
     stride = sampling.stride if isinstance(sampling, VolumeSampling) else sampling.window
     return window_starts(classes.shape, sampling.window, stride)
 

@@ -33,6 +33,4 @@ def body_box(hu: np.ndarray) -> tuple[slice, slice, slice]:
         return tuple(slice(0, n) for n in hu.shape)
     largest = cc3d.largest_k(region, k=1, connectivity=6) > 0
     box = ndi.find_objects(largest.astype(np.uint8))[0]
-    return tuple(
-        slice(max(0, (b.start - 1) * s), min(n, (b.stop + 1) * s)) for b, s, n in zip(box, strides, hu.shape)
-    )
+    return tuple(slice(max(0, (b.start - 1) * s), min(n, (b.stop + 1) * s)) for b, s, n in zip(box, strides, hu.shape))

@@ -51,8 +51,11 @@ def _clean_box(mask: np.ndarray, union: np.ndarray, component: Component, voxel_
 
 def _dropped(voxels: np.ndarray, component: Component, voxel_ml: float) -> np.ndarray:
     """Whether each component goes, (n,) bool; ``voxels``: (n,) sizes. Of equals the first counts as the largest."""
-    small = ((voxels < component.min_fraction * voxels.max()) | (voxels * voxel_ml < component.min_ml)
-             | (voxels < component.min_voxels))
+    small = (
+        (voxels < component.min_fraction * voxels.max())
+        | (voxels * voxel_ml < component.min_ml)
+        | (voxels < component.min_voxels)
+    )
     if component.largest > 0:
-        small[np.argsort(-voxels, kind="stable")[component.largest:]] = True
+        small[np.argsort(-voxels, kind="stable")[component.largest :]] = True
     return small

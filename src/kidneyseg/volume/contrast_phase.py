@@ -72,6 +72,7 @@ def draw_phase(name: str, rng: np.random.Generator) -> Phase:
         raise ValueError(f"no phase is called {name!r}")
     return Phase(Curve(kidney, cortex), Curve(kidney, medulla), Curve(tissue, around), noise)
 
+
 def change_phase(hu: np.ndarray, kidney: np.ndarray, phase: Phase, rng: np.random.Generator) -> np.ndarray:
     """``hu`` as it might look in another contrast phase.
 
@@ -108,5 +109,4 @@ def _outer_part(mask: np.ndarray) -> np.ndarray:
 def _bone(volume: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Bright voxels outside the kidneys, what they enclose in a slice, and a voxel around: bool."""
     bright = (volume > BONE_HU) & ~mask
-    return np.stack([ndi.binary_dilation(ndi.binary_fill_holes(ndi.binary_closing(plane)))
-                     for plane in bright]) & ~mask
+    return np.stack([ndi.binary_dilation(ndi.binary_fill_holes(ndi.binary_closing(plane))) for plane in bright]) & ~mask

@@ -76,8 +76,7 @@ class Grid:
         for axis, part in enumerate(box):
             start, step = self.origin[axis] - other.origin[axis], self.step[axis]
             low, high = ((start + (face - 0.5) * step) / other.step[axis] + 0.5 for face in (part.start, part.stop))
-            covered.append(slice(max(0, int(np.floor(low + 1e-6))),
-                                 min(other.shape[axis], int(np.ceil(high - 1e-6)))))
+            covered.append(slice(max(0, int(np.floor(low + 1e-6))), min(other.shape[axis], int(np.ceil(high - 1e-6)))))
         return tuple(covered)
 
     def to_dict(self) -> GridFacts:

@@ -37,8 +37,9 @@ def require_no_dicom(folder: Path) -> None:
     files = islice((path for path in folder.rglob("*") if path.is_file()), FILES_LOOKED_AT)
     dicom = next(filter(is_dicom, files), None)
     if dicom is not None:
-        raise InputError(folder, expected="volumes in one file each", found=f"DICOM files such as {dicom.name}",
-                         remedy=CONVERT_DICOM)
+        raise InputError(
+            folder, expected="volumes in one file each", found=f"DICOM files such as {dicom.name}", remedy=CONVERT_DICOM
+        )
 
 
 def read_file(path: Path) -> tuple[nib.Nifti1Header, np.ndarray, float]:
@@ -72,8 +73,12 @@ def read_file(path: Path) -> tuple[nib.Nifti1Header, np.ndarray, float]:
                 remedy="Convert it to NIfTI",
             )
     except OSError as error:
-        raise InputError(path, expected="a file that can be read", found=error.strerror or str(error),
-                         remedy="Check its permissions and its disk") from None
+        raise InputError(
+            path,
+            expected="a file that can be read",
+            found=error.strerror or str(error),
+            remedy="Check its permissions and its disk",
+        ) from None
     except _UNREADABLE as error:
         raise _unreadable(path, error) from None
     return header, data.reshape(data.shape[:3]), step
@@ -92,8 +97,13 @@ def _read_nifti(path: Path) -> tuple[nib.Nifti1Header, np.ndarray, float]:
 
 def _read_header(content: Content) -> nib.Nifti1Header:
     start = _next(content, 4)
-    kind = next((HEADERS[n] for n in HEADERS if n in (np.frombuffer(start, "<i4")[0], np.frombuffer(start, ">i4")[0])),
-                None) if len(start) == 4 else None
+    kind = (
+        next(
+            (HEADERS[n] for n in HEADERS if n in (np.frombuffer(start, "<i4")[0], np.frombuffer(start, ">i4")[0])), None
+        )
+        if len(start) == 4
+        else None
+    )
     if kind is None:
         raise ValueError("no NIfTI header")
     return kind(start + _next(content, kind.template_dtype.itemsize - 4))
@@ -110,8 +120,12 @@ def _require_possible(path: Path, header: nib.Nifti1Header, most: int) -> None:
     plausibility.require_size(path, shape)
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf":
-        raise InputError(path, expected="one number per voxel", found=f"data type {dtype}",
-                         remedy="Convert colour or complex images to plain numbers")
+        raise InputError(
+            path,
+            expected="one number per voxel",
+            found=f"data type {dtype}",
+            remedy="Convert colour or complex images to plain numbers",
+        )
     offset = float(header["vox_offset"])
     if not offset >= header.template_dtype.itemsize:
         raise ValueError(f"vox_offset {offset:g}, inside the header")
@@ -145,8 +159,12 @@ def _read_voxels(path: Path, header: nib.Nifti1Header, content: Content) -> tupl
     try:
         data = np.empty(shape, dtype, order="F")
     except MemoryError:
-        raise InputError(path, expected="a volume that fits into memory", found=f"shape {tuple(shape)} of {dtype}",
-                         remedy="Use a machine with more memory, or crop the scan") from None
+        raise InputError(
+            path,
+            expected="a volume that fits into memory",
+            found=f"shape {tuple(shape)} of {dtype}",
+            remedy="Use a machine with more memory, or crop the scan",
+        ) from None
     content.skip(int(header["vox_offset"]) - header.template_dtype.itemsize)
     flat = memoryview(data.reshape(-1, order="F").view(np.uint8))
     filled = content.fill(flat)

@@ -29,8 +29,7 @@ def nearest(array: np.ndarray, positions: Positions, out: np.ndarray) -> None:
         array: (..., z, y, x).
         out: (..., *points), dtype of ``array``.
     """
-    axes = [np.clip(np.rint(points).astype(np.intp), 0, size - 1)
-            for points, size in zip(positions, array.shape[-3:])]
+    axes = [np.clip(np.rint(points).astype(np.intp), 0, size - 1) for points, size in zip(positions, array.shape[-3:])]
     for axis in _cheapest_first(array.shape[-3:], positions):
         array = array.take(axes[axis], axis - 3)
     out[...] = array

@@ -75,15 +75,18 @@ def read_itk(path: Path) -> tuple[nib.Nifti1Header, np.ndarray]:
 def _require_whole(path: Path, voxels: Voxels, shape: tuple[int, ...], itemsize: int) -> None:
     """Check size and checksums of the voxels in a pass of their own: ITK takes what is damaged for good."""
     if voxels.encoding in UNREADABLE:
-        raise InputError(path, expected="voxels that are raw or compressed with gzip", found=voxels.encoding,
-                         remedy="Save it with another encoding, or convert it to NIfTI")
+        raise InputError(
+            path,
+            expected="voxels that are raw or compressed with gzip",
+            found=voxels.encoding,
+            remedy="Save it with another encoding, or convert it to NIfTI",
+        )
     if voxels.encoding not in WINDOW_BITS:
         if voxels.file is not None and voxels.encoding == "raw":
             require_bytes(path, shape, np.prod(shape, dtype=float) * itemsize, voxels.file.stat().st_size)
         return
     if voxels.file is None:
-        raise InputError(path, expected="compressed voxels in one file", found="several",
-                         remedy="Convert it to NIfTI")
+        raise InputError(path, expected="compressed voxels in one file", found="several", remedy="Convert it to NIfTI")
     with open(voxels.file, "rb") as file:
         file.seek(voxels.offset)
         held = Content(blocks_of(file, voxels.encoding)).rest() - voxels.skipped
@@ -111,7 +114,7 @@ def _nrrd(path: Path) -> Voxels:
     """Its header is lines of "field: value" up to an empty one, or up to the end where another file has the voxels."""
     fields: dict[str, str] = {}
     with open(path, "rb") as file:
-        while (line := _line(file, end_is_empty=True)):
+        while line := _line(file, end_is_empty=True):
             key, _, value = line.partition(":")
             if len(line) > LONGEST and not line.startswith("#") and not value.startswith("="):
                 raise ValueError(f"a header field {key[:40]!r} of {len(line)} letters")

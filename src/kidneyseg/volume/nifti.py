@@ -26,8 +26,22 @@ from kidneyseg.volume.image_file import read_file
 CANONICAL = axcodes2ornt(("S", "P", "L"))
 
 # What of a scan's header its mask shares: where voxels lie. The rest may name the patient.
-GEOMETRY = ("dim", "pixdim", "xyzt_units", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d",
-            "qoffset_x", "qoffset_y", "qoffset_z", "srow_x", "srow_y", "srow_z")
+GEOMETRY = (
+    "dim",
+    "pixdim",
+    "xyzt_units",
+    "qform_code",
+    "sform_code",
+    "quatern_b",
+    "quatern_c",
+    "quatern_d",
+    "qoffset_x",
+    "qoffset_y",
+    "qoffset_z",
+    "srow_x",
+    "srow_y",
+    "srow_z",
+)
 ROUNDED = 0.02  # labels this near to a whole number are it, where a file's scaling cannot come nearer
 
 

@@ -29,27 +29,41 @@ MOST_KIDNEY_ML = 900  # both kidneys, without tumours, have about 300 to 400 ml
 def require_size(path: Path, shape: Sequence[int]) -> None:
     """Raise InputError when no CT has ``shape`` (any axis order), before memory is taken for it."""
     if len(shape) < 3 or any(n != 1 for n in shape[3:]) or min(shape) < 1:
-        raise InputError(path, expected="one 3-D volume", found=f"shape {tuple(shape)}",
-                         remedy="Split a series into one file per volume")
+        raise InputError(
+            path,
+            expected="one 3-D volume",
+            found=f"shape {tuple(shape)}",
+            remedy="Split a series into one file per volume",
+        )
     if max(shape) > MOST_VOXELS:
-        raise InputError(path, expected=f"at most {MOST_VOXELS} voxels along an axis", found=f"shape {tuple(shape)}",
-                         remedy="Copy or download it again: its header is damaged")
+        raise InputError(
+            path,
+            expected=f"at most {MOST_VOXELS} voxels along an axis",
+            found=f"shape {tuple(shape)}",
+            remedy="Copy or download it again: its header is damaged",
+        )
 
 
 def require_bytes(path: Path, shape: Sequence[int], wanted: float, most: int) -> None:
     """Raise InputError unless a file that holds at most ``most`` bytes can have the ``wanted`` of its header."""
     if not wanted <= most:
-        raise InputError(path, expected=f"the voxels of its header, {tuple(shape)}, {wanted:g} bytes",
-                         found=f"a broken file that holds at most {most}",
-                         remedy="Copy or download it again: it is cut short, or its header is damaged")
+        raise InputError(
+            path,
+            expected=f"the voxels of its header, {tuple(shape)}, {wanted:g} bytes",
+            found=f"a broken file that holds at most {most}",
+            remedy="Copy or download it again: it is cut short, or its header is damaged",
+        )
 
 
 def require_no_more(path: Path, shape: Sequence[int], surplus: int, plane: int) -> None:
     """Raise InputError when a file holds ``surplus`` bytes after its voxels, and a ``plane`` has no more than that."""
     if surplus >= max(plane, 1):
-        raise InputError(path, expected=f"the voxels of its header, {tuple(shape)}",
-                         found=f"{surplus} bytes more, at least one more slice",
-                         remedy="Convert it again: its header and its voxels do not belong together")
+        raise InputError(
+            path,
+            expected=f"the voxels of its header, {tuple(shape)}",
+            found=f"{surplus} bytes more, at least one more slice",
+            remedy="Convert it again: its header and its voxels do not belong together",
+        )
 
 
 def require_spacing(path: Path, spacing: Sequence[float]) -> None:
@@ -71,9 +85,18 @@ def affine_doubts(path: Path, header: nib.Nifti1Header) -> list[InputError]:
     if sform is None or header["qform_code"] == 0 or _is_sheared(sform):
         return []
     found = _disagreement(header, sform)
-    return [] if found is None else [
-        InputError(path, expected="an sform and a qform that agree", found=f"{found}; the sform is used",
-                   remedy="Set the wrong one to the other, or convert the scan again from its DICOM files")]
+    return (
+        []
+        if found is None
+        else [
+            InputError(
+                path,
+                expected="an sform and a qform that agree",
+                found=f"{found}; the sform is used",
+                remedy="Set the wrong one to the other, or convert the scan again from its DICOM files",
+            )
+        ]
+    )
 
 
 def require_hounsfield(path: Path, low: float, high: float) -> None:
@@ -82,15 +105,22 @@ def require_hounsfield(path: Path, low: float, high: float) -> None:
     Scans clipped at a window, such as [-79, 304], are: they still reach below 0, as all fat does.
     """
     if high < BODY_ABOVE:
-        raise InputError(path, expected=f"a body in HU, with values above {BODY_ABOVE}",
-                         found=f"values from {low:g} to {high:g}, air alone",
-                         remedy="Convert the scan again from its DICOM files")
+        raise InputError(
+            path,
+            expected=f"a body in HU, with values above {BODY_ABOVE}",
+            found=f"values from {low:g} to {high:g}, air alone",
+            remedy="Convert the scan again from its DICOM files",
+        )
     if low >= 0:
         offset = high > 1000
-        raise InputError(path, expected="HU, which are below 0 in fat and air",
-                         found=f"values from {low:g} to {high:g}",
-                         remedy="Subtract 1024 if the rescale intercept was lost" if offset else
-                         "Convert the scan again from its DICOM files: a window or a percentage is not in HU")
+        raise InputError(
+            path,
+            expected="HU, which are below 0 in fat and air",
+            found=f"values from {low:g} to {high:g}",
+            remedy="Subtract 1024 if the rescale intercept was lost"
+            if offset
+            else "Convert the scan again from its DICOM files: a window or a percentage is not in HU",
+        )
 
 
 def intensity_doubts(path: Path, array: np.ndarray) -> list[InputError]:
@@ -105,8 +135,9 @@ def result_doubts(mask: np.ndarray, voxel_ml: float) -> list[str]:
     inside = mask[bounding_box(mask)]
     kidney = np.count_nonzero(inside == KIDNEY) * voxel_ml
     lonely = _lonely_tumour(inside) * voxel_ml
-    return ([f"a kidney of {kidney:.0f} ml, more than {MOST_KIDNEY_ML}"] * (kidney > MOST_KIDNEY_ML)
-            + [f"{lonely:.1f} ml of tumour without a kidney beside it"] * (lonely > 0))
+    return [f"a kidney of {kidney:.0f} ml, more than {MOST_KIDNEY_ML}"] * (kidney > MOST_KIDNEY_ML) + [
+        f"{lonely:.1f} ml of tumour without a kidney beside it"
+    ] * (lonely > 0)
 
 
 def _lonely_tumour(mask: np.ndarray) -> int:
@@ -128,9 +159,14 @@ def _spacing(path: Path, spacing: Sequence[float], limits: tuple[float, float]) 
     low, high = limits
     if all(low <= s <= high for s in spacing):
         return []
-    return [InputError(path, expected=f"spacing of {low:g}-{high:g} mm",
-                       found=f"{' x '.join(f'{s:g}' for s in spacing)} mm (z, y, x)",
-                       remedy="Correct the affine; a factor of 1000 means metres or micrometres")]
+    return [
+        InputError(
+            path,
+            expected=f"spacing of {low:g}-{high:g} mm",
+            found=f"{' x '.join(f'{s:g}' for s in spacing)} mm (z, y, x)",
+            remedy="Correct the affine; a factor of 1000 means metres or micrometres",
+        )
+    ]
 
 
 def _disagreement(header: nib.Nifti1Header, sform: np.ndarray) -> str | None:
@@ -155,9 +191,14 @@ def _padding_alone(path: Path, array: np.ndarray) -> list[InputError]:
     low = array.min()
     if low >= 0 or any(((plane < 0) & (plane > low)).any() for plane in array):
         return []
-    return [InputError(path, expected="HU, which are below 0 in fat and air",
-                       found=f"nothing below 0 but {low:g}, perhaps padding",
-                       remedy="Subtract 1024 from the others if the rescale intercept was lost")]
+    return [
+        InputError(
+            path,
+            expected="HU, which are below 0 in fat and air",
+            found=f"nothing below 0 but {low:g}, perhaps padding",
+            remedy="Subtract 1024 from the others if the rescale intercept was lost",
+        )
+    ]
 
 
 def _repeated(path: Path, array: np.ndarray) -> list[InputError]:
@@ -173,5 +214,11 @@ def _repeated(path: Path, array: np.ndarray) -> list[InputError]:
     apart = np.abs(small[:both] - small[seam : seam + both]).mean(axis=(1, 2))
     if max(apart[0], np.quantile(apart, 0.9)) * 3 > jumps[seam - 1]:
         return []
-    return [InputError(path, expected="one phase", found=f"slices that repeat from slice {seam} of {len(small)} on",
-                       remedy="Split the phases into one file each")]
+    return [
+        InputError(
+            path,
+            expected="one phase",
+            found=f"slices that repeat from slice {seam} of {len(small)} on",
+            remedy="Split the phases into one file each",
+        )
+    ]

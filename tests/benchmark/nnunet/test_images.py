@@ -6,8 +6,9 @@ from kidneyseg.benchmark.nnunet.images import Intensity, make_case, resampled, r
 
 
 def ramp(shape, axis):
-    return np.broadcast_to(np.arange(shape[axis], dtype=np.float32).reshape([-1 if a == axis else 1 for a in range(3)]),
-                           shape)
+    return np.broadcast_to(
+        np.arange(shape[axis], dtype=np.float32).reshape([-1 if a == axis else 1 for a in range(3)]), shape
+    )
 
 
 def test_voxel_centres_go_where_the_outer_faces_stay():

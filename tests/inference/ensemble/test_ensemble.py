@@ -38,8 +38,15 @@ class Soft:
 
 
 def stage(name, targets, **more):
-    return {"name": name, "region": {"body": False}, "sampling": {"size": list(SHAPE[1:])}, "targets": targets,
-            "network": {"name": "unet2d"}, "loss": {"name": "dice_ce"}, **more}
+    return {
+        "name": name,
+        "region": {"body": False},
+        "sampling": {"size": list(SHAPE[1:])},
+        "targets": targets,
+        "network": {"name": "unet2d"},
+        "loss": {"name": "dice_ce"},
+        **more,
+    }
 
 
 def whole(**more):
@@ -57,8 +64,13 @@ def roi():
 
 def soft(recipe, seed):
     """Stages that only find regions know the answer."""
-    return Model(recipe, {s.name: Soft(s, seed + n) if s.name in recipe.result_stages else ByIntensity(s)
-                          for n, s in enumerate(recipe.stages)})
+    return Model(
+        recipe,
+        {
+            s.name: Soft(s, seed + n) if s.name in recipe.result_stages else ByIntensity(s)
+            for n, s in enumerate(recipe.stages)
+        },
+    )
 
 
 @pytest.fixture
@@ -151,8 +163,14 @@ def test_nothing_found_is_said_once(tmp_path):
 
 def test_labels_meet_by_the_merges_of_all(scan):
     """What one recipe calls a cyst is kidney once another one reads cysts so."""
-    three = parse_recipe({"name": "three", "labels": {"kidney": 1, "tumour": 2, "cyst": 3},
-                          "stages": [stage("all", [[3], [2]])], "components": [{"labels": [3, 1], "largest": 1}]})
+    three = parse_recipe(
+        {
+            "name": "three",
+            "labels": {"kidney": 1, "tumour": 2, "cyst": 3},
+            "stages": [stage("all", [[3], [2]])],
+            "components": [{"labels": [3, 1], "largest": 1}],
+        }
+    )
     models = [make_model(whole(merge={3: 1})), soft(three, 0)]
     models[1].runtimes["all"] = models[0].runtimes["all"]
     ensemble = Ensemble.of(models)
@@ -164,11 +182,14 @@ def test_labels_meet_by_the_merges_of_all(scan):
     assert Ensemble.of(models[::-1]).recipe.components[0].labels == (1,)
 
 
-@pytest.mark.parametrize("changes, found", [
-    ({"labels": {"kidney": 1, "tumour": 2, "cyst": 3}}, "cyst"),  # nobody reads cysts as kidney
-    ({"labels": {"kidney": 1, "mass": 2}}, "'mass'"),
-    ({"merge": {3: 2}}, "label 3"),
-])
+@pytest.mark.parametrize(
+    "changes, found",
+    [
+        ({"labels": {"kidney": 1, "tumour": 2, "cyst": 3}}, "cyst"),  # nobody reads cysts as kidney
+        ({"labels": {"kidney": 1, "mass": 2}}, "'mass'"),
+        ({"merge": {3: 2}}, "label 3"),
+    ],
+)
 def test_labels_that_cannot_meet_are_refused(changes, found):
     first = whole(merge={3: 1}) if "merge" in changes else whole()
     with pytest.raises(InputError, match=found):

@@ -39,9 +39,21 @@ def leaning(recipe, inside, outside=0.0):
 def confined():
     """The kidney, which is part of the result, then the tumour inside it; both on the scan."""
     base = {"sampling": {"size": SHAPE[1:]}, "network": {"name": "unet2d"}, "loss": {"name": "dice_ce"}}
-    return parse_recipe({"name": "confined", "result": ["kidney", "tumour"], "stages": [
-        {**base, "name": "kidney", "region": {"body": False}, "targets": [[1, 2]]},
-        {**base, "name": "tumour", "region": {"of": "kidney", "crop": "slices", "confined": True}, "targets": [[2]]}]})
+    return parse_recipe(
+        {
+            "name": "confined",
+            "result": ["kidney", "tumour"],
+            "stages": [
+                {**base, "name": "kidney", "region": {"body": False}, "targets": [[1, 2]]},
+                {
+                    **base,
+                    "name": "tumour",
+                    "region": {"of": "kidney", "crop": "slices", "confined": True},
+                    "targets": [[2]],
+                },
+            ],
+        }
+    )
 
 
 @pytest.fixture
@@ -58,8 +70,10 @@ def only(masks) -> StageMask:
     return mask
 
 
-@pytest.mark.parametrize("sure, found", [([0.9, 0.2], True), ([0.8, 0.1], False), ([0.6, 0.6, 0.2], False),
-                                         ([0.9, 0.45, 0.45], True), ([1.0, 0.0], False)])
+@pytest.mark.parametrize(
+    "sure, found",
+    [([0.9, 0.2], True), ([0.8, 0.1], False), ([0.6, 0.6, 0.2], False), ([0.9, 0.45, 0.45], True), ([1.0, 0.0], False)],
+)
 def test_the_mean_of_all_decides(sure, found, scan):
     looks = looks_of(scan, [leaning(make_recipe(), inside) for inside in sure])
     there = only(looks_of(scan, [make_model(make_recipe())])[0].own).mask
@@ -141,9 +155,20 @@ def test_a_finder_of_other_labels_is_refused():
 
 
 def test_recipes_without_regions_have_nothing_to_look_for(scan):
-    whole = parse_recipe({"name": "whole", "stages": [{
-        "name": "all", "sampling": {"size": SHAPE[1:]}, "targets": [[1], [2]], "network": {"name": "unet2d"},
-        "loss": {"name": "dice_ce"}}]})
+    whole = parse_recipe(
+        {
+            "name": "whole",
+            "stages": [
+                {
+                    "name": "all",
+                    "sampling": {"size": SHAPE[1:]},
+                    "targets": [[1], [2]],
+                    "network": {"name": "unet2d"},
+                    "loss": {"name": "dice_ce"},
+                }
+            ],
+        }
+    )
     first, second = looks_of(scan, [make_model(whole), make_model(make_recipe())])
     assert not first.own and not first.agreed and not first.seconds
     assert set(second.own) == set(second.agreed) == set(second.seconds) == {"coarse"}

@@ -1,4 +1,5 @@
 """Gates against the papers' formulas in PyTorch with the same weights, in graph mode: values and gradients."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -38,8 +39,9 @@ def assert_same(cell: ms.nn.Cell, reference, inputs: list[np.ndarray]) -> None:
     expected = reference(p, *x)
     (expected * torch.tensor(mix)).sum().backward()
     dx = dx if isinstance(dx, tuple) else (dx,)
-    for found, wanted in zip([y, *dx, *dweights],
-                             [expected, *[one.grad for one in x], *[p[weight.name].grad for weight in weights]]):
+    for found, wanted in zip(
+        [y, *dx, *dweights], [expected, *[one.grad for one in x], *[p[weight.name].grad for weight in weights]]
+    ):
         wanted = wanted.detach().numpy()
         assert found.shape == wanted.shape
         np.testing.assert_allclose(found.asnumpy(), wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
@@ -64,8 +66,9 @@ def test_hidden_units():
 @pytest.mark.parametrize("dims", [2, 3])
 def test_attention_gate(dims):
     def reference(p, skip, signal):
-        joined = (CONV[dims](skip, p["from_skip.weight"], stride=2)
-                  + CONV[dims](signal, p["from_signal.weight"], p["from_signal.bias"]))
+        joined = CONV[dims](skip, p["from_skip.weight"], stride=2) + CONV[dims](
+            signal, p["from_signal.weight"], p["from_signal.bias"]
+        )
         score = torch.sigmoid(CONV[dims](F.relu(joined), p["score.weight"], p["score.bias"]))
         return skip * F.interpolate(score, scale_factor=2, mode=LINEAR[dims], align_corners=False)
 

@@ -1,4 +1,5 @@
 """Blocks against PyTorch with the same weights, in graph mode: values and gradients."""
+
 from __future__ import annotations
 
 import mindspore as ms

@@ -1,4 +1,5 @@
 """Dropout of channels: what it drops, how often, and that it goes on from a checkpoint."""
+
 from __future__ import annotations
 
 import mindspore as ms

@@ -1,4 +1,5 @@
 """Normalisation against PyTorch, in graph mode: values, gradients and moving statistics."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -45,8 +46,13 @@ def test_batch_norm_trains_like_torch(shape):
     cell = BatchNorm(4)
     cell.set_train()
     mean, variance = torch.zeros(4), torch.ones(4)
-    expected = with_torch_gradients(lambda x, gamma, beta: torch.nn.functional.batch_norm(
-        x, mean, variance, gamma, beta, training=True, momentum=0.1), x, weight)
+    expected = with_torch_gradients(
+        lambda x, gamma, beta: torch.nn.functional.batch_norm(
+            x, mean, variance, gamma, beta, training=True, momentum=0.1
+        ),
+        x,
+        weight,
+    )
     for found, wanted in zip(with_gradients(cell, x, weight), expected):
         np.testing.assert_allclose(found, wanted, **TOLERANCE)
     np.testing.assert_allclose(cell.moving_mean.asnumpy(), mean, **TOLERANCE)
@@ -71,8 +77,9 @@ def test_instance_norm_is_torchs(shape, training):
     x, weight = random(shape, 0, mean=3), random(shape, 1)
     cell = InstanceNorm(4)
     cell.set_train(training)
-    expected = with_torch_gradients(lambda x, gamma, beta: torch.nn.functional.instance_norm(
-        x, weight=gamma, bias=beta), x, weight)
+    expected = with_torch_gradients(
+        lambda x, gamma, beta: torch.nn.functional.instance_norm(x, weight=gamma, bias=beta), x, weight
+    )
     for found, wanted in zip(with_gradients(cell, x, weight), expected):
         np.testing.assert_allclose(found, wanted, **TOLERANCE)
 
@@ -80,7 +87,13 @@ def test_instance_norm_is_torchs(shape, training):
 def test_parameters_have_the_same_names_whatever_the_dimensions():
     cell = ms.nn.SequentialCell(BatchNorm(4), InstanceNorm(4))
     assert set(cell.parameters_dict()) == {
-        "0.gamma", "0.beta", "0.moving_mean", "0.moving_variance", "1.gamma", "1.beta"}
+        "0.gamma",
+        "0.beta",
+        "0.moving_mean",
+        "0.moving_variance",
+        "1.gamma",
+        "1.beta",
+    }
     assert {p.shape for p in cell.get_parameters()} == {(4,)}
 
 

@@ -1,4 +1,5 @@
 """Two processes with half a batch each must compute what one process computes with the whole batch."""
+
 from __future__ import annotations
 
 import os
@@ -71,16 +72,32 @@ def results(tmp_path_factory) -> dict[str, list[dict[str, np.ndarray]]]:
     folder = tmp_path_factory.mktemp("ranks")
     script = folder / "script.py"
     script.write_text(SCRIPT)
-    msrun = [str(Path(sys.executable).with_name("msrun")), "--worker_num=2", "--local_worker_num=2", "--join=True",
-             f"--master_port={free_port()}", "--bind_core=False", f"--log_dir={folder / 'log'}"]
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-                   "OMP_NUM_THREADS": "1"}
+    msrun = [
+        str(Path(sys.executable).with_name("msrun")),
+        "--worker_num=2",
+        "--local_worker_num=2",
+        "--join=True",
+        f"--master_port={free_port()}",
+        "--bind_core=False",
+        f"--log_dir={folder / 'log'}",
+    ]
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+    }
     found = {}
     for name, launcher, ranks in (("single", [sys.executable], 1), ("distributed", msrun, 2)):
         out = folder / name
         out.mkdir()
-        run = subprocess.run([*launcher, str(script), name, str(out)], cwd=folder, env=environment, timeout=240,
-                             capture_output=True, text=True)
+        run = subprocess.run(
+            [*launcher, str(script), name, str(out)],
+            cwd=folder,
+            env=environment,
+            timeout=240,
+            capture_output=True,
+            text=True,
+        )
         assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
         found[name] = [dict(np.load(out / f"{rank}.npz")) for rank in range(ranks)]
     return found

@@ -28,9 +28,17 @@ def build(plan: Plan, classes: int, width: int) -> Network:
     """
     heads = _heads(plan)
     return Network(
-        3, 1, classes, plan.kernels, plan.strides, plan.strides[1:],
+        3,
+        1,
+        classes,
+        plan.kernels,
+        plan.strides,
+        plan.strides[1:],
         filters=[min(MOST_FEATURES, width * 2**level) for level in range(len(plan.strides))],
-        deep_supervision=heads > 0, deep_supr_num=max(1, heads), trans_bias=True)
+        deep_supervision=heads > 0,
+        deep_supr_num=max(1, heads),
+        trans_bias=True,
+    )
 
 
 def build_loss(plan: Plan) -> nn.Module:

@@ -45,25 +45,30 @@ class Patches:
         start = centre - reach // 2
         whole = Grid.of(case.image)
         box = whole.crop([slice(int(low), int(high)) for low, high in zip(start, start + reach)])
-        return {"image": torch.from_numpy(sample(case.image, whole, box, 0))[None],
-                "classes": torch.from_numpy(sample(case.classes, whole, box, 0))[None].float()}
+        return {
+            "image": torch.from_numpy(sample(case.image, whole, box, 0))[None],
+            "classes": torch.from_numpy(sample(case.classes, whole, box, 0))[None].float(),
+        }
 
 
 def augmentation(patch: Triple) -> mt.Compose:
     """From what `Patches` cuts out to a patch. Patches that are flat are turned in their plane alone, but all round."""
     both, image = ["image", "classes"], ["image"]
     turns = {"range_x": np.pi} if anisotropic(patch) else {f"range_{axis}": np.pi / 6 for axis in "xyz"}
-    return mt.Compose([
-        mt.RandRotated(both, prob=0.2, mode=("bilinear", "nearest"), padding_mode="zeros", **turns),
-        mt.RandZoomd(both, prob=0.2, min_zoom=0.7, max_zoom=1.4, mode=("trilinear", "nearest-exact"),
-                     padding_mode="constant"),
-        mt.CenterSpatialCropd(both, patch),
-        mt.RandGaussianNoised(image, prob=0.1, std=0.1**0.5),
-        mt.RandGaussianSmoothd(image, (0.5, 1), (0.5, 1), (0.5, 1), prob=0.2 * 0.5),
-        mt.RandScaleIntensityd(image, factors=0.25, prob=0.15),
-        mt.RandScaleIntensityFixedMeand(image, factors=0.25, preserve_range=True, prob=0.15),
-        mt.RandSimulateLowResolutiond(image, prob=0.25 * 0.5, zoom_range=(0.5, 1)),
-        mt.RandAdjustContrastd(image, prob=0.1, gamma=(0.7, 1.5), invert_image=True, retain_stats=True),
-        mt.RandAdjustContrastd(image, prob=0.3, gamma=(0.7, 1.5), retain_stats=True),
-        *(mt.RandFlipd(both, prob=0.5, spatial_axis=axis) for axis in range(3)),
-    ])
+    return mt.Compose(
+        [
+            mt.RandRotated(both, prob=0.2, mode=("bilinear", "nearest"), padding_mode="zeros", **turns),
+            mt.RandZoomd(
+                both, prob=0.2, min_zoom=0.7, max_zoom=1.4, mode=("trilinear", "nearest-exact"), padding_mode="constant"
+            ),
+            mt.CenterSpatialCropd(both, patch),
+            mt.RandGaussianNoised(image, prob=0.1, std=0.1**0.5),
+            mt.RandGaussianSmoothd(image, (0.5, 1), (0.5, 1), (0.5, 1), prob=0.2 * 0.5),
+            mt.RandScaleIntensityd(image, factors=0.25, prob=0.15),
+            mt.RandScaleIntensityFixedMeand(image, factors=0.25, preserve_range=True, prob=0.15),
+            mt.RandSimulateLowResolutiond(image, prob=0.25 * 0.5, zoom_range=(0.5, 1)),
+            mt.RandAdjustContrastd(image, prob=0.1, gamma=(0.7, 1.5), invert_image=True, retain_stats=True),
+            mt.RandAdjustContrastd(image, prob=0.3, gamma=(0.7, 1.5), retain_stats=True),
+            *(mt.RandFlipd(both, prob=0.5, spatial_axis=axis) for axis in range(3)),
+        ]
+    )

@@ -61,9 +61,12 @@ def make_plan(spacings: Sequence[Sequence[float]], shapes: Sequence[Sequence[int
     if np.prod(shape) < 2 * np.prod(coarse_shape):
         plan = fine
     if len(plan.strides) < MIN_LEVELS:
-        raise InputError("benchmark train", expected=f"scans of {4 * SMALLEST_EDGE} voxels or more along two axes",
-                         found=f"a median of {plan.shape} (z, y, x) and patches of {plan.patch}",
-                         remedy="Train on larger scans, or allow larger patches")
+        raise InputError(
+            "benchmark train",
+            expected=f"scans of {4 * SMALLEST_EDGE} voxels or more along two axes",
+            found=f"a median of {plan.shape} (z, y, x) and patches of {plan.patch}",
+            remedy="Train on larger scans, or allow larger patches",
+        )
     return plan
 
 

@@ -21,14 +21,22 @@ MIRRORS = [axes for count in range(1, 4) for axes in combinations(AXES, count)]
 
 
 @torch.inference_mode()
-def segment(network: nn.Module, setting: Setting, plan: Plan, intensity: Intensity, labels: Sequence[int], scan: Scan,
-            mirror: bool) -> np.ndarray:
+def segment(
+    network: nn.Module,
+    setting: Setting,
+    plan: Plan,
+    intensity: Intensity,
+    labels: Sequence[int],
+    scan: Scan,
+    mirror: bool,
+) -> np.ndarray:
     """Labels (z, y, x) uint8 on ``scan.array``.
 
     Args:
         labels: of the network's classes.
         mirror: average over the scan and its seven mirror images.
     """
+
     def logits(window: torch.Tensor) -> torch.Tensor:
         found = setting.run(network, window).float()
         for axes in MIRRORS if mirror else ():
@@ -37,7 +45,8 @@ def segment(network: nn.Module, setting: Setting, plan: Plan, intensity: Intensi
 
     network.eval()
     image = resampled(intensity.normalised(scan.array), scan.spacing, plan.spacing)
-    found = sliding_window_inference(torch.from_numpy(image)[None, None], plan.patch, 1, logits, overlap=0.5,
-                                     mode="gaussian", sigma_scale=0.125)
+    found = sliding_window_inference(
+        torch.from_numpy(image)[None, None], plan.patch, 1, logits, overlap=0.5, mode="gaussian", sigma_scale=0.125
+    )
     found = F.interpolate(found, scan.array.shape, mode="trilinear", align_corners=False)
     return np.array(labels, np.uint8)[found[0].argmax(0).numpy()]

@@ -43,8 +43,12 @@ def settings() -> list[Setting]:
     return [Setting(last, half) for half in halves for last in (False, True)]
 
 
-def fastest(network: nn.Module, make_step: Callable[[nn.Module, Setting], Callable[[Batch], float]], batch: Batch,
-            seconds: float) -> tuple[Setting, dict[str, float]]:
+def fastest(
+    network: nn.Module,
+    make_step: Callable[[nn.Module, Setting], Callable[[Batch], float]],
+    batch: Batch,
+    seconds: float,
+) -> tuple[Setting, dict[str, float]]:
     """The setting with the fastest training step, and the seconds of each; infinite where the loss is not finite.
 
     Args:

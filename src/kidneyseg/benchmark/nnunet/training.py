@@ -53,8 +53,12 @@ def train(step: Step, patches: Patches, seconds: float, clock: Callable[[], floa
             batch, coming = coming.result(), loader.submit(patches.batch)
             losses.append(step(batch, passed / seconds))
             if not math.isfinite(losses[-1]):
-                raise InputError("benchmark train", expected="a finite loss", remedy="Look at the scans' intensities",
-                                 found=f"{losses[-1]} after {len(losses)} steps")
+                raise InputError(
+                    "benchmark train",
+                    expected="a finite loss",
+                    remedy="Look at the scans' intensities",
+                    found=f"{losses[-1]} after {len(losses)} steps",
+                )
             passed = clock() - began
             bar.update(min(round(passed), bar.total) - bar.n)
             bar.set_postfix(loss=f"{losses[-1]:.3f}", steps=len(losses))

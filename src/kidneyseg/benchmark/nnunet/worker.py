@@ -1,6 +1,6 @@
 """The process of `kidneyseg benchmark train`: plans, trains and predicts, and answers with a line of JSON.
 
-    python -m kidneyseg.benchmark.nnunet.worker < job.json     the fields of `job.Job`
+python -m kidneyseg.benchmark.nnunet.worker < job.json     the fields of `job.Job`
 """
 
 from __future__ import annotations
@@ -52,13 +52,25 @@ def main(job: Job) -> Answer:
     network = networks.build(plan, len(labels), job.width)
     loss = networks.build_loss(plan)
     with watch.part("choose"):
-        setting, took = speed.fastest(network, lambda copied, how: Step(copied, loss, how),
-                                      Patches(cases, plan.patch, SEED).batch(), min(TRIAL_SECONDS, seconds / 10))
+        setting, took = speed.fastest(
+            network,
+            lambda copied, how: Step(copied, loss, how),
+            Patches(cases, plan.patch, SEED).batch(),
+            min(TRIAL_SECONDS, seconds / 10),
+        )
     with watch.part("train"):
         losses = train(Step(network, loss, setting), Patches(cases, plan.patch, SEED), seconds)
     with atomic(Path(job.folder) / "model.pt") as file:
-        torch.save({"weights": network.state_dict(), "plan": asdict(plan), "intensity": asdict(intensity),
-                    "labels": labels, "width": job.width}, file)
+        torch.save(
+            {
+                "weights": network.state_dict(),
+                "plan": asdict(plan),
+                "intensity": asdict(intensity),
+                "labels": labels,
+                "width": job.width,
+            },
+            file,
+        )
     of_case: dict[str, float] = {}
     with watch.part("predict"):
         for case in tqdm(job.val, desc="predict", unit="case", disable=None):
@@ -67,9 +79,19 @@ def main(job: Job) -> Answer:
             mask = segment(network, setting, plan, intensity, labels, scan, job.mirror)
             write_mask(Path(job.folder) / "predictions" / f"{case.name}.nii.gz", mask, scan)
             of_case[case.name] = time.perf_counter() - began
-    return Answer(asdict(plan), asdict(intensity), labels, str(setting), took, torch.get_num_threads(),
-                  sum(parameter.numel() for parameter in network.parameters()), [round(loss, 4) for loss in losses],
-                  of_case, watch.seconds, watch.peak_mib)
+    return Answer(
+        asdict(plan),
+        asdict(intensity),
+        labels,
+        str(setting),
+        took,
+        torch.get_num_threads(),
+        sum(parameter.numel() for parameter in network.parameters()),
+        [round(loss, 4) for loss in losses],
+        of_case,
+        watch.seconds,
+        watch.peak_mib,
+    )
 
 
 def _study(job: Job) -> tuple[Plan, Intensity, list[int]]:
@@ -82,8 +104,12 @@ def _study(job: Job) -> tuple[Plan, Intensity, list[int]]:
         hu.append(sample_foreground(scan.array, mask.array, rng))
         found |= set(np.unique(mask.array).tolist())
     if found == {0}:
-        raise InputError("benchmark train", expected="training masks with a kidney", found="empty ones",
-                         remedy="Check the labels of the cohort, and the recipe's `merge`")
+        raise InputError(
+            "benchmark train",
+            expected="training masks with a kidney",
+            found="empty ones",
+            remedy="Check the labels of the cohort, and the recipe's `merge`",
+        )
     for _ in _pairs(job.val, "look at held-out"):
         pass
     return make_plan(spacings, shapes, job.patch_voxels), Intensity.of(np.concatenate(hu)), sorted(found)
@@ -112,6 +138,17 @@ if __name__ == "__main__":
     try:
         print(json.dumps(asdict(main(_read_job(sys.stdin.read())))), flush=True)
     except InputError as error:
-        print(json.dumps({"error": {"subject": error.subject, "expected": error.expected, "found": error.found,
-                                    "remedy": error.remedy}}), flush=True)
+        print(
+            json.dumps(
+                {
+                    "error": {
+                        "subject": error.subject,
+                        "expected": error.expected,
+                        "found": error.found,
+                        "remedy": error.remedy,
+                    }
+                }
+            ),
+            flush=True,
+        )
         sys.exit(2)

@@ -54,17 +54,25 @@ class Ensemble:
         """Raises InputError when the models' labels do not meet, or a finder finds nothing that they look at."""
         recipes = [model.recipe for model in models]
         merge = common_merge(recipes)
-        changes = {"name": " + ".join(recipe.name for recipe in recipes), "labels": common_labels(recipes),
-                   "merge": merge, "components": tuple(_merged(c, merge) for c in recipes[0].components)}
+        changes = {
+            "name": " + ".join(recipe.name for recipe in recipes),
+            "labels": common_labels(recipes),
+            "merge": merge,
+            "components": tuple(_merged(c, merge) for c in recipes[0].components),
+        }
         for finder in finders:
             if not any(localise_the_same(finder.recipe, recipe, merge) for recipe in recipes):
                 raise InputError(
-                    finder.recipe.name, remedy="Leave this finder out", found="none, or one that finds other labels",
-                    expected=f"a first stage that finds the regions that {changes['name']} segments")
+                    finder.recipe.name,
+                    remedy="Leave this finder out",
+                    found="none, or one that finds other labels",
+                    expected=f"a first stage that finds the regions that {changes['name']} segments",
+                )
         return cls(tuple(models), recipes[0].model_copy(update=changes), tuple(finders))
 
-    def segment(self, scan: Scan, *, oracle: np.ndarray | None = None,
-                progress: Progress = ignore_progress) -> EnsembleResult:
+    def segment(
+        self, scan: Scan, *, oracle: np.ndarray | None = None, progress: Progress = ignore_progress
+    ) -> EnsembleResult:
         """The label with the greatest mean probability in every voxel, cleaned; arguments as of `cascade.segment`.
 
         Memory besides the scan: one uint16 and one uint8 volume per label; while a model runs, one uint16 volume per
@@ -72,17 +80,24 @@ class Ensemble:
         """
         vote = LabelVote(scan.array.shape, tuple(self.recipe.labels.values()), len(self.models))
         result = EnsembleResult(np.zeros(scan.array.shape, np.uint8))
-        gathered = [LabelProbabilities(model.recipe, scan.array.shape, self.recipe.merge, vote.one)
-                    for model in self.models]
-        localisations = [Localisation()] * len(self.models) if oracle is not None else localise_together(
-            scan, self.models, self.finders, self.recipe.merge, [one.keep for one in gathered], progress)
+        gathered = [
+            LabelProbabilities(model.recipe, scan.array.shape, self.recipe.merge, vote.one) for model in self.models
+        ]
+        localisations = (
+            [Localisation()] * len(self.models)
+            if oracle is not None
+            else localise_together(
+                scan, self.models, self.finders, self.recipe.merge, [one.keep for one in gathered], progress
+            )
+        )
         for number, localisation in enumerate(localisations, 1):
             result.seconds |= {f"{number} {stage}": seconds for stage, seconds in localisation.seconds.items()}
         for number, (model, labels, localisation) in enumerate(zip(self.models, gathered, localisations), 1):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what one model does not find another may
-                one = model.segment(scan, oracle=oracle, found=localisation.agreed, progress=progress,
-                                    on_probabilities=labels.keep)
+                one = model.segment(
+                    scan, oracle=oracle, found=localisation.agreed, progress=progress, on_probabilities=labels.keep
+                )
             vote.add(labels.of(one.stages | localisation.own))
             result.rois |= {f"{number} {stage}": rois for stage, rois in one.rois.items()}
             result.seconds |= {f"{number} {stage}": seconds for stage, seconds in one.seconds.items()}
@@ -92,9 +107,14 @@ class Ensemble:
         return result
 
 
-def load_models(folders: Sequence[str | Path], device: str = "auto",
-                recipes: Mapping[str | Path, Recipe] | None = None, runtime: str = "mindspore",
-                precision: str = "auto", finders: Sequence[str | Path] = ()) -> Model | Ensemble:
+def load_models(
+    folders: Sequence[str | Path],
+    device: str = "auto",
+    recipes: Mapping[str | Path, Recipe] | None = None,
+    runtime: str = "mindspore",
+    precision: str = "auto",
+    finders: Sequence[str | Path] = (),
+) -> Model | Ensemble:
     """The model of one folder, or the ensemble of several or with ``finders``.
 
     Args:
@@ -105,9 +125,10 @@ def load_models(folders: Sequence[str | Path], device: str = "auto",
     Raises:
         InputError: as :meth:`Model.load` and :meth:`Ensemble.of`.
     """
-    models = [Model.load(folder, device, (recipes or {}).get(folder), runtime, precision)
-              for folder in (*folders, *finders)]
-    return models[0] if len(models) == 1 else Ensemble.of(models[:len(folders)], models[len(folders):])
+    models = [
+        Model.load(folder, device, (recipes or {}).get(folder), runtime, precision) for folder in (*folders, *finders)
+    ]
+    return models[0] if len(models) == 1 else Ensemble.of(models[: len(folders)], models[len(folders) :])
 
 
 def _merged(component: Component, merge: Mapping[int, int]) -> Component:

@@ -55,11 +55,12 @@ class LabelProbabilities:
     def _keep(self, slabs: ProbabilitySlabs, kept: np.ndarray) -> ProbabilitySlabs:
         for first, slab in slabs:
             total = slab.sum(axis=0)  # 0 where the stage says nothing, else about 1
-            kept[:, first:first + slab.shape[1]] = slab[1:] * (self.one / np.maximum(total, 1e-6))
+            kept[:, first : first + slab.shape[1]] = slab[1:] * (self.one / np.maximum(total, 1e-6))
             yield first, slab
 
-    def _overlay(self, labels: dict[int, np.ndarray], stage: Stage, box: Box, claimed: np.ndarray,
-               mask: np.ndarray) -> None:
+    def _overlay(
+        self, labels: dict[int, np.ndarray], stage: Stage, box: Box, claimed: np.ndarray, mask: np.ndarray
+    ) -> None:
         """Over ``labels``; ``claimed``: (classes - 1, *box) uint16."""
         rest = self.one - claimed.sum(axis=0, dtype=np.int32)
         claimed = np.where((claimed.max(axis=0) > rest) & (mask == 0), 0, claimed)  # dropped from the mask
@@ -77,5 +78,5 @@ def _pieces(box: Box, values: np.ndarray) -> Iterator[tuple[Box, np.ndarray]]:
     """``values`` (n, z, y, x) of ``box`` a few planes at a time, each with its own box."""
     z, y, x = box
     for start in range(0, values.shape[1], PLANES):
-        part = values[:, start:start + PLANES]
+        part = values[:, start : start + PLANES]
         yield (slice(z.start + start, z.start + start + part.shape[1]), y, x), part

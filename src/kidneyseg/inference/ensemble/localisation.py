@@ -40,8 +40,14 @@ class Localisation:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def localise_together(scan: Scan, models: Sequence[Model], finders: Sequence[Model], merge: Mapping[int, int],
-                  hooks: Sequence[ProbabilityHook], progress: Progress) -> list[Localisation]:
+def localise_together(
+    scan: Scan,
+    models: Sequence[Model],
+    finders: Sequence[Model],
+    merge: Mapping[int, int],
+    hooks: Sequence[ProbabilityHook],
+    progress: Progress,
+) -> list[Localisation]:
     """Run the first stages that later ones look at, and average those that look for the same labels.
 
     It holds, of the size of each one's mask, a byte per model and finder.
@@ -104,7 +110,7 @@ def _find(scan: Scan, model: Model, hook: ProbabilityHook, progress: Progress) -
         kept = probability[box]
         for first, slab in hook(stage, box, slabs):
             total = np.maximum(slab.sum(axis=0), 1e-6)  # 0 where the stage says nothing, else about 1
-            kept[first:first + slab.shape[1]] = np.rint(slab[1] * (SURE / total))
+            kept[first : first + slab.shape[1]] = np.rint(slab[1] * (SURE / total))
             yield first, slab
 
     own = stage_mask(view, model.runtimes[stage.name], progress, keep)

@@ -38,8 +38,9 @@ class LabelVote:
         """(z, y, x) uint8: the label with the greatest sum, background where it has more; of equals the lowest."""
         mask = np.empty(self.shape, np.uint8)
         for planes in self._planes():
-            mask[planes] = _greatest({label: values[planes] for label, values in self.sums.items()},
-                                     self.models * self.one)
+            mask[planes] = _greatest(
+                {label: values[planes] for label, values in self.sums.items()}, self.models * self.one
+            )
         return mask
 
     def disagreement(self, mask: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 For 2-D (N, C, y, x) and 3-D (N, C, z, y, x) tensors alike.
 """
+
 from __future__ import annotations
 
 import mindspore as ms

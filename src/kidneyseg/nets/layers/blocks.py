@@ -1,7 +1,8 @@
 """The blocks that networks are made of, for 2-D (N, C, y, x) and 3-D (N, C, z, y, x) tensors alike.
 
-Everything that does work is a cell held as an attribute, so that the kernels of `kidneyseg.cpu_kernels` can take its place.
+Everything that does work is a cell held as an attribute, so that the CPU kernels can take its place.
 """
+
 from __future__ import annotations
 
 import math
@@ -32,13 +33,24 @@ def make_act(name: str | None, channels: int) -> nn.Cell:
     raise ValueError(f"act must be 'relu', 'leaky_relu', 'prelu' or None, but is {name!r}")
 
 
-def conv(dims: int, in_ch: int, out_ch: int, kernel: PerAxis = 3, stride: PerAxis = 1, dilation: int = 1,
-         bias: bool = True) -> nn.Cell:
+def conv(
+    dims: int, in_ch: int, out_ch: int, kernel: PerAxis = 3, stride: PerAxis = 1, dilation: int = 1, bias: bool = True
+) -> nn.Cell:
     """Returns a convolution with He-normal weights; an odd kernel at stride 1 keeps the size of its input."""
     lengths = (kernel,) * dims if isinstance(kernel, int) else kernel
     padding = tuple(dilation * (length - 1) // 2 for length in lengths for _ in ("low end", "high end"))
-    return CONV[dims](in_ch, out_ch, kernel, stride, pad_mode="pad", padding=padding,
-                      dilation=dilation, has_bias=bias, weight_init=HeNormal(), bias_init="zeros")
+    return CONV[dims](
+        in_ch,
+        out_ch,
+        kernel,
+        stride,
+        pad_mode="pad",
+        padding=padding,
+        dilation=dilation,
+        has_bias=bias,
+        weight_init=HeNormal(),
+        bias_init="zeros",
+    )
 
 
 def up_conv(dims: int, in_ch: int, out_ch: int, bias: bool = True, factor: PerAxis = 2) -> nn.Cell:
@@ -46,8 +58,16 @@ def up_conv(dims: int, in_ch: int, out_ch: int, bias: bool = True, factor: PerAx
 
     Kernel equals stride, so each output voxel sees `in_ch` products: weights of variance 1 / in_ch keep the variance.
     """
-    return CONV_TRANSPOSE[dims](in_ch, out_ch, factor, factor, pad_mode="valid", has_bias=bias,
-                                weight_init=Normal(math.sqrt(1 / in_ch)), bias_init="zeros")
+    return CONV_TRANSPOSE[dims](
+        in_ch,
+        out_ch,
+        factor,
+        factor,
+        pad_mode="valid",
+        has_bias=bias,
+        weight_init=Normal(math.sqrt(1 / in_ch)),
+        bias_init="zeros",
+    )
 
 
 def max_pool(dims: int, factor: int = 2) -> nn.Cell:
@@ -63,8 +83,17 @@ class ConvNormAct(nn.Cell):
 
     any_layout = True
 
-    def __init__(self, dims: int, in_ch: int, out_ch: int, kernel: PerAxis = 3, stride: PerAxis = 1, dilation: int = 1,
-                 norm: str | None = "batch", act: str | None = "relu") -> None:
+    def __init__(
+        self,
+        dims: int,
+        in_ch: int,
+        out_ch: int,
+        kernel: PerAxis = 3,
+        stride: PerAxis = 1,
+        dilation: int = 1,
+        norm: str | None = "batch",
+        act: str | None = "relu",
+    ) -> None:
         super().__init__()
         self.conv = conv(dims, in_ch, out_ch, kernel, stride, dilation, bias=norm is None)
         self.norm = make_norm(norm, out_ch)
@@ -152,5 +181,7 @@ def check_size(size: tuple[int, ...], factor: PerAxis) -> None:
     factors = (factor,) * len(size) if isinstance(factor, int) else factor
     for length, multiple in zip(size, factors):
         if length % multiple != 0:
-            raise ValueError(f"the network makes its input {factors} times smaller: a length of {length} must be a "
-                             f"multiple of {multiple}, but the input has {size}")
+            raise ValueError(
+                f"the network makes its input {factors} times smaller: a length of {length} must be a "
+                f"multiple of {multiple}, but the input has {size}"
+            )

@@ -1,4 +1,5 @@
 """Dropout that a resumed run repeats."""
+
 from __future__ import annotations
 
 import mindspore as ms

@@ -5,6 +5,7 @@ no CPU kernel and `nn.InstanceNorm2d/3d` have none either. Here every normalisat
 norm also `moving_mean` and `moving_variance`, each of shape (channels,), whatever the device, the number of spatial
 axes and the number of ranks: a checkpoint made with one loads with another.
 """
+
 from __future__ import annotations
 
 import mindspore as ms

@@ -1,4 +1,5 @@
 """Residual learning: He et al., "Deep residual learning for image recognition", CVPR 2016, in the U-shaped networks."""
+
 from __future__ import annotations
 
 import mindspore as ms
@@ -19,14 +20,27 @@ class ResidualStage(nn.Cell):
 
     any_layout = True
 
-    def __init__(self, dims: int, channels: list[int], kernel: int, norm: str | None, act: str, stride: int = 1,
-                 dilations: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        dims: int,
+        channels: list[int],
+        kernel: int,
+        norm: str | None,
+        act: str,
+        stride: int = 1,
+        dilations: tuple[int, ...] | None = None,
+    ) -> None:
         super().__init__()
         count = len(channels) - 1
         strides, acts = [stride] + [1] * (count - 1), [act] * (count - 1) + [None]
-        self.convs = nn.SequentialCell([
-            ConvNormAct(dims, before, after, kernel, step, dilation, norm, name) for before, after, step, dilation, name
-            in zip(channels, channels[1:], strides, dilations or (1,) * count, acts)])
+        self.convs = nn.SequentialCell(
+            [
+                ConvNormAct(dims, before, after, kernel, step, dilation, norm, name)
+                for before, after, step, dilation, name in zip(
+                    channels, channels[1:], strides, dilations or (1,) * count, acts
+                )
+            ]
+        )
         self.act = make_act(act, channels[-1])
 
     def construct(self, x: ms.Tensor, shortcut: ms.Tensor) -> ms.Tensor:
@@ -45,8 +59,9 @@ class ResidualBlock(nn.Cell):
     def __init__(self, dims: int, channels: list[int], norm: str | None, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
         first, last = channels[0], channels[-1]
-        self.stage = ResidualStage(dims, channels, kernel=3, norm=norm, act="relu", stride=stride,
-                                   dilations=(dilation,) * (len(channels) - 1))
+        self.stage = ResidualStage(
+            dims, channels, kernel=3, norm=norm, act="relu", stride=stride, dilations=(dilation,) * (len(channels) - 1)
+        )
         same = first == last and stride == 1
         self.shortcut = nn.Identity() if same else ConvNormAct(dims, first, last, 1, stride, norm=norm, act=None)
 

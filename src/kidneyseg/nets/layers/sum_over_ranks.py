@@ -1,4 +1,5 @@
 """Sums over the processes (ranks) of a distributed run, for what must be known of the whole batch."""
+
 from __future__ import annotations
 
 import mindspore as ms
