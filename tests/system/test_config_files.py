@@ -19,11 +19,7 @@ OWN = {
     "recipe/files.py",
     "export/metadata.py",
     "evaluation/recipe_candidate.py",
-    "benchmark/prediction_worker.py",
-    "benchmark/prediction.py",
-    "benchmark/training.py",
-    "benchmark/nnunet/worker.py",
-    "benchmark/networks.py",
+    "benchmark/worker_process.py",
     "model_folder/checkpoint.py",
 }
 

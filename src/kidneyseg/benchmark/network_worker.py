@@ -1,6 +1,4 @@
-"""One process of the benchmark: makes a step for every line it reads and answers with a line of JSON.
-
-    python -m kidneyseg.benchmark.network_worker CASE train|forward IMPLEMENTATION float32|bfloat16 [small]
+"""One process of the network benchmark: makes a step of one network for every line it reads.
 
 A training step is forward, mean of the squared logits, backward and one step of SGD.
 """
@@ -8,14 +6,14 @@ A training step is forward, mean of the squared logits, backward and one step of
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from kidneyseg.benchmark.network_cases import NETWORK_CASES, NetworkCase, in_mindspore, in_torch
+from kidneyseg.benchmark.worker_process import serve
 from kidneyseg.system.peak_memory import own_peak
 
 
@@ -93,24 +91,26 @@ def torch_step(
     return step if train else forward
 
 
-def main(name: str, phase: str, implementation: str, dtype: str, small: bool) -> None:
-    case = NETWORK_CASES[name]
-    values = np.random.default_rng(0).standard_normal(case.small if small else case.shape).astype(np.float32)
+def main(job: dict) -> Iterator[dict]:
+    """The time and memory of a step for every line of stdin, after that of a first one that compiles and allocates."""
+    case, train = NETWORK_CASES[job["case"]], job["phase"] == "train"
+    implementation, dtype = job["implementation"], job["dtype"]
+    values = np.random.default_rng(0).standard_normal(case.small if job["small"] else case.shape).astype(np.float32)
     if implementation.startswith("pytorch"):
-        step = torch_step(case, values, phase == "train", implementation.endswith("channels_last"), dtype)
+        step = torch_step(case, values, train, implementation.endswith("channels_last"), dtype)
     else:
-        step = mindspore_step(case, values, phase == "train", implementation == "kidneyseg", dtype)
-    step()  # compiles, allocates
-    answer(0.0, 0.0)
+        step = mindspore_step(case, values, train, implementation == "kidneyseg", dtype)
+    yield _timed(step)
     for _ in sys.stdin:
-        start, start_cpu = time.perf_counter(), time.process_time()
-        step()
-        answer(time.perf_counter() - start, time.process_time() - start_cpu)
+        yield _timed(step)
 
 
-def answer(seconds: float, cpu_seconds: float) -> None:
-    print(json.dumps({"ms": seconds * 1e3, "cpu_ms": cpu_seconds * 1e3, "peak_mib": own_peak()}), flush=True)
+def _timed(step: Callable[[], object]) -> dict:
+    start, start_cpu = time.perf_counter(), time.process_time()
+    step()
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - start_cpu
+    return {"ms": seconds * 1e3, "cpu_ms": cpu_seconds * 1e3, "peak_mib": own_peak()}
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5], small=sys.argv[5:] == ["small"])
+    serve(main)

@@ -1,24 +1,19 @@
 """The speed of MindSpore, of the project's kernels and of PyTorch, side by side in one run.
 
-Every implementation lives in a process of its own (benchmark_worker.py), so that their threads and memory do not mix,
+Every implementation lives in a process of its own (network_worker.py), so that their threads and memory do not mix,
 and all take turns, so that a machine that is busy for a while is so for all of them.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
-import sys
-import tempfile
 from dataclasses import asdict, dataclass
 from importlib import util
 
 from kidneyseg import cpu_kernels
 from kidneyseg.benchmark.network_cases import NETWORKS, OPERATORS
+from kidneyseg.benchmark.worker_process import WorkerProcess
 from kidneyseg.cpu_kernels.processor import multiplies_bfloat16, processor
-from kidneyseg.errors import InputError
-from kidneyseg.system.environment import given_environment
 
 IMPLEMENTATIONS = ("kidneyseg", "mindspore", "pytorch-plain", "pytorch-channels_last")
 PHASES = ("train", "forward")
@@ -40,55 +35,34 @@ class BenchmarkRow:
     peak_mib: float
 
 
-class Worker:
-    """A process that makes one step of one case per `step()`; warm when the constructor returns."""
+class TimedNetwork:
+    """One implementation of one case in a process of its own: warm when the constructor returns."""
 
     def __init__(self, case: str, phase: str, implementation: str, dtype: str, small: bool) -> None:
         self.name = (case, phase, implementation, dtype)
-        self.log = tempfile.TemporaryFile("w+")
-        command = [sys.executable, "-m", "kidneyseg.benchmark.network_worker", *self.name] + ["small"] * small
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=given_environment()
-        )
-        self.times: list[float] = []
-        self.cpu_times: list[float] = []
-        self.ask()
-
-    def ask(self) -> dict:
-        """What the worker says next: the milliseconds of its step and its peak memory."""
-        for line in self.process.stdout:
-            if line.startswith("{"):
-                return json.loads(line)
-        self.process.wait()
-        self.log.seek(0)
-        raise InputError(
+        job = {"case": case, "phase": phase, "implementation": implementation, "dtype": dtype, "small": small}
+        self.worker = WorkerProcess(
+            "kidneyseg.benchmark.network_worker",
+            job,
             f"benchmark, {' '.join(self.name)}",
-            expected="a time",
-            found=f"exit status {self.process.returncode}\n{self.log.read()[-2000:]}",
-            remedy="Leave it out with --without, or give it more memory",
+            "Leave it out with --without, or give it more memory",
         )
+        self.answers: list[dict] = []
+        self.worker.answer()
 
     def step(self) -> None:
-        self.process.stdin.write("step\n")
-        self.process.stdin.flush()
-        answer = self.ask()
-        self.times.append(answer["ms"])
-        self.cpu_times.append(answer["cpu_ms"])
-        self.peak_mib = answer["peak_mib"]
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.wait()
-        self.log.close()
+        """Make one step and note its time."""
+        self.worker.send({})
+        self.answers.append(self.worker.answer())
 
     def row(self) -> BenchmarkRow:
+        times = [answer["ms"] for answer in self.answers]
         return BenchmarkRow(
             *self.name,
-            ms=round(min(self.times), 3),
-            median_ms=round(statistics.median(self.times), 3),
-            cpu_ms=round(min(self.cpu_times), 3),
-            peak_mib=round(self.peak_mib, 1),
+            ms=round(min(times), 3),
+            median_ms=round(statistics.median(times), 3),
+            cpu_ms=round(min(answer["cpu_ms"] for answer in self.answers), 3),
+            peak_mib=round(self.answers[-1]["peak_mib"], 1),
         )
 
 
@@ -115,17 +89,17 @@ def measure(
     case: str, phase: str, wanted: list[tuple[str, str]], repeats: int, small: bool = False
 ) -> list[BenchmarkRow]:
     """Times one case in one phase, all implementations in turns. Raises InputError where one fails."""
-    workers: list[Worker] = []
+    timed: list[TimedNetwork] = []
     try:
         for implementation, dtype in wanted:
-            workers.append(Worker(case, phase, implementation, dtype, small))
+            timed.append(TimedNetwork(case, phase, implementation, dtype, small))
         for _ in range(repeats):
-            for worker in workers:
-                worker.step()
-        return [worker.row() for worker in workers]
+            for network in timed:
+                network.step()
+        return [network.row() for network in timed]
     finally:
-        for worker in workers:
-            worker.close()
+        for network in timed:
+            network.worker.close()
 
 
 def table(rows: list[BenchmarkRow]) -> str:

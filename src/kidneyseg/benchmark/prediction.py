@@ -3,19 +3,16 @@ memory; seconds and peak memory of every part, and how far the masks agree."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from kidneyseg.benchmark.worker_process import WorkerProcess
 from kidneyseg.errors import InputError
 from kidneyseg.metrics.dice import dice
 from kidneyseg.model_folder.folder import RECIPE, checkpoint_path
 from kidneyseg.recipe import Recipe, save_recipe
-from kidneyseg.system.environment import given_environment
 from kidneyseg.volume.nifti import read_mask
 
 LAYOUTS = ("monai", "monai-channels_last")  # the peer with PyTorch's two memory layouts
@@ -150,17 +147,10 @@ def measure(jobs: Sequence[Job], recipe: Recipe) -> list[Row]:
 
 
 def _run(job: Job) -> dict:
-    command = [sys.executable, "-m", "kidneyseg.benchmark.prediction_worker", json.dumps(asdict(job))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=given_environment())
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
-        raise InputError(
-            f"benchmark predict, {job.title}",
-            expected="a mask",
-            found=said[-1],
-            remedy="Try `kidneyseg predict` with this model and scan",
-        )
-    return json.loads(done.stdout.splitlines()[-1])
+    remedy = "Try `kidneyseg predict` with this model and scan"
+    name = f"benchmark predict, {job.title}"
+    with WorkerProcess("kidneyseg.benchmark.prediction_worker", asdict(job), name, remedy) as worker:
+        return worker.answer()
 
 
 def _agreement(mask: Path, other: Path, recipe: Recipe) -> dict[str, float]:

@@ -1,19 +1,14 @@
-"""One process of `kidneyseg benchmark predict`: segments one scan with one engine and answers with a line of JSON.
-
-python -m kidneyseg.benchmark.prediction_worker '{"engine": "openvino", ...}'     the fields of `predict.Job`
-"""
+"""One process of `kidneyseg benchmark predict`: segments one scan with one engine."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from pathlib import Path
 
 from kidneyseg.benchmark.prediction import LAYOUTS, Job
 from kidneyseg.benchmark.stopwatch import Stopwatch
 from kidneyseg.benchmark.whole_case import Engine, segment_file
-from kidneyseg.errors import InputError
+from kidneyseg.benchmark.worker_process import serve
 from kidneyseg.inference.model import read_model_recipe
 
 
@@ -51,8 +46,4 @@ def _engine(job: Job) -> Engine:
 
 
 if __name__ == "__main__":
-    job = Job(**json.loads(sys.argv[1]))
-    try:
-        print(json.dumps(main(job)), flush=True)
-    except InputError as error:
-        sys.exit(str(error))
+    serve(lambda job: [main(Job(**job))])

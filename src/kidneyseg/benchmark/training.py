@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kidneyseg.benchmark.nnunet.job import Answer, Job, JobCase
+from kidneyseg.benchmark.worker_process import WorkerProcess
 from kidneyseg.cohort.case import Case
 from kidneyseg.cohort.folds import fold_cases
 from kidneyseg.errors import InputError
@@ -19,7 +17,6 @@ from kidneyseg.metrics.mask_folder import score_masks
 from kidneyseg.metrics.summary import FoldScores, score_fold
 from kidneyseg.model_folder.folder import RECIPE
 from kidneyseg.recipe import load_recipe
-from kidneyseg.system.environment import given_environment
 from kidneyseg.training_data.prepared_case import PreparedCase, case_folder, locate_cases
 from kidneyseg.volume.nifti import read_mask
 
@@ -69,25 +66,10 @@ def make_job(
 
 def run(job: Job) -> Answer:
     """Have ``job`` done; progress bars go to stderr. Raises InputError where it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", "kidneyseg.benchmark.nnunet.worker"],
-        input=json.dumps(asdict(job)),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-        env=given_environment(),
-    )
-    answer = json.loads((done.stdout.splitlines() or ["{}"])[-1])
-    if "error" in answer:
-        raise InputError(**answer["error"])
-    if done.returncode:
-        raise InputError(
-            "benchmark train",
-            expected="a trained network",
-            found=f"exit status {done.returncode}",
-            remedy="The lines above say why; for want of memory, give a smaller --width or --patch-voxels",
-        )
-    return Answer(**answer)
+    remedy = "The lines above say why; for want of memory, give a smaller --width or --patch-voxels"
+    module = "kidneyseg.benchmark.nnunet.worker"
+    with WorkerProcess(module, asdict(job), "benchmark train", remedy, quiet=False) as worker:
+        return Answer(**worker.answer())
 
 
 def score(work: Path, cases: Sequence[Case], predictions: Path) -> FoldScores:

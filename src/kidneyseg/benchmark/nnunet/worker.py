@@ -1,12 +1,7 @@
-"""The process of `kidneyseg benchmark train`: plans, trains and predicts, and answers with a line of JSON.
-
-python -m kidneyseg.benchmark.nnunet.worker < job.json     the fields of `job.Job`
-"""
+"""The process of `kidneyseg benchmark train`: plans, trains and predicts."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -33,6 +28,7 @@ from kidneyseg.benchmark.nnunet.prediction import segment
 from kidneyseg.benchmark.nnunet.training import Step, train
 from kidneyseg.benchmark.stopwatch import Stopwatch
 from kidneyseg.benchmark.torch_setup import set_up_torch
+from kidneyseg.benchmark.worker_process import serve
 from kidneyseg.errors import InputError
 from kidneyseg.system.files import atomic
 from kidneyseg.volume.nifti import Scan, read_image, read_mask, write_mask
@@ -129,26 +125,9 @@ def _prepare(scan: Scan, mask: Scan, plan: Plan, intensity: Intensity, labels: S
     return make_case(image, resampled_classes(classes, scan.spacing, plan.spacing), np.random.default_rng(SEED))
 
 
-def _read_job(text: str) -> Job:
-    fields = json.loads(text)
+def _job(fields: dict) -> Job:
     return Job(**{**fields, **{part: tuple(JobCase(**case) for case in fields[part]) for part in ("train", "val")}})
 
 
 if __name__ == "__main__":
-    try:
-        print(json.dumps(asdict(main(_read_job(sys.stdin.read())))), flush=True)
-    except InputError as error:
-        print(
-            json.dumps(
-                {
-                    "error": {
-                        "subject": error.subject,
-                        "expected": error.expected,
-                        "found": error.found,
-                        "remedy": error.remedy,
-                    }
-                }
-            ),
-            flush=True,
-        )
-        sys.exit(2)
+    serve(lambda fields: [asdict(main(_job(fields)))])
