@@ -55,7 +55,7 @@ def test_a_second_run_says_that_all_is_there_and_keeps_the_folds(data, work, cap
     before = (work / "splits.json").read_bytes()
     assert run(data, work) == 0
     said = capsys.readouterr().out
-    assert "4 already there" in said and "coarse" in said and "MiB" in said
+    assert "4 already prepared" in said and "coarse" in said and "MiB" in said
     assert (work / "splits.json").read_bytes() == before
 
 
@@ -92,7 +92,7 @@ def test_folds_written_by_hand_are_not_replaced_unasked(data, written, capsys):
     error = capsys.readouterr().err
     assert "written by hand" in error and NAMES[3] in error and "--folds" in error
     assert run(data, own, "--folds", "2") == 0
-    assert "dealt anew" in capsys.readouterr().out
+    assert "split again" in capsys.readouterr().out
     splits = json.loads((own / "splits.json").read_text())
     assert len(splits["folds"]) == 2 and splits["seed"] == 2022 and split_names(splits) == NAMES
 

@@ -267,9 +267,7 @@ class Recipe(RecipePart):
             raise ValueError(f"components clean labels {sorted(cleaned)}, which `labels` does not name")
         for label, other in self.merge.items():
             if label in named or other not in named:
-                raise ValueError(
-                    f"merge {{{label}: {other}}} must map a label that is not in `labels` to one that is"
-                )
+                raise ValueError(f"merge {{{label}: {other}}} must map a label that is not in `labels` to one that is")
         known: list[str] = []
         for stage in self.stages:
             if stage.name in known:
