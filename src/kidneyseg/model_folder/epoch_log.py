@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 from typing_extensions import NotRequired, TypedDict
 
 from kidneyseg.system.config_files import read_json_lines
-from kidneyseg.system.files import write_text
+from kidneyseg.system.files import write_text, writing
 
 
 class Row(TypedDict):
@@ -29,7 +29,7 @@ class Row(TypedDict):
 def append_row(path: Path, row: Row) -> None:
     """Add one line, on the disk when this returns."""
     row = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
-    with open(path, "a", encoding="utf-8") as file:
+    with writing(path), open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.colors import to_rgb
-from tensorboardX import SummaryWriter
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 from tqdm import tqdm
 
 from kidneyseg.model_folder.epoch_log import append_row, keep_rows
 from kidneyseg.report import colours
+from kidneyseg.system.files import writing
 from kidneyseg.training.validation import Picture
 
 # By class; the colour of the background, class 0, is never seen.
@@ -23,6 +29,7 @@ COLOURS = np.array(
     np.float32,
 )
 OPACITY = 0.45
+SCALARS = ("loss", "val_loss", "lr", "samples_per_s", "seconds")  # of a row, drawn in TensorBoard
 
 
 class Log:
@@ -36,22 +43,50 @@ class Log:
     def __init__(self, folder: Path, epoch: int) -> None:
         self.path = folder / "log.jsonl"
         keep_rows(self.path, epoch)
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=epoch)
+        self.board = TensorBoard(folder / "tensorboard", epoch)
 
     def epoch(self, row: dict, picture: Picture | None) -> None:
         """Append one row, flushed to the disk, and draw it in TensorBoard against its epoch."""
         append_row(self.path, row)
-        for name, value in row.items():
-            if name in ("loss", "val_loss", "lr", "samples_per_s", "seconds"):
-                self.board.add_scalar(name, value, row["epoch"])
-        for name, value in row.get("val_dice", {}).items():
-            self.board.add_scalar(f"val_dice/{name}", value, row["epoch"])
+        scalars = {name: row[name] for name in SCALARS if name in row}
+        scalars |= {f"val_dice/{name}": value for name, value in row.get("val_dice", {}).items()}
+        summaries = [summary.scalar(name, value) for name, value in scalars.items()]
         if picture is not None:
-            self.board.add_image("validation: image, truth, prediction", draw(picture), row["epoch"])
-        self.board.flush()
+            summaries.append(summary.image("validation_image_truth_prediction", draw(picture), dataformats="CHW"))
+        self.board.write(row["epoch"], summaries)
 
     def close(self) -> None:
         self.board.close()
+
+
+class TensorBoard:
+    """An event file, written at once: tensorboardX's own writer does it in a thread, whose errors reach nobody.
+
+    Args:
+        epoch: what TensorBoard has of this epoch and later ones, of a run that was killed, is hidden.
+    """
+
+    def __init__(self, folder: Path, epoch: int) -> None:
+        self.folder = folder
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self.file = EventsWriter(str(folder / "events"))
+            self._add(Event(step=epoch, session_log=SessionLog(status=SessionLog.START)))
+            self.file.flush()
+
+    def write(self, epoch: int, summaries: Sequence[Summary]) -> None:
+        with writing(self.folder):
+            for one in summaries:
+                self._add(Event(step=epoch, summary=one))
+            self.file.flush()
+
+    def close(self) -> None:
+        with writing(self.folder):
+            self.file.close()
+
+    def _add(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self.file.write_event(event)
 
 
 def draw(picture: Picture) -> np.ndarray:
