@@ -91,7 +91,7 @@ class TensorBoard:
 
 
 def draw(picture: Picture) -> np.ndarray:
-    """Draw the slice with the most target voxels: image, ground truth and prediction. Returns RGB (3, y, 3 x) in 0-1."""
+    """Draw the slice with the most target voxels: image, ground truth, prediction. Returns RGB (3, y, 3 x) in 0-1."""
     image, target, predicted = picture.image, picture.target, picture.predicted
     if image.ndim == 3:
         z = int(np.argmax(np.count_nonzero(target, axis=(1, 2))))
