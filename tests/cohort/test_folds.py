@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kidneyseg.cohort.case import Case
-from kidneyseg.cohort.folds import is_dealt, load_splits, make_splits, save_splits, split_names, tumour_volumes
+from kidneyseg.cohort.folds import is_generated, load_splits, make_splits, save_splits, split_names, tumour_volumes
 from kidneyseg.errors import InputError
 
 VOLUMES = {f"case_{n:05d}": float(v) for n, v in enumerate(np.random.default_rng(0).lognormal(3, 1.5, 53))}
@@ -55,7 +55,7 @@ def test_dealt_folds_are_told_from_those_written_by_hand():
     splits = make_splits(VOLUMES, 3)
     one = splits | {"folds": splits["folds"][:1]}
     assert split_names(splits) == split_names(one) == sorted(VOLUMES)
-    assert is_dealt(splits) and not is_dealt({"folds": splits["folds"]}) and not is_dealt(one)
+    assert is_generated(splits) and not is_generated({"folds": splits["folds"]}) and not is_generated(one)
 
 
 @pytest.mark.parametrize(

@@ -63,21 +63,17 @@ def test_letter_case_of_kits_names_does_not_matter(tmp_path):
     assert [case.label is not None for case in find_cases(tmp_path)] == [True]
 
 
-LEFT = [  # files, links to nothing, and what is left over
+LEFT = [  # files, broken links, and what is left over
     (
         ["case_0/imaging.nii", "case_1/segmentation.nii.gz", "case_2/notes.txt"],
         [],
         {"case_1": "a mask only", "case_2": "none"},
     ),
-    (
-        ["case_0/imaging.nii"],
-        ["case_1/imaging.nii.gz"],
-        {"case_1/imaging.nii.gz": "a link to nothing", "case_1": "none"},
-    ),
+    (["case_0/imaging.nii"], ["case_1/imaging.nii.gz"], {"case_1/imaging.nii.gz": "a broken link", "case_1": "none"}),
     (["case_0/imaging.nii", "case_0/imaging.nii.gz"], [], {"case_0/imaging.nii": "imaging.nii.gz as well"}),
     (["case_0/imaging.nii", "extra.nii.gz"], [], {"extra.nii.gz": "a file beside them"}),
     (["imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "labelsTr/b.nii.gz"], [], {"labelsTr/b.nii.gz": "none"}),
-    (["imagesTr/a_0000.nii.gz"], ["imagesTr/b_0000.nii.gz"], {"imagesTr/b_0000.nii.gz": "a link to nothing"}),
+    (["imagesTr/a_0000.nii.gz"], ["imagesTr/b_0000.nii.gz"], {"imagesTr/b_0000.nii.gz": "a broken link"}),
     (["images/a.nii", "labels/a_seg.nii", "labels/c.nii"], [], {"labels/c.nii": "none"}),
     (
         ["a.nii.gz", "a_seg.nii", "a_seg.nii.gz", "b_mask.nii.gz"],

@@ -246,7 +246,7 @@ def test_masks_among_files_are_left_out_as_in_folders(tmp_path, capsys):
     assert [case.name for case in find_scans([tmp_path / name for name in names])] == ["a", "b", "case_1"]
     assert "a_seg.nii.gz" in capsys.readouterr().err
     assert [case.name for case in find_scans([tmp_path / "a_seg.nii.gz"])] == ["a_seg"]  # it is named, so it is meant
-    with pytest.raises(InputError, match="masks only"):
+    with pytest.raises(InputError, match="only masks"):
         find_scans([tmp_path / "a_seg.nii.gz", tmp_path / "b.seg.nrrd"])
 
 

@@ -1,1 +1,1 @@
-"""What a data folder holds: scans with their masks, data sets, fingerprint and folds."""
+"""Data folders: scans with their masks, data sets, fingerprint and folds."""

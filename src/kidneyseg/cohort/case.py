@@ -1,4 +1,4 @@
-"""One scan with its mask, and the data set that says how to read that mask and whom it shows."""
+"""A case (one scan with its mask), and its data set, which defines how masks are read and who the patient is."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from kidneyseg.recipe.schema import Label
 
 
 class DataSet(RecipePart):
-    """One cohort and how to read it.
+    """One data set and how to read it.
 
-    name: begins the names of its cases in a work folder, ``NAME.CASE``; of a lone cohort it is empty and does not.
-    folder: in one of the layouts of :mod:`kidneyseg.cohort.layouts`.
-    merge: labels of its masks that are read as another, before the recipe's own ``merge``.
-    covers: labels of its masks that were drawn over other ones too: {1: [1, 2, 3]} says that a voxel of label 1 may
-        be kidney, tumour or cyst. Where a stage tells these apart, the voxel counts as any of them.
-    weight: how often its samples are drawn beside those of the other data sets, whatever their numbers; 0: it neither
-        trains nor validates, and only `kidneyseg eval` scores it.
-    patient: regular expression that finds the patient in a case's name (its first group, if it has one); by default
-        every case is a patient. Splits never divide a patient.
-    source: data sets of one source have the same patients; by default the data set's name.
+    name: prefix of the names of its cases in a work folder, ``NAME.CASE``; empty, without prefix, for a single data
+        folder.
+    folder: data folder, in one of the layouts of :mod:`kidneyseg.cohort.layouts`.
+    merge: labels of its masks that are read as another label, before the recipe's ``merge``.
+    covers: labels of its masks that include other labels: {1: [1, 2, 3]} means that a voxel with label 1 may be kidney,
+        tumour or cyst. If these are different classes of a stage, the voxel counts as any of them.
+    weight: how often its samples are drawn relative to other data sets, independent of their numbers of samples; 0: it
+        is not used in training and validation, only ``kidneyseg eval`` scores it.
+    patient: regular expression that matches the patient in a case's name (its first group, if it has one); by default
+        every case is a patient. All cases of a patient are on the same side of a split.
+    source: data sets with the same source have the same patients; by default the data set's name.
     """
 
     name: str = Field("", pattern=r"^[\w-]*$")
@@ -48,7 +49,7 @@ class DataSet(RecipePart):
         return value
 
     def patient_of(self, case: str) -> str:
-        """Patient of the case called ``case`` in its own folder. Raises InputError where the pattern finds none."""
+        """Return the patient of the case with this file name. Raises InputError if the pattern does not match."""
         found = re.search(self.patient, case)
         if not found:
             raise InputError(
@@ -60,11 +61,11 @@ class DataSet(RecipePart):
         return f"{self.source or self.name}:{found.group(1 if found.re.groups else 0)}"
 
     def reading(self, merge: Mapping[int, int]) -> dict[int, int]:
-        """What :func:`kidneyseg.volume.nifti.read_mask` merges: this data set's labels, then the recipe's ``merge``."""
+        """Combine this data set's ``merge`` and the recipe's, for :func:`kidneyseg.volume.nifti.read_mask`."""
         return {**merge, **{label: merge.get(other, other) for label, other in self.merge.items()}}
 
     def uncertain(self, merge: Mapping[int, int]) -> dict[int, tuple[int, ...]]:
-        """Label, as read with :meth:`reading` -> the labels that it may be; only those that may be several."""
+        """Return label after :meth:`reading` -> the labels that it may be, for labels that may be several."""
         read = self.reading(merge)
         may_be = {
             read.get(label, label): tuple(sorted({read.get(one, one) for one in labels}))
@@ -75,7 +76,15 @@ class DataSet(RecipePart):
 
 @dataclass(frozen=True)
 class Case:
-    """One scan: ``label`` is None when there is no mask; ``dataset`` and ``patient`` where a data set says more."""
+    """One scan.
+
+    Attributes:
+        name: name of the case.
+        image: path of the scan.
+        label: path of the mask; None without mask.
+        dataset: its data set; None for a single data folder.
+        patient: its patient; "" for a single data folder.
+    """
 
     name: str
     image: Path
@@ -85,13 +94,13 @@ class Case:
 
     @property
     def dataset_name(self) -> str:
-        """Name of its data set; "" of a lone cohort."""
+        """Name of its data set; "" for a single data folder."""
         return self.dataset.name if self.dataset else ""
 
     def reading(self, merge: Mapping[int, int]) -> Mapping[int, int]:
-        """What to merge in its mask: the data set's labels, then those of a recipe's ``merge``."""
+        """Combine the data set's ``merge`` and the recipe's ``merge``, to read its mask."""
         return self.dataset.reading(merge) if self.dataset else merge
 
     def uncertain(self, merge: Mapping[int, int]) -> Mapping[int, tuple[int, ...]]:
-        """Labels of its mask, as read, that stand for one of several."""
+        """Return label, as read -> the labels that it may be, for labels that may be several."""
         return self.dataset.uncertain(merge) if self.dataset else {}

@@ -1,4 +1,4 @@
-"""Every case of a cohort read, and all that is wrong with it, before hours are spent on it."""
+"""Check of a data set: reads every case and lists all faults, before hours are spent on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KIDNEY = 1
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with one file."""
+    """One fault of one file."""
 
     case: str
     file: str
@@ -31,12 +31,12 @@ class Fault:
 
 
 def check_cohort(cases: Sequence[Case], labels: Sequence[int] = (1, 2), *, workers: int = 1) -> list[Fault]:
-    """All faults of all cases, in the order of ``cases``; an empty list means that the cohort can be used.
+    """List all faults of all cases, in the order of ``cases``; an empty list means that the data set can be used.
 
-    Looked for: files that cannot be read (damaged, not NIfTI, 4-D, without a usable affine), NaN and infinite values,
-    all that :mod:`kidneyseg.volume.plausibility` refuses or doubts (spacing, size, sform against qform, HU, repeated
-    slices), a missing mask, mask and scan of different shape or more than half a voxel apart, labels other than 0 and
-    ``labels``, no kidney (label 1), two cases of one name. A missing mask is a fault only where no case has one.
+    Checked are: files that cannot be read (damaged, not NIfTI, 4-D, without a usable affine), NaN and infinite values,
+    all checks of :mod:`kidneyseg.volume.plausibility` (spacing, size, sform against qform, HU, repeated slices), a
+    missing mask, mask and scan of different shape or more than half a voxel apart, labels other than 0 and ``labels``,
+    no kidney (label 1), two cases with the same name. A missing mask is a fault only if no case has a mask.
     """
     wants_mask = all(case.label is None for case in cases)
     found = try_cases(
@@ -58,14 +58,16 @@ def check_cohort(cases: Sequence[Case], labels: Sequence[int] = (1, 2), *, worke
 
 
 def leftover_faults(leftovers: Sequence[Leftover]) -> list[Fault]:
-    """A fault for each file and folder that belongs to no case."""
+    """Make a fault of each file and folder that belongs to no case."""
     return [Fault("-", str(one.path), one.expected, one.found, one.remedy) for one in leftovers]
 
 
 def check_case(case: Case, labels: Sequence[int] = (1, 2), wants_mask: bool = True) -> list[Fault]:
-    """All faults of one case; both files are read even when the first is broken.
+    """List all faults of one case; the mask is read even if the scan is broken.
 
     Args:
+        case: the case.
+        labels: allowed labels besides 0.
         wants_mask: whether a missing mask is a fault.
     """
     faults: list[Fault] = []
@@ -90,7 +92,7 @@ def check_case(case: Case, labels: Sequence[int] = (1, 2), wants_mask: bool = Tr
                     str(mask.path),
                     "the scan's shape and affine",
                     found,
-                    "Give the mask that was drawn on this scan, or copy the scan's affine if it is right",
+                    "Give the mask that was drawn on this scan, or copy the scan's affine if that is correct",
                 )
             )
     return faults

@@ -1,4 +1,4 @@
-"""Several data sets in one work folder: read from folders or a YAML file, and noted in ``datasets.yaml``."""
+"""Several data sets in one work folder: read from folders or a YAML file, and recorded in ``datasets.yaml``."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ YAML_SUFFIXES = (".yaml", ".yml")
 
 
 def read_datasets(paths: Sequence[str | Path]) -> list[DataSet]:
-    """The data sets that ``--data`` names: one folder, several folders, or one YAML file with a list of data sets.
+    """Read the data sets of ``--data``: one folder, several folders, or one YAML file with a list of data sets.
 
-    Several folders are named after themselves. Folders in a YAML file are relative to it.
+    Several folders get their folder names as names. Folders in a YAML file are relative to this file.
 
     Raises:
-        InputError: a file that is no list of data sets, or two data sets of one name.
+        InputError: a file that is not a list of data sets, or two data sets with the same name.
     """
     paths = [Path(path) for path in paths]
     if len(paths) == 1:
@@ -47,10 +47,10 @@ def read_datasets(paths: Sequence[str | Path]) -> list[DataSet]:
 
 
 def dataset_cases(datasets: Sequence[DataSet]) -> list[Case]:
-    """The cases of all ``datasets``, named ``DATASET.CASE`` where the data set has a name.
+    """Find the cases of all ``datasets``; their names are ``DATASET.CASE`` if the data set has a name.
 
     Raises:
-        InputError: as :func:`kidneyseg.cohort.layouts.find_cases`.
+        InputError: as for :func:`kidneyseg.cohort.layouts.find_cases`.
     """
     return [
         replace(
@@ -65,7 +65,7 @@ def dataset_cases(datasets: Sequence[DataSet]) -> list[Case]:
 
 
 def save_datasets(datasets: Sequence[DataSet], work: str | Path) -> None:
-    """Write ``work``/datasets.yaml, atomically; :func:`work_datasets` reads it back."""
+    """Write ``work``/datasets.yaml, atomically; :func:`work_datasets` reads it."""
     content = [
         one.model_copy(update={"folder": one.folder.resolve()}).model_dump(mode="json", exclude_defaults=True)
         | {"merge": one.merge, "covers": {label: list(labels) for label, labels in one.covers.items()}}
@@ -75,7 +75,7 @@ def save_datasets(datasets: Sequence[DataSet], work: str | Path) -> None:
 
 
 def work_datasets(work: str | Path) -> dict[str, DataSet]:
-    """Name -> data set of what `kidneyseg prepare` read into ``work``; empty where it has written no such file."""
+    """Read name -> data set from ``work``/datasets.yaml, which ``kidneyseg prepare`` wrote; empty without a file."""
     path = Path(work) / FILE
     return {one.name: one for one in _parse(path)} if path.exists() else {}
 

@@ -1,7 +1,8 @@
-"""What a cohort is like: spacing, size, intensities and label volumes, per case and over all.
+"""Fingerprint of a data set: spacing, size, intensities and label volumes, per case and of all cases.
 
-Intensities are counted in histograms of whole HU, so the percentiles of a cohort are those of all its voxels together.
-*Body* is every voxel above -500 HU (tissue, not air or lung); *kidney* every voxel of the mask (kidney, tumour, cyst).
+Intensities are counted in histograms with bins of 1 HU, so the percentiles of a data set are those of all its voxels
+together. *Body* is every voxel above -500 HU (tissue, not air or lung); *kidney* is every voxel of the mask (kidney,
+tumour, cyst).
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ PERCENTILES = (0.5, 5, 50, 95, 99.5)
 
 @dataclass(frozen=True)
 class CaseStatistics:
-    """One case. ``histograms``: voxels per HU from ``HU_LOW`` to ``HU_HIGH`` (values beyond count at the ends)."""
+    """Statistics of one case.
+
+    ``histograms`` has the number of voxels per HU from ``HU_LOW`` to ``HU_HIGH``; values outside count at the ends.
+    """
 
     name: str
     shape: tuple[int, int, int]
@@ -35,6 +39,7 @@ class CaseStatistics:
     labels: dict[int, dict]
 
     def to_dict(self) -> dict:
+        """Return the statistics as JSON types."""
         return {
             "case": self.name,
             "shape": list(self.shape),
@@ -46,16 +51,16 @@ class CaseStatistics:
 
 
 def fingerprint(cases: Sequence[Case], *, workers: int = 1) -> dict:
-    """Statistics of a cohort, ready for JSON; a case that cannot be read is named and left out.
+    """Compute the statistics of a data set, as JSON types; cases that cannot be read are listed and left out.
 
     Returns:
         {"cases": [CaseStatistics.to_dict()], "summary": {"cases": count, "spacing_mm", "shape", "extent_mm": {"min",
         "median", "max"}, (z, y, x) each; "orientations": {axis codes: cases}, "hu": {"body", "kidney": as
         :func:`describe`}, "labels": {label: {"cases", "ml": {"min", "median", "max"}, "components"}}},
-        "failed": {case: why}}.
+        "failed": {case: reason}}.
 
     Raises:
-        InputError: of no case both files can be read and belong together.
+        InputError: there is no case whose two files can be read and belong together.
     """
     names = [case.name for case in cases]
     outcomes = try_cases(case_statistics, cases, names, workers=workers, title="fingerprint")
@@ -71,7 +76,11 @@ def fingerprint(cases: Sequence[Case], *, workers: int = 1) -> dict:
 
 
 def case_statistics(case: Case) -> CaseStatistics:
-    """Statistics of one case; without a mask it has no "kidney" intensities and no labels. Raises InputError."""
+    """Compute the statistics of one case; without a mask there are no "kidney" intensities and labels.
+
+    Raises:
+        InputError: a file cannot be read, or scan and mask do not belong together.
+    """
     scan = read_image(case.image)
     histograms = {"body": _histogram(scan.array, scan.array > BODY_ABOVE)}
     labels: dict[int, dict] = {}
@@ -85,7 +94,7 @@ def case_statistics(case: Case) -> CaseStatistics:
 
 
 def describe(counts: np.ndarray) -> dict[str, float] | None:
-    """Mean, SD and percentiles (keys "p0.5" ... "p99.5") in HU of a histogram; None when it is empty."""
+    """Compute mean, SD and percentiles (keys "p0.5" ... "p99.5") in HU of a histogram; None if it is empty."""
     total = int(counts.sum())
     if not total:
         return None
@@ -97,7 +106,7 @@ def describe(counts: np.ndarray) -> dict[str, float] | None:
 
 
 def _histogram(array: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Counts of the HU of ``array`` (z, y, x) where ``where``; slice by slice, for whole-number copies are large."""
+    """Count the HU of ``array`` (z, y, x) inside ``where``; slice by slice, because integer copies are large."""
     counts = np.zeros(HU_HIGH - HU_LOW + 1, np.int64)
     for plane, chosen in zip(array, where):
         whole = np.clip(np.rint(plane[chosen]), HU_LOW, HU_HIGH).astype(np.int64)

@@ -28,19 +28,21 @@ def make_splits(
     patients: Mapping[str, str] | None = None,
     datasets: Mapping[str, str] | None = None,
 ) -> dict:
-    """k folds in which tumours of all sizes and all data sets are evenly spread; the same arguments, the same folds.
+    """Make folds that are stratified by tumour volume and data set; the same arguments give the same folds.
 
-    Patients who are in the same data sets are sorted by volume, and each block of ``folds`` neighbours is dealt at
-    random, one to every fold. All cases of a patient go with him.
+    Patients of the same data sets are sorted by tumour volume. From each block of ``folds`` consecutive patients, one
+    is assigned to every fold at random. All cases of a patient are in the same fold.
 
     Args:
-        volumes: tumour volume of every case, any unit; that of a patient is the largest of his.
-        patients: patient of every case; default: every case is one.
-        datasets: data set of every case; default: they are of one.
+        volumes: case -> tumour volume, any unit; for a patient with several cases the largest volume is used.
+        folds: number of folds.
+        seed: seed of the random assignment.
+        patients: case -> patient; default: every case is a patient.
+        datasets: case -> data set; default: one data set.
 
     Returns:
         {"seed": int, "folds": [{"train": [names], "val": [names]}, ...]}, names sorted; every case is in exactly one
-        "val". Where every case is a patient of one data set, fold sizes differ by at most one.
+        "val". If every case is a patient and there is one data set, fold sizes differ by at most one.
 
     Raises:
         InputError: fewer than 2 folds, or fewer patients than folds.
@@ -69,7 +71,7 @@ def make_splits(
 
 
 def require_whole_patients(splits: Mapping, patients: Mapping[str, str], path: str | Path) -> None:
-    """Raise InputError if a fold of ``splits``, read from ``path``, trains and validates on cases of one patient."""
+    """Raise InputError if a fold of ``splits``, read from ``path``, has a patient in both train and val."""
     for number, fold in enumerate(splits["folds"]):
         trained = {patients[name]: name for name in fold["train"] if name in patients}
         for name in fold["val"]:
@@ -78,18 +80,22 @@ def require_whole_patients(splits: Mapping, patients: Mapping[str, str], path: s
                     path,
                     expected="folds that keep each patient's cases together",
                     found=f"fold {number} trains on {trained[patients[name]]} and validates on {name}, one patient",
-                    remedy="Move one of them, or delete the file to have the folds dealt",
+                    remedy="Move one of them, or delete the file, so that new folds are made",
                 )
 
 
 def tumour_volumes(
     cases: Sequence[Case], merge: Mapping[int, int] | None = None, *, workers: int = 1
 ) -> dict[str, float]:
-    """Tumour volume (label 2) in ml in every case's mask; all cases have one, read as its data set says.
+    """Measure the tumour volume (label 2) in the mask of every case.
 
     Args:
-        merge: as of :func:`kidneyseg.volume.nifti.read_mask`.
-        workers: processes.
+        cases: cases, all with masks, which are read with the ``merge`` of their data sets.
+        merge: the recipe's ``merge``.
+        workers: number of processes.
+
+    Returns:
+        Case -> ml.
 
     Raises:
         InputError: a mask cannot be read.
@@ -100,15 +106,15 @@ def tumour_volumes(
 
 
 def save_splits(splits: dict, path: str | Path) -> None:
-    """Write ``splits`` as JSON, atomically; the folder is made."""
+    """Write ``splits`` as JSON, atomically; the folder is created."""
     write_text(path, json.dumps(splits, indent=1) + "\n")
 
 
 def load_splits(path: str | Path) -> dict:
-    """Read :func:`make_splits`' result, or one written by hand, which may lack the seed.
+    """Read the result of :func:`make_splits`, or a file written by hand, which may have no seed.
 
     Raises:
-        InputError: no such file, not JSON of that form, or a case in both parts of a fold.
+        InputError: no such file, not JSON of this form, or a case in both train and val of a fold.
     """
     path = Path(path)
     splits = read_json(
@@ -130,12 +136,12 @@ def load_splits(path: str | Path) -> dict:
 
 
 def split_names(splits: Mapping) -> list[str]:
-    """All cases that ``splits`` trains on or holds out, sorted."""
+    """List all cases in ``splits``, sorted."""
     return sorted({name for fold in splits["folds"] for part in ("train", "val") for name in fold[part]})
 
 
-def is_dealt(splits: Mapping) -> bool:
-    """Whether ``splits`` has the form that :func:`make_splits` gives; one written by hand need not."""
+def is_generated(splits: Mapping) -> bool:
+    """Tell whether ``splits`` may come from :func:`make_splits`; otherwise it was written by hand."""
     names = split_names(splits)
     held_out = sorted(name for fold in splits["folds"] for name in fold["val"])
     return (
@@ -146,10 +152,10 @@ def is_dealt(splits: Mapping) -> bool:
 
 
 def fold_cases(work: str | Path, fold: int) -> dict[str, list[str]]:
-    """{"train": names, "val": names} of one fold of ``work``/splits.json.
+    """Return {"train": names, "val": names} of one fold of ``work``/splits.json.
 
     Raises:
-        InputError: as :func:`load_splits`, or there is no such fold.
+        InputError: as for :func:`load_splits`, or there is no such fold.
     """
     path = Path(work) / "splits.json"
     folds = load_splits(path)["folds"]

@@ -1,4 +1,4 @@
-"""Which scans and masks a data folder holds, for the layouts in use.
+"""Finds the scans and masks in a data folder, for the usual layouts.
 
 ========================  =========================================================================================
 layout                    files
@@ -42,26 +42,26 @@ class Leftover:
 
 @dataclass
 class Cohort:
-    """What a data folder holds: cases, sorted by name, and what was left over."""
+    """The content of a data folder: cases, sorted by name, and leftovers."""
 
     cases: list[Case] = field(default_factory=list)
     leftovers: list[Leftover] = field(default_factory=list)
 
 
 def find_cases(folder: str | Path) -> list[Case]:
-    """The cases of :func:`read_cohort`."""
+    """Return the cases of :func:`read_cohort`."""
     return read_cohort(folder).cases
 
 
 def read_cohort(folder: str | Path) -> Cohort:
-    """All that a data folder holds; the layout is recognised from the files (see the module's table).
+    """Find all cases in a data folder; the layout is recognised from the files (see the module's table).
 
-    KiTS folders are searched for in ``folder`` and, where the official repositories put them, in ``folder/data`` and
-    ``folder/dataset``. Names are those of the files or case folders, so two files may claim one: `kidneyseg cohort
-    check` reports that, and all leftovers.
+    KiTS case folders are searched in ``folder``, and in ``folder/data`` and ``folder/dataset``, where the official
+    repositories put them. Cases have the names of their files or folders, so two files may have the same name;
+    ``kidneyseg cohort check`` reports this, and all leftovers.
 
     Raises:
-        InputError: no such folder, or nothing in it that is one of the layouts, naming what was seen instead.
+        InputError: no such folder, or no case in one of the layouts; the message lists the first files.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -94,13 +94,13 @@ def read_cohort(folder: str | Path) -> Cohort:
 
 
 def with_labels(cases: Sequence[Case], folder: str | Path) -> list[Case]:
-    """Those of ``cases`` that have a mask; KiTS19's 210-299, for example, have none. Raises InputError if none has."""
+    """Select the cases with a mask; KiTS19's 210-299, for example, have none. Raises InputError if no case has one."""
     labelled = [case for case in cases if case.label is not None]
     return labelled or require_labels(list(cases), folder)
 
 
 def require_labels(cases: list[Case], folder: str | Path) -> list[Case]:
-    """``cases`` again if all of them have a mask. Raises InputError naming those that have none."""
+    """Return ``cases`` if all of them have a mask. Raises InputError that lists those without."""
     bare = [case.name for case in cases if case.label is None]
     if bare:
         raise InputError(
@@ -113,11 +113,11 @@ def require_labels(cases: list[Case], folder: str | Path) -> list[Case]:
 
 
 def _files(folder: Path, leftovers: list[Leftover]) -> list[tuple[str, Path]]:
-    """(stem, path) of the image files directly in ``folder``; what only looks like one becomes a leftover."""
+    """List (stem, path) of the image files directly in ``folder``; broken links and folders are leftovers."""
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
     for path in entries:
         if stem(path) and not path.is_file():
-            found = "a folder" if path.is_dir() else "a link to nothing" if path.is_symlink() else "no plain file"
+            found = "a folder" if path.is_dir() else "a broken link" if path.is_symlink() else "no plain file"
             leftovers.append(
                 Leftover(
                     path,
@@ -130,7 +130,7 @@ def _files(folder: Path, leftovers: list[Leftover]) -> list[tuple[str, Path]]:
 
 
 def _by_name(files: Sequence[tuple[str, Path]], leftovers: list[Leftover]) -> dict[str, Path]:
-    """One file per name, the last; others of the same name become leftovers."""
+    """Return name -> file; of several files with the same name the last is used and the others are leftovers."""
     named: dict[str, Path] = {}
     for name, path in files:
         if name in named:
@@ -158,7 +158,7 @@ def _kits(folder: Path) -> Cohort:
                     "Download the scan, or remove the folder",
                 )
             )
-        else:  # some folder or other
+        else:  # a folder of another kind
             continue
         cohort.leftovers += inside
     if cohort.cases:
@@ -205,12 +205,12 @@ def _with_lone_masks(cohort: Cohort, labels: Mapping[str, Path]) -> Cohort:
 
 
 def _partner(name: str, labels: Mapping[str, Path]) -> Path | None:
-    """The mask of scan ``name``: the same name, or the name with one of the usual endings."""
+    """Find the mask of scan ``name``: the same name, or the name with one of the usual endings."""
     return next((labels[name + ending] for ending in ("", *MASK_ENDINGS) if name + ending in labels), None)
 
 
 def _seen(folder: Path) -> str:
-    """What a folder holds, in a few words, for the error message."""
+    """Summarise the content of a folder, for the error message."""
     entries = sorted(folder.iterdir())
     if not entries:
         return "an empty folder"
@@ -219,5 +219,5 @@ def _seen(folder: Path) -> str:
     masks = [sub for sub in entries if sub.is_dir() and kits_masks(sub)]
     hint = f"; {len(masks)} case folders have a segmentation but no imaging file" if masks else ""
     links = [path for pattern in ("*", "*/*") for path in folder.glob(pattern) if stem(path) and not path.exists()]
-    hint += f"; {len(links)} files are links to nothing" if links else ""
+    hint += f"; {len(links)} files are broken links" if links else ""
     return f"{names}{more}{hint}"

@@ -1,4 +1,4 @@
-"""The scans that a user names: files, and folders of them, without the masks that lie among them."""
+"""Finds the scans that a user names as files and folders, without masks."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from kidneyseg.volume.filenames import CHANNEL, KITS_IMAGE, KITS_MASKS, MASK_END
 
 
 def find_scans(inputs: Sequence[Path]) -> list[Case]:
-    """The scans that files and folders name, in their order.
+    """Find the scans in files and folders, in the given order.
 
-    A file ``case_00000/imaging.nii.gz`` is called after its folder. ``_0000`` is not part of a name where all in the
-    folder end in it, as nnU-Net's do, and masks do not. Of several files, those with the name of a mask are left out,
-    as in folders.
+    The case of a file ``case_00000/imaging.nii.gz`` has the name of its folder. ``_0000`` is removed from the name if
+    all scans in the folder end with it, as in nnU-Net, and there are no masks. If several files are given, those with
+    the name of a mask are left out, as in folders.
 
     Raises:
-        InputError: a folder without scans, masks only, or two scans of one name.
+        InputError: a folder without scans, only masks, or two scans with the same name.
     """
     files = [path for path in inputs if not path.is_dir()]
     masks = {path for path in files if _is_mask(path)} if len(files) > 1 else set()
@@ -41,7 +41,7 @@ def find_scans(inputs: Sequence[Path]) -> list[Case]:
         raise InputError(
             files[0],
             expected="scans",
-            found="masks only, to judge by their names",
+            found="only masks, according to their names",
             remedy="Give the scans, or rename them",
         )
     return list(found.values())

@@ -14,7 +14,7 @@ from pathlib import Path
 from kidneyseg.cohort.case import Case
 from kidneyseg.cohort.datasets import dataset_cases, read_datasets, save_datasets
 from kidneyseg.cohort.folds import (
-    is_dealt,
+    is_generated,
     load_splits,
     make_splits,
     require_whole_patients,
@@ -130,7 +130,7 @@ def _stays(splits: dict, cases: list[Case], args: argparse.Namespace) -> bool:
             found=f"other folds, used by {', '.join(trained)}",
             remedy="Give another --work; models trained on the old folds cannot be scored on new ones",
         )
-    if args.folds is None and args.seed is None and not is_dealt(splits):
+    if args.folds is None and args.seed is None and not is_generated(splits):
         raise InputError(
             path,
             expected="folds of the cases of --data",

@@ -1,1 +1,1 @@
-"""A cascade whose networks run in a program of their own, `ascend310_infer`: no MindSpore needed in Python."""
+"""Deployment of a cascade whose networks run in the C++ program ``ascend310_infer``, without MindSpore in Python."""

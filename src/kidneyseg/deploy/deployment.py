@@ -1,7 +1,7 @@
-"""The whole cascade on many scans, stage by stage: images to files, the networks in another program, masks.
+"""The whole cascade on many scans, stage by stage, with files as input and output of the C++ program.
 
-What is around the networks is that of :mod:`kidneyseg.inference.cascade`, so the masks are those of `predict`. Each
-stage runs on all scans at once, which keeps its device busy.
+All steps around the networks are those of :mod:`kidneyseg.inference.cascade`, so the masks are the same as those of
+``predict``. The program runs each stage once for all scans, which keeps the device busy.
 """
 
 from __future__ import annotations
@@ -37,15 +37,18 @@ PREPROCESS = "Run with NEED_PREPROCESS y first"
 
 @dataclass
 class Deployment:
-    """A package at work in the folder ``out``.
+    """Segmentation with a package; all files are in the folder ``out``.
 
-    Files: ``preprocess_Result/STAGE/CASE/NUMBER.bin``, what the networks see; ``result_Files/STAGE/CASE/NUMBER.bin``,
-    what they say, and ``result_Files/STAGE/CASE.npz``, the mask made of it; ``time_Result/STAGE.txt``;
-    ``masks/CASE.nii.gz``. A scan that fails does not stop the others.
+    Files: ``preprocess_Result/STAGE/CASE/NUMBER.bin``, inputs of the networks; ``result_Files/STAGE/CASE/NUMBER.bin``,
+    their outputs; ``result_Files/STAGE/CASE.npz``, the mask of the stage; ``time_Result/STAGE.txt``;
+    ``masks/CASE.nii.gz``. An error in one scan does not stop the others.
 
     Attributes:
-        failures: what was wrong, by case.
-        complete: whether the program computed all it was given.
+        package: the recipe and its graphs.
+        program: the C++ program.
+        out: the folder.
+        failures: case -> error.
+        complete: whether the program computed all tensors.
     """
 
     package: Package
@@ -58,21 +61,23 @@ class Deployment:
         """Write the masks of ``cases``.
 
         Args:
-            preprocess: False takes the tensors that an earlier run made of the same scans.
+            cases: the scans.
+            preprocess: False: use the input tensors that an earlier run wrote for the same scans.
 
         Raises:
             InputError: a network could not be run at all, or there are no tensors of an earlier run.
         """
         for case in cases:
-            self.mask_path(case).unlink(missing_ok=True)  # an earlier run's must not pass for ours
+            self.mask_path(case).unlink(missing_ok=True)  # so that no mask of an earlier run remains
         for stage in self.package.recipe.stages:
             if preprocess:
                 self._preprocess(stage, cases)
             self._infer(stage)
-            self._find(stage, cases)
+            self._postprocess(stage, cases)
         self._each(cases, "masks", self._finish)
 
     def mask_path(self, case: Case) -> Path:
+        """Return the path of the mask of ``case``."""
         return self.out / "masks" / f"{case.name}.nii.gz"
 
     def _preprocess(self, stage: Stage, cases: Sequence[Case]) -> None:
@@ -100,17 +105,17 @@ class Deployment:
             self.out / "time_Result" / f"{stage.name}.txt",
         )
 
-    def _find(self, stage: Stage, cases: Sequence[Case]) -> None:
-        """Make the stage's masks of what its network said."""
+    def _postprocess(self, stage: Stage, cases: Sequence[Case]) -> None:
+        """Compute the stage's masks from the outputs of its network."""
         images = read_manifest(self._tensors(stage), PREPROCESS)
         answers = read_manifest(self._results(stage), "Run the inference again")
 
-        def find(case: Case, scan: Scan) -> None:
+        def write(case: Case, scan: Scan) -> None:
             own = [image for image in images.values() if image.case == case.name]
             replay = Replay(own, self._results(stage), answers, self.package.graphs[stage.name].input.dtype)
             save_stage_mask(self._mask(stage.name, case), stage_mask(self._view(scan, stage, case), replay))
 
-        self._each(cases, f"postprocess, {stage.name}", find)
+        self._each(cases, f"postprocess, {stage.name}", write)
 
     def _finish(self, case: Case, scan: Scan) -> None:
         recipe = self.package.recipe
@@ -126,7 +131,7 @@ class Deployment:
         return view_stage(scan, self.package.recipe, stage, previous)
 
     def _each(self, cases: Sequence[Case], title: str, work: Callable[[Case, Scan], None]) -> None:
-        """``work`` on every case that has not failed yet."""
+        """Call ``work`` for every case that has not failed yet."""
         todo = [case for case in cases if case.name not in self.failures]
         for case in tqdm(todo, desc=title, unit="scan", disable=None):
             try:
@@ -151,6 +156,6 @@ def save_stage_mask(path: Path, found: StageMask) -> None:
 
 
 def load_stage_mask(path: Path) -> StageMask:
-    """What :func:`save_stage_mask` wrote."""
+    """Read a file of :func:`save_stage_mask`."""
     with np.load(path) as data:
         return StageMask(data["mask"], Grid.from_dict(parse_json(str(data["grid"]), GridFacts)))

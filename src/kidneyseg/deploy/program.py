@@ -10,16 +10,17 @@ from pathlib import Path
 from kidneyseg.errors import InputError
 from kidneyseg.system.environment import given_environment
 
-LEFT_OUT = 1  # exit status: tensors were left out, and are named on stderr
+LEFT_OUT = 1  # exit status if tensors were left out; they are named on stderr
 
 
 @dataclass(frozen=True)
 class Program:
-    """``kidneyseg_infer`` of ``ascend310_infer``, for a device.
+    """The program ``kidneyseg_infer`` of ``ascend310_infer``, for one device.
 
     Attributes:
-        path: of the built program.
-        device: CPU or Ascend310; device_id: which of several NPUs.
+        path: path of the compiled program.
+        device: CPU or Ascend310.
+        device_id: number of the NPU.
     """
 
     path: Path
@@ -27,13 +28,20 @@ class Program:
     device_id: int
 
     def compute(self, graph: Path, batch: int, tensors: Path, out: Path, timing: Path) -> bool:
-        """Run ``graph`` on what ``tensors``, a manifest, lists; results and their manifest go to the folder ``out``.
+        """Run ``graph`` on a list of tensors.
+
+        Args:
+            graph: the exported graph.
+            batch: batch size.
+            tensors: manifest of the input tensors.
+            out: folder for the results and their manifest.
+            timing: file for the times.
 
         Returns:
-            Whether no tensor was left out.
+            Whether all tensors were computed.
 
         Raises:
-            InputError: the program is not there, or could do nothing.
+            InputError: the program does not exist, or failed completely.
         """
         command = [
             self.path,
@@ -67,8 +75,8 @@ class Program:
         if done.returncode not in (0, LEFT_OUT):
             raise InputError(
                 graph,
-                expected="a graph that the inference program runs",
+                expected="a graph that the inference program can run",
                 found=f"exit status {done.returncode}",
-                remedy="See what it said above",
+                remedy="See the program's messages above",
             )
         return done.returncode == 0

@@ -1,7 +1,7 @@
-"""Images and probabilities as files, which `ascend310_infer` reads and writes, and their lists.
+"""Files of images and probabilities, which ``ascend310_infer`` reads and writes, and their lists (manifests).
 
-A manifest has a line for every tensor, without batch axis: SHA-256 of the file, shape such as 1x80x160x160, name
-relative to the manifest's folder. The files hold float32 (images for graphs that want it so: uint8), little endian, the
+A manifest has one line per tensor (without batch axis): SHA-256 of the file, shape such as 1x80x160x160, name relative
+to the manifest's folder. The files contain float32 (images for graphs with uint8 input: uint8), little endian, with the
 last axis fastest.
 """
 
@@ -21,12 +21,12 @@ from kidneyseg.system.files import write_text
 
 MANIFEST = "manifest.txt"
 FLOAT = "<f4"
-DTYPES = {"float32": FLOAT, "uint8": "u1"}  # as graphs call them, and in files
+DTYPES = {"float32": FLOAT, "uint8": "u1"}  # number format of the graph -> format in files
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A file of a manifest. ``name`` is CASE/NUMBER.bin."""
+    """One file of a manifest. ``name`` is CASE/NUMBER.bin."""
 
     name: str
     shape: tuple[int, ...]
@@ -34,17 +34,18 @@ class Tensor:
 
     @property
     def case(self) -> str:
+        """Name of its case."""
         return self.name.rpartition("/")[0]
 
 
 def write_manifest(folder: Path, tensors: Iterable[Tensor]) -> None:
-    """Write the list of ``tensors`` of ``folder``, atomically."""
+    """Write the manifest of ``tensors`` to ``folder``, atomically."""
     lines = [f"{tensor.sha256} {'x'.join(map(str, tensor.shape))} {tensor.name}\n" for tensor in tensors]
     write_text(folder / MANIFEST, "# SHA-256, shape, file\n" + "".join(lines))
 
 
 def read_manifest(folder: Path, remedy: str) -> dict[str, Tensor]:
-    """The tensors that ``folder`` lists, by name, in order. Raises InputError, with ``remedy``."""
+    """Read the manifest in ``folder``: name -> tensor, in order. Raises InputError, with ``remedy``."""
     path = folder / MANIFEST
     lines = read_text(path, expected="a list of tensors", remedy=remedy).split("\n")
     tensors = {}
@@ -60,13 +61,16 @@ def read_manifest(folder: Path, remedy: str) -> dict[str, Tensor]:
 
 
 class Recorder:
-    """A :class:`kidneyseg.runtime.base.Runtime` that writes the images of a case to files and finds nothing in them.
+    """A :class:`kidneyseg.runtime.base.Runtime` that writes the images of a case to files and returns background.
 
     Args:
-        dtype: of the graph that the images are for.
+        folder: folder for the files.
+        case: name of the case.
+        classes: number of classes, the background included.
+        dtype: number format of the graph's input.
 
     Attributes:
-        tensors: what was written, in order.
+        tensors: the files, in order.
     """
 
     def __init__(self, folder: Path, case: str, classes: int, dtype: str = "float32") -> None:
@@ -86,17 +90,18 @@ class Recorder:
 
 
 class Replay:
-    """A :class:`kidneyseg.runtime.base.Runtime` that has the answers to a case's images in files.
+    """A :class:`kidneyseg.runtime.base.Runtime` that reads the probabilities of a case's images from files.
 
-    Images are known again by their content: a stage may ask for them in another order than they were recorded in.
+    Images are identified by their content, because their order may differ from that of the recorder.
 
     Args:
-        images: what a :class:`Recorder` wrote for the case.
-        answers: the files in ``folder``, by the name of their image.
-        dtype: as of the recorder.
+        images: the files of a :class:`Recorder` for the case.
+        folder: folder of the results.
+        answers: name of the image -> result file.
+        dtype: as for the recorder.
 
     Raises:
-        InputError: when called with an image that was not recorded, or whose answer is missing or damaged.
+        InputError: when called with an image that was not recorded, or whose result is missing or damaged.
     """
 
     def __init__(
@@ -115,7 +120,7 @@ class Replay:
             raise InputError(
                 "preprocessed tensors",
                 expected="those of this scan and recipe",
-                found="those of another",
+                found="those of another scan or recipe",
                 remedy="Preprocess again: NEED_PREPROCESS y",
             )
         answer = self._answers.get(recorded.name)
@@ -124,7 +129,7 @@ class Replay:
                 recorded.name,
                 expected="a result of the network",
                 found="none",
-                remedy="See what the inference program said of that file",
+                remedy="See the inference program's messages about this file",
             )
         content = (self._folder / answer.name).read_bytes()
         if hashlib.sha256(content).hexdigest() != answer.sha256:

@@ -1,1 +1,1 @@
-"""What computes a network: MindSpore or OpenVINO, from a checkpoint or from an exported graph."""
+"""Runtimes that compute a network: MindSpore or OpenVINO, from a checkpoint or from an exported graph."""

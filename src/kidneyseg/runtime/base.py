@@ -1,4 +1,4 @@
-"""What computes a network, whatever it is: images in, probabilities out."""
+"""The interface of all runtimes: images in, probabilities out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ import numpy as np
 
 
 class Runtime(Protocol):
-    """(N, channels, *S) float32, as the recipe normalises them -> (N, classes, *S) that sum to 1 over the classes."""
+    """(N, channels, *S) float32, normalised by the recipe -> (N, classes, *S) probabilities that sum to 1 over classes."""
 
     def __call__(self, images: np.ndarray) -> np.ndarray: ...

@@ -1,4 +1,4 @@
-"""MindSpore as what runs a stage's network: images in, probabilities out."""
+"""The runtime that computes a stage's network with MindSpore."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class MindSporeRuntime:
     """A MindSpore cell as a :class:`kidneyseg.runtime.base.Runtime`.
 
     Args:
-        cell: yields probabilities: :class:`Probabilities`, or an exported graph.
-        batch_size: what every batch is padded to, so that the graph is compiled once per image size.
-        dtype: of the images that the cell takes, float32 or uint8.
+        cell: cell that returns probabilities: :class:`Probabilities`, or an exported graph.
+        batch_size: size to which every batch is padded, so that the graph is compiled once per image size.
+        dtype: number format of the cell's input, float32 or uint8.
     """
 
     def __init__(self, cell: nn.Cell, batch_size: int, dtype: str = "float32") -> None:

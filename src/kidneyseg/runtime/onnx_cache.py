@@ -1,4 +1,4 @@
-"""ONNX files of trained stages made when they are first asked for, kept for the next time."""
+"""Cache of the ONNX files of trained stages, which are exported when they are first needed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from kidneyseg.recipe import Stage
 from kidneyseg.system.cache import cache_folder, forget_unused, keep
 from kidneyseg.system.digest import sha256
 
-MADE_OF = ("nets", "export")  # packages whose source decides what is in such a file
+MADE_OF = ("nets", "export")  # packages whose source determines the content of such a file
 
 
 def cached_onnx(stage: Stage, model: Path) -> Path:
-    """The network of ``stage`` of a model folder as ONNX, for batches of the recipe's size; raises as `export_onnx`.
+    """Return the path of the ONNX file of a stage, for the recipe's batch size. Raises as ``export_onnx``.
 
-    A file in the cache folder is named by all it depends on: weights, network, sizes and this package's source.
-    MindSpore is imported only to make one.
+    The name of the file in the cache folder has a hash of all that it depends on: weights, network, sizes and the
+    source of this package. MindSpore is imported only if the file must be written.
     """
     path = cache_folder() / f"{stage.name}-{_fingerprint(stage, checkpoint_path(model, stage.name))}.onnx"
     if not path.exists():

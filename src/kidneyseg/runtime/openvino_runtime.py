@@ -1,4 +1,4 @@
-"""OpenVINO, Intel's inference engine, as what runs a stage's network on a CPU."""
+"""The runtime that computes a stage's network with OpenVINO, Intel's inference engine, on a CPU."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from kidneyseg.runtime.padding import padded
 from kidneyseg.system.cores import thread_count
 from kidneyseg.system.environment import uncapped
 
-PRECISIONS = {"float32": ("f32", "FP32"), "bfloat16": ("bf16", "BF16")}  # OpenVINO's hint, and what a CPU must have
+PRECISIONS = {"float32": ("f32", "FP32"), "bfloat16": ("bf16", "BF16")}  # OpenVINO's hint, required CPU capability
 
 
 class OpenVINORuntime:
-    """An ONNX file as a :class:`kidneyseg.runtime.base.Runtime`, on as many threads as the kernels take.
+    """An ONNX file as a :class:`kidneyseg.runtime.base.Runtime`, with as many threads as the project's CPU kernels.
 
-    Of all of them only the one that ran last keeps memory for its tensors: full-size networks take gigabytes, and the
-    stages of a cascade run one after the other.
+    Of all instances only the one that ran last keeps the memory of its tensors, because full-size networks need
+    gigabytes and the stages of a cascade run one after the other.
 
     Args:
-        graph: of `kidneyseg export --format onnx`: (batch_size, channels, \\*S) images -> probabilities.
-        batch_size: what every batch is padded to.
-        precision: float32, or bfloat16 where the CPU has it. Layers that the graph itself has in int8 stay so.
+        graph: file of ``kidneyseg export --format onnx``: (batch_size, channels, \\*S) images -> probabilities.
+        batch_size: size to which every batch is padded.
+        precision: float32, or bfloat16 if the CPU supports it. Layers that are int8 in the graph stay int8.
 
     Raises:
-        InputError: OpenVINO is not installed, or has not that precision here.
+        InputError: OpenVINO is not installed, or does not support this precision on this CPU.
     """
 
     _ran_last: ClassVar[Callable[[], OpenVINORuntime | None]] = staticmethod(lambda: None)
@@ -47,18 +47,17 @@ class OpenVINORuntime:
                 "precision of --runtime openvino",
                 expected=f"{' or '.join(here)} on this CPU",
                 found=precision,
-                remedy="Take float32, or a CPU with AVX-512 BF16 or AMX for bfloat16",
+                remedy="Use float32, or a CPU with AVX-512 BF16 or AMX for bfloat16",
             )
         self.model = core.compile_model(
             str(graph),
             "CPU",
             {
-                "INFERENCE_PRECISION_HINT": PRECISIONS[precision][
-                    0
-                ],  # by default bfloat16 where a CPU has it: 1e-2 off
+                # The default would be bfloat16 on CPUs that support it, with errors of 1e-2.
+                "INFERENCE_PRECISION_HINT": PRECISIONS[precision][0],
                 "INFERENCE_NUM_THREADS": thread_count(),
                 "PERFORMANCE_HINT": "LATENCY",  # one batch at a time
-                "ENABLE_CPU_PINNING": False,  # two processes would be put on the same cores
+                "ENABLE_CPU_PINNING": False,  # pinning would put two processes on the same cores
             },
         )
 
@@ -74,13 +73,13 @@ class OpenVINORuntime:
 
 @cache
 def openvino() -> ModuleType:
-    """The package, imported without its telemetry, which would report every import to Google Analytics.
+    """Import OpenVINO without its telemetry, which would report every import to Google Analytics.
 
-    Its oneDNN is used at once, to be on all that the CPU has.
+    Its oneDNN is used once here, without the instruction-set cap, so that it detects all CPU features.
     """
     name = "openvino_telemetry"
     loaded = sys.modules.get(name)
-    sys.modules[name] = None  # "cannot be imported": OpenVINO then takes a stub
+    sys.modules[name] = None  # marks it as "cannot be imported"; OpenVINO then uses a stub
     try:
         with uncapped():
             import openvino as package
@@ -91,7 +90,7 @@ def openvino() -> ModuleType:
             "--runtime openvino",
             expected="the package openvino",
             found=str(error),
-            remedy="pip install -e .[openvino], or take --runtime mindspore",
+            remedy="pip install -e .[openvino], or use --runtime mindspore",
         ) from None
     finally:
         if loaded is None:

@@ -1,4 +1,4 @@
-"""Batches of one size, so that a graph is compiled once."""
+"""Padding of batches to one size, so that a graph is compiled only once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def padded(images: np.ndarray, batch_size: int) -> np.ndarray:
-    """(N, \\*S) -> (batch_size, \\*S), filled up with zeros. Raises ValueError if there are more images than that."""
+    """Pad (N, \\*S) with zeros to (batch_size, \\*S). Raises ValueError if N is larger than ``batch_size``."""
     missing = batch_size - len(images)
     if missing < 0:
         raise ValueError(f"a batch of {len(images)} images exceeds the batch size {batch_size}")

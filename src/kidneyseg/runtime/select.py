@@ -1,4 +1,4 @@
-"""What can run the networks of a model, by name."""
+"""Selection of the runtime for the networks of a model."""
 
 from __future__ import annotations
 
@@ -16,17 +16,22 @@ from kidneyseg.runtime.base import Runtime
 def load_runtimes(
     stages: Sequence[Stage], folder: Path, device: str = "auto", name: str = "auto", precision: str = "auto"
 ) -> dict[str, Runtime]:
-    """What runs each stage of the model in ``folder``, by the stage's name.
+    """Load the runtime of each stage of the model in ``folder``.
 
     Args:
+        stages: the stages.
+        folder: model folder.
         device: auto, CPU, GPU or Ascend.
-        name: one of ``BACKENDS``, or auto: OpenVINO on a CPU if it is installed, else MindSpore; in float32 MindSpore,
-            too, for networks of width ``WIDE`` or more, where its kernels are to be had.
-        precision: what the networks compute in, or auto: float32 on a CPU, elsewhere what they were trained in.
+        name: one of ``BACKENDS``, or auto: on a CPU OpenVINO if it is installed, except for networks of width ``WIDE``
+            or more in float32 if this project's CPU kernels can be compiled; otherwise MindSpore.
+        precision: number format of the networks, or auto: float32 on a CPU, elsewhere that of the training.
+
+    Returns:
+        Stage name -> runtime.
 
     Raises:
-        InputError: no such device, a backend that is not installed or not for it, a precision it has not, a bad
-            checkpoint.
+        InputError: no such device, a backend that is not installed or does not support the device or the precision, a
+            bad checkpoint.
     """
     usual = _choose(device, ("openvino", "onnx", "onnxruntime")) if name == "auto" else name
     may_differ = name == "auto" and usual == "openvino" and precision in ("auto", "float32")
@@ -38,27 +43,29 @@ def load_runtimes(
 
 
 def graph_formats(device: str = "auto", name: str = "auto") -> tuple[str, ...]:
-    """Formats of exported graphs that a backend takes, the best first; arguments as of :func:`load_runtimes`."""
+    """List the graph formats that a backend reads, the preferred first; arguments as for :func:`load_runtimes`."""
     if name == "auto":
         return ("ONNX", "MindIR") if _choose(device, ("openvino",)) == "openvino" else ("MindIR", "ONNX")
     return {"openvino": ("ONNX",), "mindspore": ("MindIR",)}[name]
 
 
 def load_graph(graph: Graph, batch_size: int, device: str = "auto", precision: str = "auto") -> Runtime:
-    """What runs an exported graph: OpenVINO an ONNX, MindSpore a MindIR, in the precision that is in the graph.
+    """Load the runtime of an exported graph: OpenVINO for ONNX, MindSpore for MindIR.
 
     Args:
-        batch_size: images at a time; the graph's own, if that is fixed.
-        precision: what OpenVINO computes in, or auto: float32.
+        graph: the graph.
+        batch_size: images per call; must be that of the graph if it is fixed.
+        device: auto, CPU, GPU or Ascend.
+        precision: number format for OpenVINO, or auto: float32. MindIR runs in the precision of the graph.
 
     Raises:
-        InputError: as :func:`load_runtimes`.
+        InputError: as for :func:`load_runtimes`.
     """
     return GRAPHS[graph.format](graph, batch_size, device, precision)
 
 
 def load_mindspore(stage: Stage, folder: Path, device: str, precision: str) -> Runtime:
-    """MindSpore, on CPU with the project's own kernels."""
+    """Load a stage in MindSpore, on a CPU with the project's kernels."""
     from kidneyseg import device as devices  # MindSpore takes seconds to import
     from kidneyseg.model_folder.network import Probabilities, load_network
     from kidneyseg.runtime.mindspore_runtime import MindSporeRuntime
@@ -68,7 +75,7 @@ def load_mindspore(stage: Stage, folder: Path, device: str, precision: str) -> R
 
 
 def mindspore_graph(graph: Graph, batch_size: int, device: str, precision: str) -> Runtime:
-    """MindSpore with its own kernels."""
+    """Load a MindIR graph in MindSpore, with MindSpore's kernels."""
     import mindspore as ms
 
     from kidneyseg import device as devices
@@ -86,15 +93,15 @@ def mindspore_graph(graph: Graph, batch_size: int, device: str, precision: str) 
 
 
 def load_openvino(stage: Stage, folder: Path, device: str, precision: str) -> Runtime:
-    """OpenVINO with the stage's ONNX export, made at the first time."""
-    from kidneyseg.runtime.onnx_cache import cached_onnx  # export stands on the networks of this package
+    """Load a stage in OpenVINO from its ONNX file, which is exported the first time."""
+    from kidneyseg.runtime.onnx_cache import cached_onnx  # may import MindSpore
 
     _require_cpu(device)
     return _openvino(cached_onnx(stage, folder), stage.inference.batch_size, precision)
 
 
 def openvino_graph(graph: Graph, batch_size: int, device: str, precision: str) -> Runtime:
-    """OpenVINO."""
+    """Load an ONNX graph in OpenVINO."""
     _require_cpu(device)
     return _openvino(graph.path, batch_size, precision)
 
@@ -102,7 +109,7 @@ def openvino_graph(graph: Graph, batch_size: int, device: str, precision: str) -
 def _require_cpu(device: str) -> None:
     if device not in ("auto", "CPU"):
         raise InputError(
-            "--runtime openvino", expected="--device CPU", found=f"--device {device}", remedy="Take --runtime mindspore"
+            "--runtime openvino", expected="--device CPU", found=f"--device {device}", remedy="Use --runtime mindspore"
         )
 
 
@@ -114,32 +121,33 @@ def _openvino(path: Path, batch_size: int, precision: str) -> Runtime:
 
 BACKENDS = {"mindspore": load_mindspore, "openvino": load_openvino}
 GRAPHS = {"ONNX": openvino_graph, "MindIR": mindspore_graph}
-# From this width on the kernels' saving of products outweighs that MindSpore starts in seconds and OpenVINO at once.
+# From this width the project's kernels save more time than MindSpore needs to start (seconds; OpenVINO starts at once).
 WIDE = 32
 DRIVERS = ("davinci*", "nvidia*", "dxg")  # files in /dev of Ascend, NVIDIA, and NVIDIA under Windows
 
 
 def _choose(device: str, packages: Sequence[str]) -> str:
-    """What auto means, where OpenVINO needs ``packages``."""
+    """Choose the runtime for auto; OpenVINO needs ``packages``."""
     if not all(map(find_spec, packages)):
         return "mindspore"
-    return "openvino" if (_found() if device == "auto" else device) == "CPU" else "mindspore"
+    return "openvino" if (_auto_device() if device == "auto" else device) == "CPU" else "mindspore"
 
 
 def _has_kernels() -> bool:
+    """Tell whether the project's CPU kernels can be compiled."""
     if not find_spec("mindspore"):
         return False
     from kidneyseg.cpu_kernels.build import BuildError, compile_kernels
 
     try:
         compile_kernels()
-    except BuildError:  # no warning: OpenVINO does it
+    except BuildError:  # no warning, because OpenVINO is used instead
         return False
     return True
 
 
-def _found() -> str:
-    """What ``device`` auto means here; MindSpore is asked only where the driver of an accelerator is loaded."""
+def _auto_device() -> str:
+    """Return the device for auto; MindSpore is imported only if the driver of an accelerator is loaded."""
     if not find_spec("mindspore") or not any(next(Path("/dev").glob(name), None) for name in DRIVERS):
         return "CPU"
     from kidneyseg import device as devices
