@@ -1,5 +1,5 @@
-"""Scores of a predicted mask, pinned to the official KiTS numbers. Nothing here imports MindSpore.
+"""Scores of predicted masks, tested against the official KiTS numbers. Nothing here imports MindSpore.
 
-``dice``, ``surface`` and ``surfels`` measure two binary masks; ``regions`` says which labels make which region;
-``case`` scores one case, ``fold`` gathers cases, ``evaluate`` scores a folder of masks against a folder of truth.
+``dice``, ``surface`` and ``surfels`` compare two binary masks; ``regions`` defines the labels of each region; ``case``
+scores one case; ``summary`` combines cases; ``pairing`` and ``mask_folder`` score a folder of masks against true masks.
 """

@@ -20,30 +20,30 @@ def score_case(
     uncertain: Mapping[int, Sequence[int]] | None = None,
     voxel_ml: float | None = None,
 ) -> dict[str, float]:
-    """Score a label mask against the truth.
+    """Score a label mask against the ground truth.
 
     ================================  ==============================================================================
     key                               value
     ================================  ==============================================================================
     ``kidney``, ``tumour``            Dice of KiTS19: labels > 0, and label 2
-    ``composite``                     their mean
+    ``composite``                     mean of these two
     ``dice_REGION``                   Dice of KiTS21/23, in [0, 1]
     ``surface_dice_REGION``           surface Dice at the region's official tolerance, in [0, 1]
     ``hd95_REGION``                   mm, larger of the two 95th percentiles of the surface distance; NaN if the
-                                      region is empty in either mask (there is no distance to nothing)
+                                      region is empty in either mask, because there is no distance
     ``volume_ml_REGION_prediction``   ml
     ``volume_ml_REGION_truth``        ml
     ================================  ==============================================================================
 
-    ``REGION`` is ``kidney_and_masses``, ``masses`` or ``tumour``. A region empty in both masks scores 1 (Dice and
-    surface Dice), in one of them 0. Values other than the labels 1, 2 and 3 count as background.
+    ``REGION`` is ``kidney_and_masses``, ``masses`` or ``tumour``. If a region is empty in both masks, Dice and surface
+    Dice are 1; if it is empty in one of them, they are 0. Values other than the labels 1, 2 and 3 are background.
 
     Args:
         prediction, truth: (z, y, x) labels, the same shape.
         spacing: voxel size in mm, (z, y, x).
-        uncertain: labels of ``truth`` that stand for one of several, as a data set's masks may have them. All keys of
-            a region of which the truth is then not known are NaN, but for the predicted volume.
-        voxel_ml: volume of a voxel in ml; by default that of a box of ``spacing``, too much under a sheared affine.
+        uncertain: label of ``truth`` -> the labels of which it may be any, see ``covers`` of a data set. If the ground
+            truth of a region is therefore unknown, all its keys are NaN, except the predicted volume.
+        voxel_ml: volume of a voxel in ml; by default that of a box of ``spacing``, too large with a sheared affine.
 
     Raises:
         ValueError: the shapes differ or are not 3-D.

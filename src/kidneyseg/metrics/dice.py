@@ -6,9 +6,9 @@ import numpy as np
 
 
 def dice(prediction: np.ndarray, truth: np.ndarray) -> float:
-    """``2 |A and B| / (|A| + |B|)`` of two binary masks, in [0, 1]; 1 if both are empty, 0 if one is.
+    """Compute ``2 |A and B| / (|A| + |B|)`` of two binary masks, in [0, 1]; 1 if both are empty, 0 if one is.
 
-    The formula of KiTS19 (which divides by zero when both are empty) with the rule of KiTS21/23 for empty masks.
+    The formula is that of KiTS19, which divides by zero if both are empty; the rule for empty masks is of KiTS21/23.
 
     Args:
         prediction, truth: bool, any shape, the same for both.

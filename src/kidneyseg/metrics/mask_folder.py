@@ -1,4 +1,4 @@
-"""Scores of anybody's masks: a folder of predictions against a folder of truth."""
+"""Scores of existing masks: a folder of predictions against a folder of true masks."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ def score_folder(
     workers: int = 1,
     paired: Callable[[Pairing], None] = lambda pairing: None,
 ) -> FoldScores:
-    """Score every case of ``truth_dir``; one without a prediction counts as predicted empty, and is named.
+    """Score every case of ``truth_dir``.
 
-    Layouts and names: :func:`kidneyseg.metrics.pairing.find_masks` and ``pair_masks``. A case whose masks cannot be
-    read, or lie elsewhere than each other, is named and not scored.
+    See :func:`kidneyseg.metrics.pairing.find_masks` and ``pair_masks`` for layouts and names. A case without a
+    prediction is listed as missing and scored as an empty prediction. A case whose masks cannot be read, or have
+    different grids, is listed as failed and not scored.
 
     Args:
-        workers: processes; one case needs about 1 GiB.
-        paired: called before the work with what belongs together.
+        prediction_dir: folder of predicted masks.
+        truth_dir: folder of true masks.
+        workers: number of processes; one case needs about 1 GiB.
+        paired: called with the pairs before the work begins.
 
     Raises:
-        InputError: a folder without masks, nothing that pairs, or no case that can be scored.
+        InputError: a folder without masks, no pairs, or no case that can be scored.
     """
     pairing = pair_masks(find_masks(prediction_dir), find_masks(truth_dir))
     paired(pairing)
@@ -55,7 +58,7 @@ def score_folder(
 def score_masks(
     case: str, prediction: Scan, truth: Scan, uncertain: Mapping[int, Sequence[int]] | None = None
 ) -> dict[str, str | float]:
-    """``case`` and the scores of :func:`score_case`. Raises InputError when the masks do not lie on each other."""
+    """Return ``case`` and the scores of :func:`score_case`. Raises InputError if the masks have different grids."""
     prediction.require_on(truth)
     return {"case": case, **score_case(prediction.array, truth.array, truth.spacing, uncertain, truth.voxel_ml)}
 

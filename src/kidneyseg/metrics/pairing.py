@@ -1,4 +1,4 @@
-"""Which mask of one folder belongs to which of another."""
+"""Pairing of the masks of two folders by their names."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairing:
-    """What is to be compared.
+    """The pairs of masks to compare.
 
     Attributes:
-        pairs: one per case of the truth, sorted by name.
-        without_truth: names of the predictions left over.
-        rule: why names that differ are taken for one; None where they are the same.
+        pairs: one per true mask, sorted by name.
+        without_truth: names of the predictions without true mask.
+        rule: rule by which different names were paired; None if the names are the same.
     """
 
     pairs: list[Pair]
@@ -42,12 +42,15 @@ class Pairing:
 
 
 def find_masks(folder: str | Path) -> dict[str, Path]:
-    """The masks of a folder by case name.
+    """Find the masks in a folder.
 
-    Found are those in the case folders of KiTS, ``CASE/segmentation.nii.gz`` or KiTS21's ``aggregated_MAJ_seg``; else
-    ``CASE.nii.gz``, also as ``prediction_CASE`` or ``CASE_seg`` (``_mask``, ``_label``, ``-label``, ``.seg``), where a
-    plain ``CASE`` beside a ``CASE_seg`` is the scan. If there are none, they are looked for in ``labelsTr`` (nnU-Net),
-    ``labels``, ``data`` and ``dataset`` (KiTS repositories).
+    Masks are in the case folders of KiTS, as ``CASE/segmentation.nii.gz`` or KiTS21's ``aggregated_MAJ_seg``; or they
+    are called ``CASE.nii.gz``, ``prediction_CASE`` or ``CASE_seg`` (``_mask``, ``_label``, ``-label``, ``.seg``); if
+    there are both ``CASE`` and ``CASE_seg``, ``CASE`` is the scan. If the folder has none, the sub-folders ``labelsTr``
+    (nnU-Net), ``labels``, ``data`` and ``dataset`` (KiTS repositories) are searched.
+
+    Returns:
+        Case name -> mask.
 
     Raises:
         InputError: no such folder, no mask in it, or two masks of one case.
@@ -75,12 +78,13 @@ def find_masks(folder: str | Path) -> dict[str, Path]:
 def pair_masks(predictions: dict[str, Path], truth: dict[str, Path]) -> Pairing:
     """Pair masks of the same name.
 
-    If no two names agree, ``_0000``, with which nnU-Net ends the names of scans, is not counted. If still none agree,
-    names pair by their number where both folders number their cases: each name has one number, and all else in the
-    names of a folder is the same, as in ``prediction_00012`` and ``case_00012``. Whoever calls should show such pairs.
+    If no two names agree, ``_0000``, which nnU-Net appends to the names of scans, is removed. If still none agree, the
+    names are paired by their numbers, if both folders number their cases: each name has one number, and the rest of the
+    name is the same in the whole folder, as in ``prediction_00012`` and ``case_00012``. The caller should show such
+    pairs to the user.
 
     Raises:
-        InputError: not a single pair.
+        InputError: there is no pair.
     """
     for rule, key in ((None, _names), (f"without {CHANNEL}", _names_without_channel), ("by number", _numbers)):
         predicted, true = key(predictions), key(truth)
@@ -105,7 +109,7 @@ def _names_without_channel(masks: Iterable[str]) -> dict[str, str]:
 
 
 def _numbers(masks: Iterable[str]) -> dict[int, str]:
-    """Names by the only number in them; none where they differ in anything else."""
+    """Return number -> name, if each name has one number and the rest of all names is the same; otherwise empty."""
     parts = [(re.fullmatch(r"(\D*)(\d+)(\D*)", name), name) for name in masks]
     if not all(part for part, _ in parts) or len({part.group(1, 3) for part, _ in parts}) > 1:
         return {}
@@ -113,7 +117,7 @@ def _numbers(masks: Iterable[str]) -> dict[int, str]:
 
 
 def _unambiguous(named: Sequence[tuple[Key, str]]) -> dict[Key, str]:
-    """Names by key; none at all where two have the same key."""
+    """Return key -> name; empty if two names have the same key."""
     by_key = dict(named)
     return by_key if len(by_key) == len(named) else {}
 

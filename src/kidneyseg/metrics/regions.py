@@ -1,7 +1,7 @@
-"""The regions that KiTS scores: which labels make them, and how far apart two readers draw their surface.
+"""The regions that KiTS scores: their labels, and the tolerance of their surfaces (distance between two readers).
 
-Labels are 1 kidney, 2 tumour, 3 cyst. KiTS19 has no 3 (its kidney label includes cysts), so one set of regions serves
-both: KiTS19's kidney (label > 0) is ``kidney_and_masses``, its tumour (label > 1) is ``tumour``.
+Labels are 1 kidney, 2 tumour, 3 cyst. KiTS19 has no 3 (its kidney label includes cysts), so the same regions can be
+used for it: KiTS19's kidney (label > 0) is ``kidney_and_masses``, its tumour (label > 1) is ``tumour``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class ScoredRegion:
     """A hierarchical evaluation class (HEC) of KiTS21/23.
 
     Attributes:
-        name: as in the keys of the scores.
-        labels: the labels it unites; every other value counts as background.
+        name: name in the keys of the scores.
+        labels: labels of the region; every other value is background.
         tolerance: mm, for its surface Dice: the 95th percentile of the distance between readers (kits23,
             ``configuration/labels.py``).
     """
@@ -28,11 +28,11 @@ class ScoredRegion:
     tolerance: float
 
     def of(self, mask: np.ndarray) -> np.ndarray:
-        """The region in a label mask of any shape, as bool of that shape."""
+        """Return the region in a label mask of any shape, as bool of the same shape."""
         return np.isin(mask, self.labels)
 
     def is_known(self, uncertain: Mapping[int, Sequence[int]]) -> bool:
-        """Whether a mask says it, in which each label of ``uncertain`` stands for one of several."""
+        """Tell whether the region is known in a mask with the labels ``uncertain``, each of which may be several."""
         return all(
             set(labels) <= set(self.labels) or not set(labels) & set(self.labels) for labels in uncertain.values()
         )

@@ -1,4 +1,4 @@
-"""The scores of many cases together."""
+"""Summary of the scores of many cases."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Score = Mapping[str, "str | float"]
 
 @dataclass(frozen=True)
 class FoldScores:
-    """Scores per case and over all of them.
+    """Scores of each case and of all cases.
 
     Attributes:
         cases: one mapping per case: ``case`` is its name, every other key a number as in
             :func:`kidneyseg.metrics.case.score_case`.
-        mean, sd: per key, over the cases where it is a number; NaN where there is none. ``sd`` describes the spread
-            of these very cases (division by n, not n - 1), so it is 0 for a single case.
-        undefined: per key the names of the cases it is NaN for, which its mean and SD leave out.
-        missing: cases without a prediction; they are scored as empty masks, not left out.
-        without_truth: predictions nobody has the truth for; not scored.
-        failed: cases that could not be scored, and why; the mean leaves them out.
+        mean, sd: per key, over the cases for which it is defined; NaN if there is none. ``sd`` is the standard
+            deviation of these cases (division by n, not n - 1), so it is 0 for a single case.
+        undefined: per key, the names of the cases for which it is NaN; mean and SD leave them out.
+        missing: cases without a prediction; they are scored as empty masks and not left out.
+        without_truth: predictions without a true mask; not scored.
+        failed: cases that could not be scored -> reason; the mean leaves them out.
     """
 
     cases: tuple[Score, ...]
@@ -44,13 +44,13 @@ def score_fold(
     without_truth: Sequence[str] = (),
     failed: Mapping[str, str] | None = None,
 ) -> FoldScores:
-    """Gather the scores of cases that have the same keys; see :class:`FoldScores`.
+    """Combine the scores of cases with the same keys; see :class:`FoldScores`.
 
     Raises:
         ValueError: no cases.
     """
     if not cases:
-        raise ValueError("no cases to gather")
+        raise ValueError("no cases to combine")
     keys = [key for key in cases[0] if key != "case"]
     values = {key: np.array([case[key] for case in cases], float) for key in keys}
     defined = {key: numbers[~np.isnan(numbers)] for key, numbers in values.items()}
@@ -71,9 +71,10 @@ def score_fold(
 
 
 def pooled_dice(scores: FoldScores) -> dict[str, float]:
-    """``kidney`` and ``tumour`` -> Dice of all cases' masks taken together, by volume; NaN where no case has one.
+    """Compute the Dice of all cases' masks together, for ``kidney`` and ``tumour``; NaN if it is defined for no case.
 
-    Large regions count for more, as in scores pooled over slices: Dice and both volumes of a case say its overlap.
+    Large regions have more weight, as in scores pooled over slices. The overlap of a case follows from its Dice and its
+    two volumes.
     """
     return {
         name: _pooled(scores.cases, region)

@@ -1,7 +1,8 @@
 """Surface Dice and the robust Hausdorff distance, with every surface element weighted by its area.
 
-As in DeepMind's surface-distance (Nikolov et al. 2018, arXiv 1809.04430), to rounding: the same surface elements and
-areas (:mod:`kidneyseg.metrics.surfels`) and the same distances, from each element to the nearest of the other mask.
+The results agree with DeepMind's surface-distance (Nikolov et al. 2018, arXiv 1809.04430) up to rounding: the same
+surface elements and areas (:mod:`kidneyseg.metrics.surfels`) and the same distances, from each element to the nearest
+element of the other mask.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from kidneyseg.volume.box import bounding_box
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """Distance in mm of every surface element to the other mask's surface (inf if that is empty), and its mm^2.
+    """Distance of every surface element to the other mask's surface, mm (inf if it is empty), and its area, mm^2.
 
-    All four are (number of elements,) float, in no particular order; empty for an empty mask.
+    All four arrays are (number of elements,) float, in no particular order; empty for an empty mask.
     """
 
     prediction_to_truth: np.ndarray
@@ -39,7 +40,7 @@ class SurfaceDistances:
 
 
 def surface_distances(prediction: np.ndarray, truth: np.ndarray, spacing: Sequence[float]) -> SurfaceDistances:
-    """Measure both surfaces against each other. A mask that touches the border of the array is closed there.
+    """Measure the distances between two surfaces. A mask that touches the border of the array is closed there.
 
     Args:
         prediction, truth: (z, y, x) bool, the same shape.
@@ -62,9 +63,9 @@ def surface_distances(prediction: np.ndarray, truth: np.ndarray, spacing: Sequen
 
 
 def surface_dice(distances: SurfaceDistances, tolerance: float) -> float:
-    """The fraction of both surfaces that lies within ``tolerance`` mm of the other, in [0, 1].
+    """Compute the fraction of both surfaces within ``tolerance`` mm of the other surface, in [0, 1].
 
-    1 if both masks are empty, 0 if one is (the rule of KiTS21/23).
+    It is 1 if both masks are empty and 0 if one is (rule of KiTS21/23).
     """
     if distances.prediction_is_empty and distances.truth_is_empty:
         return 1.0
@@ -76,7 +77,7 @@ def surface_dice(distances: SurfaceDistances, tolerance: float) -> float:
 
 
 def robust_hausdorff(distances: SurfaceDistances, percent: float = 95) -> float:
-    """The larger of the two directed ``percent``-th percentiles of the distance, in mm; NaN if a mask is empty."""
+    """Compute the larger of the two directed ``percent``-th percentiles of the distance, mm; NaN if a mask is empty."""
     if distances.prediction_is_empty or distances.truth_is_empty:
         return float("nan")
     return max(
@@ -86,7 +87,7 @@ def robust_hausdorff(distances: SurfaceDistances, percent: float = 95) -> float:
 
 
 def _surfels(mask: np.ndarray, areas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The cells that the surface of ``mask`` passes through, (n, 3) int, and the mm^2 in each, (n,)."""
+    """Return the cells that contain surface of ``mask``, (n, 3) int, and the area in each, (n,) mm^2."""
     box = bounding_box(mask)
     padded = np.pad(mask[box], 1).view(np.uint8)
     size = [n - 1 for n in padded.shape]
@@ -98,12 +99,12 @@ def _surfels(mask: np.ndarray, areas: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _nearest(cells: np.ndarray, others: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
-    """Distance in mm of each of ``cells``, (n, 3), to the nearest of ``others``, (m, 3): (n,)."""
+    """Return the distance of each of ``cells``, (n, 3), to the nearest of ``others``, (m, 3): (n,) mm."""
     if len(others) == 0:
         return np.full(len(cells), np.inf)
-    tree = cKDTree(others * np.asarray(spacing), balanced_tree=False)  # balancing stalls on points of a lattice
+    tree = cKDTree(others * np.asarray(spacing), balanced_tree=False)  # balancing is very slow on points of a grid
     _, index = tree.query(cells * np.asarray(spacing))
-    # From the whole-number offset, not from the two points: a distance equal to the tolerance must come out equal.
+    # Computed from the integer offset, not from the two points, so that a distance equal to the tolerance stays equal.
     return np.sqrt((((cells - others[index]) * np.asarray(spacing)) ** 2).sum(axis=1))
 
 

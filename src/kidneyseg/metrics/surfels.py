@@ -1,12 +1,12 @@
 """Areas of the surface elements (surfels) of a binary mask, by marching cubes.
 
-Eight neighbouring voxels (2 x 2 x 2) make a cell; its neighbour code is one bit per voxel, in (z, y, x) order, first
-voxel most significant. Marching cubes puts a piece of surface into each of the 256 kinds of cell. Two choices are open
-in that algorithm, and these are the ones of DeepMind's surface-distance, which KiTS21/23 use (Nikolov et al. 2018,
-arXiv 1809.04430); its table is generated here from the geometry:
+A cell is formed by eight neighbouring voxels (2 x 2 x 2). Its neighbour code has one bit per voxel, in (z, y, x) order,
+the first voxel most significant. Marching cubes defines a piece of surface for each of the 256 codes, but leaves two
+choices open. They are made here as in DeepMind's surface-distance, which KiTS21/23 use (Nikolov et al. 2018, arXiv
+1809.04430); its table is generated here from the geometry:
 
-- an ambiguous cell separates the voxels of the minority (at most four of the eight) instead of joining them;
-- a polygon that is not plane is cut into the triangles of largest total area, in a cell of unit spacing.
+- an ambiguous cell separates the voxels of the minority (at most four of the eight) instead of connecting them;
+- a non-planar polygon is divided into the triangles with the largest total area, in a cell of unit spacing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Point = tuple[float, float, float]
 
 
 def surfel_areas(spacing: Sequence[float]) -> np.ndarray:
-    """Area in mm^2 of the surface in a cell, indexed by neighbour code: (256,) float.
+    """Compute the area of the surface in a cell for each neighbour code: (256,) float, mm^2.
 
     Args:
         spacing: voxel size in mm, (z, y, x).
@@ -33,7 +33,7 @@ def surfel_areas(spacing: Sequence[float]) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _area_vectors() -> list[np.ndarray]:
-    """Per neighbour code the area vectors (normals as long as the area) of its triangles at unit spacing, (n, 3)."""
+    """Return for each neighbour code the area vectors (normals with length = area) of its triangles, (n, 3)."""
     return [_triangles(code) for code in range(256)]
 
 
@@ -46,7 +46,7 @@ def _triangles(code: int) -> np.ndarray:
 
 
 def _polygons(inside: np.ndarray) -> Iterator[list[Point]]:
-    """The closed polygons around the inside corners of a cell; their vertices are midpoints of cell edges."""
+    """Yield the closed polygons around the inside corners of a cell; their vertices are midpoints of cell edges."""
     following = _segments(inside)
     while following:
         start, point = following.popitem()
@@ -58,9 +58,9 @@ def _polygons(inside: np.ndarray) -> Iterator[list[Point]]:
 
 
 def _segments(inside: np.ndarray) -> dict[Point, Point]:
-    """Where the surface cuts the six faces: from each midpoint to the one that follows it.
+    """Return the intersection of the surface with the six faces: each midpoint -> the next midpoint.
 
-    Going round a face, every run of inside corners is cut off on its own: that separates them in ambiguous faces.
+    Around a face, every run of inside corners is cut off separately, which separates them in ambiguous faces.
     """
     following = {}
     for ring in _faces():
@@ -73,7 +73,7 @@ def _segments(inside: np.ndarray) -> dict[Point, Point]:
 
 
 def _faces() -> Iterator[list[Corner]]:
-    """The corners round each face of a cell, counter-clockwise seen from outside."""
+    """Yield the corners of each face of a cell, counter-clockwise seen from outside."""
     for axis, side in itertools.product(range(3), (0, 1)):
         ring = [np.roll((side, p, q), axis) for p, q in ((0, 0), (1, 0), (1, 1), (0, 1))]
         corners = [tuple(int(c) for c in corner) for corner in ring]
@@ -85,18 +85,18 @@ def _middle(a: Corner, b: Corner) -> Point:
 
 
 def _largest_triangulation(polygon: list[Point]) -> np.ndarray:
-    """Area vectors of the triangulation with the largest total area, (n, 3)."""
+    """Return the area vectors of the triangulation with the largest total area, (n, 3)."""
     points = np.array(polygon)
     choices = []
     for triangles in _triangulations(0, len(polygon) - 1):
         a, b, c = (points[list(index)] for index in zip(*triangles))
         choices.append(np.cross(b - a, c - a) / 2)
-    # Rounded, so that equally large ones (they differ only inside a plane) are told apart by their order, not by noise.
+    # Rounded, so that of equally large ones (they differ only inside a plane) the first is used, whatever the rounding.
     return max(choices, key=lambda vectors: round(np.linalg.norm(vectors, axis=1).sum(), 9))
 
 
 def _triangulations(first: int, last: int) -> list[list[tuple[int, int, int]]]:
-    """All ways to cut the polygon of vertices ``first`` to ``last`` into triangles."""
+    """List all triangulations of the polygon with the vertices ``first`` to ``last``."""
     if last - first < 2:
         return [[]]
     return [

@@ -1,1 +1,1 @@
-"""Scores as tables, results as pictures, and both as one HTML page. Nothing here imports MindSpore."""
+"""Reports: scores as tables, results as pictures, and both in one HTML page. Nothing here imports MindSpore."""

@@ -1,4 +1,4 @@
-"""Okabe and Ito's colours, told apart by colour-blind readers: one palette for pictures, curves and TensorBoard."""
+"""The palette of Okabe and Ito, suitable for colour-blind readers, for pictures, curves and TensorBoard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes side by side: what they score and what they cost, as Markdown, CSV and JSON."""
+"""Comparison of recipes: scores and costs as Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ COLUMNS = (
 )
 NOTE = """Scores are means over the held-out cases of a fold, then over folds. Kidney and tumour are the Dice scores of
 KiTS19 (labels > 0, and label 2), which are also the Dice of KiTS21/23's "kidney and masses" and "tumour"; composite is
-their mean. Parameters are the trained ones of all stages; minutes are of one fold, all stages; MiB are the most memory
-that the process of training, or of prediction, held at a time."""
+their mean. Parameters are the trainable parameters of all stages; minutes are the training time of all stages on one
+fold; MiB are the peak memory of the training process and of the prediction process."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One recipe: ``values`` by key (those of SCORES and COSTS), or why there are none."""
+    """One recipe: ``values`` by key (SCORES and COSTS), or the reason of its failure."""
 
     recipe: str
     values: dict[str, float] = field(default_factory=dict)
@@ -55,10 +55,12 @@ class Row:
 
 
 def write_comparison(rows: Sequence[Row], facts: dict, stem: Path) -> list[Path]:
-    """Write ``STEM.md``, ``STEM.csv`` and ``STEM.json``, each atomically; returns their paths.
+    """Write ``STEM.md``, ``STEM.csv`` and ``STEM.json``, each atomically. Returns their paths.
 
     Args:
-        facts: JSON-ready, about all rows: folds, cases, versions and the like; only the JSON has them.
+        rows: the recipes.
+        facts: facts about all rows, as JSON types: folds, cases, versions, ...; only the JSON file has them.
+        stem: path without suffix.
     """
     contents = {".md": format_comparison(rows), ".csv": _csv(rows), ".json": _json(rows, facts)}
     paths = [Path(f"{stem}{suffix}") for suffix in contents]
@@ -68,7 +70,7 @@ def write_comparison(rows: Sequence[Row], facts: dict, stem: Path) -> list[Path]
 
 
 def format_comparison(rows: Sequence[Row]) -> str:
-    """A Markdown table, a row per recipe and what failed below it."""
+    """Format a Markdown table with one row per recipe, followed by the failures."""
     lines = [["recipe", *(heading for heading, _, _ in COLUMNS)], ["---", *["---:"] * len(COLUMNS)]]
     for row in rows:
         cells = [_cell(row.values.get(key, math.nan), decimals) for _, key, decimals in COLUMNS]
@@ -83,7 +85,7 @@ def _cell(value: float, decimals: int) -> str:
 
 
 def _known(row: Row) -> dict[str, float | None]:
-    """Every key; None for what is not known or not defined."""
+    """Return all keys; unknown and undefined values are None."""
     values = {key: row.values.get(key, math.nan) for key in (*SCORES, *COSTS)}
     return {key: None if math.isnan(value) else value for key, value in values.items()}
 

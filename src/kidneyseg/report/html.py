@@ -1,4 +1,4 @@
-"""One HTML page that holds everything: scores, pictures, and how they were made."""
+"""One self-contained HTML page with scores, pictures, and how they were made."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ def write_report(
     facts: Mapping[str, object] | None = None,
     command: str | None = None,
 ) -> Path:
-    """Write a self-contained page (no JavaScript, no other file, readable on a phone and in the dark), atomically.
+    """Write a self-contained page (no JavaScript, no other files, also for phones and dark mode), atomically.
 
     Args:
-        scores: by heading, for example ``{"Fold 0": ..., "Fold 0 with true ROIs": ...}``; cases are listed worst first.
+        path: file to write.
+        title: title of the page.
+        scores: heading -> scores, for example ``{"Fold 0": ..., "Fold 0 with true ROIs": ...}``; the worst case first.
         figures: (caption, PNG or JPEG file); the files are embedded.
-        facts: what one needs to judge or repeat the result: recipe, versions, revision, ...
-        command: the command line that makes it again.
+        facts: facts to judge or repeat the result: recipe, versions, revision, ...
+        command: command line that writes the page again.
 
     Raises:
         ValueError: a figure that is neither PNG nor JPEG.
@@ -59,7 +61,7 @@ def write_report(
 
 
 def _table(scores: FoldScores) -> dict:
-    """What the template shows of one fold."""
+    """Collect the template's variables for one fold."""
     worst_first = sorted(scores.cases, key=lambda case: case["composite"])
     return {
         "headline": [

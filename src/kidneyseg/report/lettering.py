@@ -1,4 +1,4 @@
-"""Names of users in pictures: in any script that an installed font has, and never taken for mathematics."""
+"""Users' names in pictures, in any script for which a font is installed; "$" does not start a formula."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from matplotlib import rcParams
 from matplotlib.font_manager import FontProperties, findfont, fontManager
 from matplotlib.ft2font import FT2Font
 
-LINE = 110  # letters
+LINE = 110  # letters per line
 PLACEHOLDERS = "Last Resort"  # a font that draws a box for every letter
 
 
 def lettering(text: str) -> tuple[str, dict]:
-    """``text`` as it can be drawn, and the options of a Matplotlib text that draw it.
+    """Prepare ``text`` for Matplotlib.
 
-    A letter that no installed font has is written as its code, ``\\u6a21``.
+    A letter that no installed font has is replaced by its code, for example ``\\u6a21``.
+
+    Returns:
+        The text to draw, and the options of the Matplotlib text.
     """
     fonts = {letter: _font_with(letter) for letter in text}
     drawn = "".join(letter if fonts[letter] is not None else _code(letter) for letter in text)
@@ -34,7 +37,7 @@ def _code(letter: str) -> str:
 
 @cache
 def _font_with(letter: str) -> str | None:
-    """Family of a font that has ``letter``: "" is the usual one; None where there is none."""
+    """Return the family of a font that has ``letter``: "" for the default font; None if there is none."""
     if ord(letter) in _letters(findfont(FontProperties())):
         return ""
     found = (

@@ -1,4 +1,4 @@
-"""A CT with the contours of its masks, as radiologists look at it."""
+"""Pictures of a CT with the contours of its masks, in radiological orientation."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ ZOOM_MARGIN = 25.0  # mm around the kidneys
 
 @dataclass(frozen=True)
 class Plane:
-    """How to cut a (z, y, x) volume at one index.
+    """An orthogonal plane of a (z, y, x) volume.
 
     Attributes:
-        axis: the axis across the slice.
-        letters: what lies at the left, right, top and bottom edge.
-        flip: whether row 0 must come to the bottom (Superior is up).
+        name: name of the plane.
+        axis: the axis perpendicular to the plane.
+        letters: orientation letters at the left, right, top and bottom edge.
+        flip: whether row 0 is at the bottom (Superior is up).
     """
 
     name: str
@@ -42,11 +43,12 @@ class Plane:
     flip: bool
 
     def cut(self, volume: np.ndarray, index: int) -> np.ndarray:
+        """Return the slice at ``index``."""
         image = np.take(volume, index, axis=self.axis)
         return image[::-1] if self.flip else image
 
     def pixel(self, spacing: Sequence[float]) -> tuple[float, float]:
-        """(row, column) size in mm."""
+        """Return the (row, column) size of a pixel in mm."""
         row, column = (s for axis, s in enumerate(spacing) if axis != self.axis)
         return row, column
 
@@ -65,14 +67,15 @@ def overlay(
     title: str = "",
     window: tuple[float, float] = SOFT_TISSUE,
 ) -> Path:
-    """AugmentParams a PNG of the three most informative axial slices, a coronal and a sagittal one, and a close-up.
+    """Draw a PNG of the three most informative axial slices, a coronal and a sagittal one, and a close-up.
 
     Args:
         image_hu: (z, y, x), HU, in canonical orientation (index grows towards Superior, Posterior, Left).
-        masks: (z, y, x) labels by name, for example ``{"prediction": ..., "truth": ...}``. The first is drawn solid,
-            the next dashed, the third dotted; ``truth`` never solid if there is another.
+        masks: name -> (z, y, x) labels, for example ``{"prediction": ..., "truth": ...}``. The first is drawn solid,
+            the next dashed, the third dotted; ``truth`` is drawn last.
         spacing: voxel size in mm, (z, y, x).
-        path: where to write the PNG, atomically.
+        path: PNG file to write, atomically.
+        title: title of the picture.
         window: window width and level, HU.
 
     Raises:
@@ -159,7 +162,7 @@ def _letters(ax: Axes, plane: Plane) -> None:
 
 
 def _zoom(ax: Axes, masks: Mapping[str, np.ndarray], centre: tuple[int, int, int], spacing: Sequence[float]) -> None:
-    """Close in on the masks of the axial slice at ``centre``, on its side of the image only."""
+    """Zoom in on the masks in the axial slice at ``centre``, only on its side of the image."""
     inside = np.any([KIDNEY_AND_MASSES.of(mask[centre[0]]) for mask in masks.values()], axis=0)
     half = inside.shape[1] // 2
     inside[:, half:] &= centre[2] >= half

@@ -21,14 +21,15 @@ PANELS = 3  # in a row
 
 
 def curves(logs: Mapping[str, str | Path], path: str | Path) -> Path:
-    """AugmentParams loss, validation Dice and learning rate against the epoch, as PNG.
+    """Draw loss, validation Dice and learning rate against the epoch, as PNG.
 
     Args:
-        logs: ``log.jsonl`` by stage name, as :func:`kidneyseg.model_folder.epoch_log.read_rows` takes them.
+        logs: stage name -> ``log.jsonl``, for :func:`kidneyseg.model_folder.epoch_log.read_rows`.
+        path: PNG file to write, atomically.
 
     Raises:
         ValueError: no log.
-        InputError: a broken one.
+        InputError: a damaged log.
     """
     if not logs:
         raise ValueError("no training log to draw")
@@ -56,15 +57,15 @@ def curves(logs: Mapping[str, str | Path], path: str | Path) -> Path:
 def boxplot(
     scores_by_name: Mapping[str, FoldScores], path: str | Path, keys: Sequence[str] = ("kidney", "tumour", "composite")
 ) -> Path:
-    """AugmentParams the distribution over cases of each of ``keys``, a row for every name, as PNG; one dot per case.
+    """Draw the distribution of each of ``keys`` over the cases, as PNG; one dot per case.
 
-    A panel per key, three in a row.
+    There is one panel per key, three in a row; each panel has one row per name.
     """
     if not scores_by_name:
         raise ValueError("no scores to draw")
     rows, columns = -(-len(keys) // PANELS), min(len(keys), PANELS)
     lettered = [lettering(name) for name in scores_by_name]
-    names = [re.sub("([+@])", r"\n\1 ", name) for name, _ in lettered]  # of an ensemble, a line per member
+    names = [re.sub("([+@])", r"\n\1 ", name) for name, _ in lettered]  # one line per member of an ensemble
     height = 1.2 + 0.25 * sum(1 + name.count("\n") for name in names)
     figure = Figure(figsize=(4.5 * columns, height * rows), dpi=110, layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()

@@ -1,4 +1,4 @@
-"""Which slices of a case are worth a picture."""
+"""Selection of the slices of a case for pictures."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import numpy as np
 
 from kidneyseg.metrics.regions import KIDNEY_AND_MASSES, MASSES
 
-MASS_WEIGHT = 5  # a mass is smaller than a kidney and matters more
+MASS_WEIGHT = 5  # a mass is smaller than a kidney and more important
 DISAGREEMENT_WEIGHT = 5
 
 
 def informative_slices(masks: Mapping[str, np.ndarray], count: int) -> list[int]:
-    """The ``count`` axial slices with most kidney, mass and disagreement between the masks, lowest first.
+    """Select ``count`` axial slices with the most kidney, mass and disagreement between the masks, lowest first.
 
-    Slices keep away from each other by a part of the kidneys' extent, so that they do not show the same thing.
-    Fewer come back if the kidneys have fewer slices. If all masks are empty, the slices divide the scan evenly.
+    There is a minimum distance between the slices, so that they do not show the same structures. If the kidneys have
+    too few slices, fewer are returned. If all masks are empty, the slices divide the scan evenly.
 
     Args:
-        masks: (z, y, x) labels.
+        masks: name -> (z, y, x) labels.
+        count: number of slices.
     """
     worth = _worth(list(masks.values()))
     used = np.flatnonzero(worth)
@@ -35,7 +36,7 @@ def informative_slices(masks: Mapping[str, np.ndarray], count: int) -> list[int]
 
 
 def centre_of_interest(masks: Mapping[str, np.ndarray]) -> tuple[int, int, int]:
-    """A (z, y, x) voxel to cut the three planes through: inside the masses, else the kidneys, else the volume."""
+    """Return a (z, y, x) voxel for the three planes: in the masses, else the kidneys, else the volume's middle."""
     for region in (MASSES, KIDNEY_AND_MASSES):
         voxels = np.argwhere(np.any([region.of(mask) for mask in masks.values()], axis=0))
         if len(voxels):
@@ -45,7 +46,7 @@ def centre_of_interest(masks: Mapping[str, np.ndarray]) -> tuple[int, int, int]:
 
 
 def _worth(masks: list[np.ndarray]) -> np.ndarray:
-    """One number per axial slice, 0 where no mask has anything."""
+    """Rate each axial slice; 0 if all masks are empty there."""
     worth = np.zeros(len(masks[0]))
     for mask in masks:
         worth += KIDNEY_AND_MASSES.of(mask).sum(axis=(1, 2)) + MASS_WEIGHT * MASSES.of(mask).sum(axis=(1, 2))

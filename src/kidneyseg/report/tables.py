@@ -23,7 +23,7 @@ from kidneyseg.system.files import write_text
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the readable tables: two lines of heading, the key in the scores, decimals."""
+    """A column of the printed tables: two lines of heading, key in the scores, number of decimals."""
 
     group: str
     heading: str
@@ -31,7 +31,7 @@ class Column:
     decimals: int
 
     def format(self, scores: Mapping[str, float]) -> str:
-        """The number, or a dash where it is not defined."""
+        """Format the number, or a dash if it is not defined."""
         value = scores[self.key]
         return "-" if math.isnan(value) else f"{value:.{self.decimals}f}"
 
@@ -56,19 +56,19 @@ NAME_WIDTH, WIDTH = 20, 7
 
 
 class ScoresFile(TypedDict):
-    """What `read_scores` takes from a file of `write_json`; means and the like it computes again."""
+    """The entries of a file of ``write_json`` that ``read_scores`` reads; it computes means and SD again."""
 
     cases: Annotated[list[dict[str, str | float | None]], Field(min_length=1)]
     missing: list[str]
     without_truth: list[str]
-    failed: NotRequired[dict[str, str]]  # versions before wrote none
+    failed: NotRequired[dict[str, str]]  # missing in files of earlier versions
 
 
 def write_scores(scores: FoldScores, stem: str | Path) -> list[Path]:
-    """Write ``STEM.json``, ``STEM.csv`` and ``STEM.md``, each atomically; returns their paths.
+    """Write ``STEM.json``, ``STEM.csv`` and ``STEM.md``, each atomically. Returns their paths.
 
-    The JSON holds everything (undefined values are null), the CSV one row per case and every key (undefined: empty),
-    the Markdown the columns one reads, with mean and SD.
+    The JSON file has all values (undefined: null), the CSV file one row per case with all keys (undefined: empty), the
+    Markdown file the most important columns, with mean and SD.
     """
     contents = {".csv": _csv(scores), ".md": format_markdown(scores)}
     paths = [write_json(scores, f"{stem}.json")]
@@ -79,7 +79,7 @@ def write_scores(scores: FoldScores, stem: str | Path) -> list[Path]:
 
 
 def write_json(scores: FoldScores, path: str | Path) -> Path:
-    """Write all of ``scores``, atomically; undefined values are null. :func:`read_scores` reads it back."""
+    """Write all ``scores`` as JSON, atomically; undefined values are null. :func:`read_scores` reads the file."""
     content = {
         "cases": [_nullable(case) for case in scores.cases],
         "mean": _nullable(scores.mean),
@@ -94,7 +94,7 @@ def write_json(scores: FoldScores, path: str | Path) -> Path:
 
 
 def read_scores(path: str | Path) -> FoldScores:
-    """The scores that :func:`write_json` wrote; null is NaN again. Raises InputError if it is not such a file."""
+    """Read a file of :func:`write_json`; null becomes NaN. Raises InputError for other files."""
     fault = {"expected": "scores that `kidneyseg eval` wrote", "remedy": "Run `kidneyseg eval` first"}
     content = read_json(path, ScoresFile, **fault)
     for number, case in enumerate(content["cases"]):
@@ -110,7 +110,7 @@ def read_scores(path: str | Path) -> FoldScores:
 
 
 def format_table(scores: FoldScores) -> str:
-    """The scores for the terminal: a line per case, mean and SD, and notes; at most 120 columns wide."""
+    """Format the scores for the terminal: a line per case, mean and SD, and notes; at most 120 columns wide."""
     rule = "-" * (NAME_WIDTH + WIDTH * len(COLUMNS))
     lines = [_groups(), _line("case", [column.heading for column in COLUMNS]), rule]
     lines += [_row(_shorten(str(case["case"])), case) for case in scores.cases]
@@ -120,7 +120,7 @@ def format_table(scores: FoldScores) -> str:
 
 
 def format_markdown(scores: FoldScores) -> str:
-    """The scores as a Markdown table, with mean and SD in the last two rows, and notes."""
+    """Format the scores as a Markdown table, with mean and SD in the last two rows, and notes."""
     headings = ["case", *(f"{column.group} {column.heading}" for column in COLUMNS)]
     named = [(str(case["case"]).replace("|", "\\|"), case) for case in scores.cases]
     named += [("**mean**", scores.mean), ("**SD**", scores.sd)]
@@ -130,14 +130,14 @@ def format_markdown(scores: FoldScores) -> str:
 
 
 def mean_and_sd(scores: FoldScores) -> str:
-    """The three numbers of KiTS19 in one line."""
+    """Format the three scores of KiTS19 in one line."""
     parts = [f"{key} {scores.mean[key]:.4f} +/- {scores.sd[key]:.4f}" for key in ("kidney", "tumour", "composite")]
     cases = "1 case" if len(scores.cases) == 1 else f"{len(scores.cases)} cases"
     return f"mean +/- SD over {cases}: {', '.join(parts)}"
 
 
 def notes(scores: FoldScores) -> list[str]:
-    """What a reader must know about the numbers: cases without prediction, without truth, without a distance."""
+    """List what a reader must know: cases without prediction, without true mask, failed, or without a distance."""
     lines = []
     if scores.missing:
         lines.append(f"no prediction, scored as empty: {', '.join(scores.missing)}")
@@ -155,7 +155,7 @@ def notes(scores: FoldScores) -> list[str]:
 
 
 def _groups() -> str:
-    """The first heading line: each group's name centred over its columns."""
+    """Format the first line of the heading: each group's name centred over its columns."""
     names = list(dict.fromkeys(column.group for column in COLUMNS))
     spans = [WIDTH * sum(column.group == name for column in COLUMNS) for name in names]
     return " " * NAME_WIDTH + "".join(f"{name:-^{span - 2}}".rjust(span) for name, span in zip(names, spans))
@@ -170,7 +170,7 @@ def _line(name: str, cells: list[str]) -> str:
 
 
 def _shorten(name: str) -> str:
-    """Names keep their end, which tells cases apart."""
+    """Shorten a name, but keep its end, which distinguishes cases."""
     return name if len(name) < NAME_WIDTH else "..." + name[-(NAME_WIDTH - 4) :]
 
 

@@ -8,6 +8,6 @@ import numpy as np
 
 
 class Runtime(Protocol):
-    """(N, channels, *S) float32, normalised by the recipe -> (N, classes, *S) probabilities that sum to 1 over classes."""
+    """(N, channels, *S) float32, normalised by the recipe -> probabilities (N, classes, *S) with sum 1 over classes."""
 
     def __call__(self, images: np.ndarray) -> np.ndarray: ...

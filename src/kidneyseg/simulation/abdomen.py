@@ -1,8 +1,8 @@
 """SimKiTS: contrast-enhanced abdominal CT simulated around kidney masks.
 
-The KiTS masks are small and public, the KiTS scans large; where only masks are at hand, this makes a scan around each:
-the real kidneys, tumours and cysts with simulated Hounsfield units, and an abdomen of simple shapes. One (mask,
-spacing, seed) gives one volume, voxel for voxel.
+The KiTS masks are small and public, but the KiTS scans are large. This module makes a scan around each mask: the real
+kidneys, tumours and cysts with simulated Hounsfield units, and an abdomen of simple shapes. The same mask, spacing and
+seed always give the same voxels.
 
 Tissue means (HU) follow published contrast-enhanced values: cortex 160-230, medulla 20-110 lower, clear-cell carcinoma
 about 90-180, papillary and chromophobe 40-95, cyst 0-20, liver 100-130, spleen 110-150, muscle 45-65, fat -110 to
@@ -35,13 +35,14 @@ class Tissue:
 def simulate(
     label: np.ndarray, spacing: Sequence[float], seed: int | Sequence[int], tissue: Tissue = Tissue()
 ) -> np.ndarray:
-    """A CT around the kidneys of ``label``.
+    """Simulate a CT around the kidneys of ``label``.
 
     Args:
-        label: (z, y, x) uint8: 1 kidney, 2 tumour, 3 cyst, at least one voxel set; y runs along the patient's
-            front-back axis in either direction (the back is where the kidneys are), x grows to the patient's left.
+        label: (z, y, x) uint8: 1 kidney, 2 tumour, 3 cyst, at least one voxel set; y is the patient's front-back axis
+            in either direction (the back is the side of the kidneys), x grows to the patient's left.
         spacing: mm, (z, y, x).
-        seed: of the random generator; its draws are a fixed sequence, so their order below must not change.
+        seed: seed of the random generator. Its draws are a fixed sequence, so their order below must not change.
+        tissue: ranges of the mean HU.
 
     Returns:
         (z, y, x) int16, HU from -1024 to 3071.
@@ -61,7 +62,7 @@ def simulate(
 def smooth_field(
     rng: np.random.Generator, shape: Sequence[int], spacing: Sequence[float], scale_mm: float
 ) -> np.ndarray:
-    """Gaussian random field (z, y, x) float32 of zero mean and unit variance with correlation length ``scale_mm``."""
+    """Make a Gaussian random field, (z, y, x) float32, mean 0, variance 1, with correlation length ``scale_mm``."""
     coarse = [max(2, int(np.ceil(n * s / scale_mm)) + 2) for n, s in zip(shape, spacing)]
     field = rng.standard_normal(coarse).astype(np.float32)
     field = ndi.zoom(field, [n / c for n, c in zip(shape, coarse)], order=1)[: shape[0], : shape[1], : shape[2]]
@@ -69,9 +70,9 @@ def smooth_field(
 
 
 def resample_labels(label: np.ndarray, spacing: Sequence[float], target: Sequence[float]) -> tuple[np.ndarray, tuple]:
-    """Nearest-neighbour resampling of (z, y, x) to about ``target`` mm; returns it and its exact spacing in mm.
+    """Resample (z, y, x) labels to about ``target`` mm by nearest neighbours; returns them and their exact spacing, mm.
 
-    SimKiTS is defined by this arithmetic: other ways to say the same position round ties to the other neighbour.
+    Do not change the arithmetic, which defines SimKiTS: an equivalent formula may round ties to the other neighbour.
     """
     shape = [max(1, round(n * s / t)) for n, s, t in zip(label.shape, spacing, target)]
     index = [
@@ -81,14 +82,14 @@ def resample_labels(label: np.ndarray, spacing: Sequence[float], target: Sequenc
 
 
 def _ellipsoid(axes: Sequence[np.ndarray], centre: Sequence[float], radii: Sequence[float]) -> np.ndarray:
-    """Squared distance from ``centre`` in units of ``radii``: below 1 inside. Two axes make a column along z."""
+    """Compute the squared distance from ``centre`` in units of ``radii``, < 1 inside. Two axes give a column in z."""
     return sum(((axis - c) / r) ** 2 for axis, c, r in zip(axes, centre, radii))
 
 
 def _paint_kidneys(
     rng: np.random.Generator, label: np.ndarray, spacing: np.ndarray, hu: np.ndarray, tissue: Tissue
 ) -> None:
-    """Cortex, medulla, tumours and cysts written into ``hu`` where ``label`` says so."""
+    """Write cortex, medulla, tumours and cysts of ``label`` into ``hu``."""
     depth = _depth(label > 0, spacing).astype(np.float32)
     cortex = rng.uniform(*tissue.cortex)
     medulla = cortex - rng.uniform(*tissue.medulla_below_cortex)
@@ -104,7 +105,7 @@ def _paint_kidneys(
 
 
 def _depth(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """Distance to the outside of ``mask`` in mm; the transform of the mask's box and one voxel around says it all."""
+    """Compute the distance to the outside of ``mask`` in mm, inside the mask's box with a margin of one voxel."""
     box = ndi.find_objects(mask.astype(np.uint8))[0]
     box = tuple(slice(max(b.start - 1, 0), b.stop + 1) for b in box)
     depth = np.zeros(mask.shape)
@@ -113,7 +114,7 @@ def _depth(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
 
 
 def _lesions(label: np.ndarray, value: int):
-    """The connected components of one label, as boolean masks."""
+    """Yield the connected components of one label, as boolean masks."""
     parts, count = ndi.label(label == value)
     for part in range(1, count + 1):
         yield parts == part
@@ -127,7 +128,7 @@ def _tumour(
     wobble: np.ndarray,
     tissue: Tissue,
 ) -> np.ndarray:
-    """HU of one tumour's voxels: bright or dim, and often with a necrotic core."""
+    """Make the HU of one tumour's voxels: bright or dim, and often with a necrotic core."""
     mean = rng.uniform(*(tissue.bright_tumour if rng.random() < tissue.bright_share else tissue.dim_tumour))
     values = mean + rng.uniform(8, 30) * texture[lesion]
     depth = _depth(lesion, spacing)[lesion]
@@ -138,9 +139,9 @@ def _tumour(
 
 
 class _Abdomen:
-    """Air, body wall, fat and organs around the kidneys, painted one over the other in HU; lengths are mm.
+    """Air, body wall, fat and organs around the kidneys, written one over the other in HU; lengths are mm.
 
-    Organs never overwrite the kidneys nor touch them everywhere: one voxel around them stays as the fat left it.
+    Organs never overwrite the kidneys: the voxels next to the kidneys keep their earlier value.
     """
 
     def __init__(self, rng: np.random.Generator, label: np.ndarray, spacing: np.ndarray):
@@ -152,7 +153,7 @@ class _Abdomen:
         where = np.argwhere(label > 0) * spacing
         self.low, self.high = where.min(0), where.max(0)
         self.x = size[2] / 2
-        # Masks may be stored front first or back first: the back is the side on which the kidneys lie.
+        # y may grow to the front or to the back; the back is the side of the kidneys.
         kidneys_y = (self.low[1] + self.high[1]) / 2
         self.y = size[1] / 2
         self.back = 1.0 if kidneys_y > self.y else -1.0
@@ -166,7 +167,7 @@ class _Abdomen:
         self.spacing = spacing
 
     def _lay_trunk(self, shape: Sequence[int], spacing: np.ndarray) -> None:
-        """Air, subcutaneous fat, muscle wall and the fat-filled cavity, one inside the other."""
+        """Write air, subcutaneous fat, muscle wall and the fat-filled cavity, one inside the other."""
         rng = self.rng
         wobble = smooth_field(rng, shape, spacing, 60)
         r2 = ((self.axes[2] - self.x) / self.rx) ** 2 + ((self.axes[1] - self.y) / self.ry) ** 2 + 0.02 * wobble
@@ -179,10 +180,10 @@ class _Abdomen:
         self.hu[self.cavity] = -98
 
     def paint(self) -> np.ndarray:
-        """All organs, (z, y, x) float32 HU."""
+        """Write all organs; returns (z, y, x) float32 HU."""
         self._spine_and_muscles()
         self._vessels()
-        # Liver and spleen lie at one end of the kidneys: masks may be stored head first or feet first.
+        # Liver and spleen are at one end of the kidneys, chosen at random, because z may grow to the head or the feet.
         top = self.low[0] if self.rng.random() < 0.5 else self.high[0]
         blob = smooth_field(self.rng, self.hu.shape, self.spacing, 45)
         self._upper_organs(top, blob)
@@ -197,7 +198,7 @@ class _Abdomen:
         self.hu[mask] = value + texture * self.fine[mask]
 
     def _column(self, y: float, x: float, radii: tuple[float, float]) -> np.ndarray:
-        """An elliptic column along z: ``y`` mm behind the spine's centre and ``x`` mm to the left of the midline."""
+        """Make an elliptic column along z, ``y`` mm behind the spine's centre and ``x`` mm left of the midline."""
         spine = self.y + self.back * self.ry * 0.52
         return _ellipsoid(self.axes[1:], (spine + self.back * y, self.x + x), radii)
 
@@ -219,7 +220,7 @@ class _Abdomen:
         self._put(self._column(-32, -18, (9, 12)) < 1, self.rng.uniform(95, 160), 3)  # vena cava
 
     def _upper_organs(self, top: float, blob: np.ndarray) -> None:
-        """Liver, spleen and gallbladder."""
+        """Write liver, spleen and gallbladder."""
         rng, rx, ry = self.rng, self.rx, self.ry
 
         def organ(z, y, x, radii):
@@ -230,7 +231,7 @@ class _Abdomen:
         self._put(organ(25, -ry * 0.3, -rx * 0.25, (25, 17, 17)) < 1, rng.uniform(5, 20), 2)
 
     def _bowel_loop(self, blob: np.ndarray) -> None:
-        """A wall around gas, contrast medium or fluid."""
+        """Write a bowel loop: a wall around gas, contrast medium or fluid."""
         rng = self.rng
         z = rng.uniform(self.low[0] - 40, self.high[0] + 60)
         y = self.y - self.back * rng.uniform(0.0, 0.62) * self.ry

@@ -1,4 +1,4 @@
-"""Cases with tumours and cysts of KiTS masks put on the kidneys of real CT."""
+"""Synthetic cases: tumours and cysts of KiTS masks are inserted into the kidneys of real CT."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from kidneyseg.simulation.simulated_cohort import write_case
 from kidneyseg.volume.box import Box
 from kidneyseg.volume.nifti import Scan, read_image, read_mask
 
-BONE_HU, AIR_HU = 180.0, -300.0  # of the smoothed scan; where it is clipped, air is what is at its lower end
-FAT_HU = -30.0  # at most, of the smoothed scan
-MIDLINE_MM = 25.0  # to both sides of it lie spine, aorta and vena cava
-BLOCKED = 0.03  # of a lesion, at most, may lie where none can
-KIDNEY_LEFT = 0.3  # of a kidney, at least, remains
-POSES = 6  # tried per lesion
-LESIONS = 20  # tried per kidney
-ONE_SIDE = 1 / 3  # of the cases have lesions on one side only
-SECOND = 0.25  # of the kidneys with a lesion have another
+BONE_HU, AIR_HU = 180.0, -300.0  # thresholds for the smoothed scan; in a clipped scan the lowest HU is air
+FAT_HU = -30.0  # upper threshold of fat in the smoothed scan
+MIDLINE_MM = 25.0  # half width of the region of spine, aorta and vena cava around the midline
+BLOCKED = 0.03  # maximum fraction of a lesion in a place where none is possible
+KIDNEY_LEFT = 0.3  # minimum fraction of a kidney that remains
+POSES = 6  # poses tried per lesion
+LESIONS = 20  # lesions tried per kidney
+ONE_SIDE = 1 / 3  # fraction of the cases with lesions in one kidney only
+SECOND = 0.25  # fraction of the kidneys with a lesion that get another one
 
 
 @dataclass(frozen=True)
 class LesionCase:
-    """What makes one case: a real scan, the masks whose lesions may be put into it, and where to write it."""
+    """One case to make: a real scan, the masks whose lesions may be inserted, and the folder to write."""
 
     name: str
     source: Case
@@ -54,7 +54,7 @@ class LesionCase:
 
 
 def lesion_case(case: LesionCase) -> None:
-    """Put lesions into a scan and write scan and mask. Skipped when its folder exists. Raises InputError."""
+    """Insert lesions into a scan and write scan and mask. Skipped if the folder exists. Raises InputError."""
     if case.folder.exists():
         return
     scan, mask = read_image(case.source.image), read_mask(case.source.label)
@@ -74,14 +74,14 @@ def lesion_case(case: LesionCase) -> None:
 def with_lesions(
     rng: np.random.Generator, scan: Scan, mask: Scan, masks: Sequence[Path]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``scan`` and its mask after lesions of some of ``masks`` were put on one or both of its kidneys.
+    """Insert lesions of some of ``masks`` into one or both kidneys of ``scan``.
 
     Returns:
-        HU, (z, y, x), in the range and data type of ``scan``, and the labels: a voxel has a lesion's label when the
+        HU, (z, y, x), in the range and data type of ``scan``, and the labels: a voxel has a lesion's label if the
         lesion fills at least half of it.
 
     Raises:
-        InputError: none of the masks that were looked into has a lesion.
+        InputError: none of the masks that were drawn has a lesion.
     """
     kidneys = find_kidneys(mask)
     look = look_of(rng, scan, mask.array == KIDNEY)
@@ -101,13 +101,13 @@ def with_lesions(
 
 @dataclass(frozen=True)
 class _Fit:
-    """A pose that is possible.
+    """A possible pose of a lesion.
 
     Attributes:
-        cost: share of the lesion that takes the place of other organs.
-        box: of the lesion in the scan.
-        depth: (z, y, x) of ``box``, distance to its surface in mm, above 0 inside.
-        free: where in ``box`` it may be painted.
+        cost: fraction of the lesion that replaces other organs.
+        box: box of the lesion in the scan.
+        depth: (z, y, x) of ``box``, distance to the lesion's surface in mm, above 0 inside.
+        free: (z, y, x) bool of ``box``, voxels that the lesion may overwrite.
     """
 
     cost: float
@@ -118,7 +118,7 @@ class _Fit:
 
 @dataclass(frozen=True)
 class _Canvas:
-    """A scan into which lesions are put: ``hu`` (z, y, x) float32 and ``label``, both changed in place."""
+    """A scan into which lesions are inserted: ``hu`` (z, y, x) float32 and ``label``, both changed in place."""
 
     hu: np.ndarray
     label: np.ndarray
@@ -127,7 +127,7 @@ class _Canvas:
     air: float  # HU below which there is no tissue
 
     def add_lesion(self, rng: np.random.Generator, kidney: Kidney, outline: np.ndarray, masks: Sequence[Path]) -> None:
-        """Put one lesion on ``kidney``: of those drawn the first that has room, of its poses the one that fits best."""
+        """Insert one lesion into ``kidney``: the first random lesion that has a possible pose, in its best pose."""
         for lesion in _draw(rng, masks):
             poses = candidate_poses(rng, lesion, kidney, POSES)
             fits = [fit for pose in poses if (fit := self._fit(pose, lesion, kidney, outline))]
@@ -136,7 +136,7 @@ class _Canvas:
                 return
 
     def _fit(self, pose: Pose, lesion: Lesion, kidney: Kidney, outline: np.ndarray) -> _Fit | None:
-        """How a pose fits, or None: bone, air, the midline, another lesion or the scan's border is in its way."""
+        """Rate a pose; None if bone, air, the midline, another lesion or the scan's border makes it impossible."""
         box, depth = pose.depth(lesion, self.look.spacing, self.hu.shape)
         inside = depth > 0
         volume = inside.sum()
@@ -163,7 +163,7 @@ class _Canvas:
 
 
 def _draw(rng: np.random.Generator, masks: Sequence[Path]) -> Iterator[Lesion]:
-    """Lesions of random masks, each mask as likely as another."""
+    """Yield lesions of random masks, each mask with the same probability."""
     drawn = [masks[index] for index in rng.integers(len(masks), size=LESIONS)]
     if not any(_lesions(path) for path in drawn):
         raise InputError(

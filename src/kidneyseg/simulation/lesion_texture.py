@@ -1,8 +1,8 @@
-"""What tumours and cysts look like in one CT: relative to how its kidneys enhance, with its own noise.
+"""HU of simulated tumours and cysts in one CT, relative to the enhancement of its kidneys, with the noise of the scan.
 
-Clear-cell carcinomas gain at best 0.5 to 1 of what the cortex does, unevenly, and most large ones have a necrotic core
-of 10-35 HU, from a small spot to all but a rim. Papillary and chromophobe ones are even, 40-90 HU with contrast medium
-and 30-45 HU without. Cysts are even and 0-20 HU, some with a thin wall.
+Clear-cell carcinomas enhance inhomogeneously, by up to 0.5 to 1 of the enhancement of the cortex. Most large ones have
+a necrotic core of 10-35 HU, from a small spot to all but a rim. Papillary and chromophobe carcinomas are homogeneous,
+40-90 HU with contrast medium and 30-45 HU without. Cysts are homogeneous, 0-20 HU, some with a thin wall.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ UNENHANCED = 32.0  # HU of renal parenchyma without contrast medium
 CLEAR_CELL_SHARE = 0.65
 PSF = (0.5, 0.7, 0.7)  # SD of the scan's point spread, in voxels (z, y, x)
 SOFT_HU = (20, 250)
-PATCH = (4, 16, 16)  # voxels of the pieces of tissue in which noise is measured
+PATCH = (4, 16, 16)  # size of the patches of tissue in which noise is measured, voxels
 PATCHES = 300
 PATCHES_KEPT = 20
 
 
 @dataclass(frozen=True)
 class ScanLook:
-    """What a lesion must share with its scan.
+    """Properties of a scan that a simulated lesion must have too.
 
     Attributes:
-        cortex: HU of the brightest tenth of the kidneys.
-        noise: (z, y, x), the kernel that makes white noise of unit variance the noise of the scan.
+        cortex: HU of the cortex: 90th percentile of the kidneys.
+        noise: (z, y, x), kernel that converts white noise of variance 1 to the noise of the scan.
         spacing: mm, (z, y, x).
     """
 
@@ -42,25 +42,27 @@ class ScanLook:
 
     @property
     def enhancement(self) -> float:
-        """HU that the cortex has gained from contrast medium, 0 without."""
+        """Enhancement of the cortex by contrast medium in HU; 0 without contrast medium."""
         return max(0.0, self.cortex - UNENHANCED)
 
 
 def look_of(rng: np.random.Generator, scan: Scan, kidney: np.ndarray) -> ScanLook:
-    """Measure a scan; ``kidney`` is (z, y, x) bool, some voxels set. Raises InputError without any soft tissue."""
+    """Measure a scan; ``kidney`` is (z, y, x) bool, not empty. Raises InputError if the scan has no soft tissue."""
     cortex = float(np.percentile(scan.array[kidney], 90))
     return ScanLook(cortex, _noise_kernel(rng, scan), np.array(scan.spacing))
 
 
 def lesion_hu(rng: np.random.Generator, label: int, depth: np.ndarray, look: ScanLook) -> np.ndarray:
-    """HU of a lesion that fills a box.
+    """Make the HU of a lesion in a box.
 
     Args:
+        rng: random generator.
         label: 2 tumour, 3 cyst.
         depth: (z, y, x), distance to the lesion's surface in mm, above 0 inside.
+        look: properties of the scan.
 
     Returns:
-        (z, y, x) float32; of meaning where the lesion is, and just outside, for blending.
+        (z, y, x) float32; valid inside the lesion and, for blending, close to its surface.
     """
     if label == CYST:
         values = _cyst(rng, depth, look)
@@ -73,7 +75,10 @@ def lesion_hu(rng: np.random.Generator, label: int, depth: np.ndarray, look: Sca
 
 
 def coverage(depth: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """How much of each voxel a lesion fills, 0 to 1, as the scan's point spread shows it; ``depth`` as above."""
+    """Compute the fraction of each voxel that a lesion fills, 0 to 1, blurred by the scan's point spread.
+
+    ``depth`` and ``spacing`` as for :func:`lesion_hu`.
+    """
     return ndi.gaussian_filter(np.clip(depth / spacing[1:].mean() + 0.5, 0, 1), PSF)
 
 
@@ -100,7 +105,7 @@ def _clear_cell(rng: np.random.Generator, depth: np.ndarray, look: ScanLook) -> 
 
 
 def _core(rng: np.random.Generator, depth: np.ndarray, look: ScanLook) -> np.ndarray:
-    """How necrotic each voxel is, 0 to 1: the deep parts of most large tumours, with a ragged border."""
+    """Make the necrosis of each voxel, 0 to 1: the inner parts of most large tumours, with an irregular border."""
     radius = max(float(depth.max()), 1.0)
     if rng.random() > np.clip((radius - 8) / 15, 0, 0.85):
         return np.zeros(depth.shape, np.float32)
@@ -110,7 +115,7 @@ def _core(rng: np.random.Generator, depth: np.ndarray, look: ScanLook) -> np.nda
 
 
 def _noise_kernel(rng: np.random.Generator, scan: Scan) -> np.ndarray:
-    """The square root of the noise's mean power spectrum, as a kernel, from the most even pieces of soft tissue."""
+    """Return the square root of the noise's mean power spectrum, as a kernel, from the most homogeneous soft tissue."""
     hu = scan.array
     size = np.minimum(PATCH, hu.shape)
     some = hu[::2, ::4, ::4]

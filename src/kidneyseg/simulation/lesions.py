@@ -1,9 +1,9 @@
-"""Tumours and cysts of one patient, and where they can lie on the kidney of another.
+"""Tumours and cysts of one patient, and their possible positions in the kidney of another patient.
 
-A lesion is remembered with its home: at which height of its kidney it lies, in which direction, and what share of it
-lies within the kidney's convex outline. On another kidney it is put at the same height and in about the same direction,
-and pushed out from the middle until the same share lies within the outline. Points and directions are (z, y, x) in mm
-of their scan in canonical orientation.
+The position of a lesion is described relative to its kidney: its height along the kidney, its direction from the
+kidney's axis, and the fraction of the lesion inside the kidney's convex hull. In another kidney it is placed at the
+same height and in about the same direction, and moved outwards until the same fraction is inside the convex hull.
+Points and directions are (z, y, x) in mm of their scan in canonical orientation.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from kidneyseg.simulation.abdomen import CYST, KIDNEY, TUMOUR
 from kidneyseg.volume.box import Box, bounding_box
 from kidneyseg.volume.nifti import Scan
 
-LEAST_KIDNEY_ML = 20.0  # less is a remnant, or a piece at the border of the scan
+LEAST_KIDNEY_ML = 20.0  # a smaller component is a remnant, or a part at the border of the scan
 LEAST_LESION_ML = 0.5
-GRID_MM = 1.0  # of the shapes that are kept
-MARGIN_MM = 8.0  # around a shape, so that its edge can be blended
-SHARE_POINTS = 1500  # enough to know a share to about 1 %
+GRID_MM = 1.0  # voxel size of the stored shapes
+MARGIN_MM = 8.0  # margin around a shape, so that its edge can be blended
+SHARE_POINTS = 1500  # number of points that gives the fraction with an error of about 1 %
 SHARE_TOLERANCE = 0.02
 
 
@@ -34,7 +34,7 @@ class Kidney:
 
     Attributes:
         points: (n, 3), its voxel centres.
-        planes: (m, 4), its convex outline: a point is inside when ``planes @ (z, y, x, 1)`` is nowhere above 0.
+        planes: (m, 4), its convex hull: a point is inside if no element of ``planes @ (z, y, x, 1)`` is above 0.
         left: whether it is the patient's left one.
     """
 
@@ -43,33 +43,33 @@ class Kidney:
     left: bool
 
     def inside(self, points: np.ndarray) -> np.ndarray:
-        """Whether each of (n, 3) points lies within the outline, (n,) bool."""
+        """Tell for each of (n, 3) points whether it is inside the convex hull, (n,) bool."""
         return (self._distances(points) <= 1e-6).all(axis=0)
 
     def outline(self, spacing: Sequence[float], shape: Sequence[int]) -> np.ndarray:
-        """The voxels of its scan within the outline, (z, y, x) bool of ``shape``."""
+        """Return the voxels of its scan inside the convex hull, (z, y, x) bool of ``shape``."""
         outline = np.zeros(shape, bool)
         low, high = (self.points.min(axis=0) / spacing).round(), (self.points.max(axis=0) / spacing).round()
         z, y, x = (np.arange(a, b + 1, dtype=int) for a, b in zip(low, high))
-        for plane in z:  # one at a time: there are some hundred faces
+        for plane in z:  # one plane at a time, because the hull has hundreds of faces
             points = np.stack(np.meshgrid(plane, y, x, indexing="ij"), axis=-1).reshape(-1, 3) * spacing
             outline[plane, y[0] : y[-1] + 1, x[0] : x[-1] + 1] = self.inside(points).reshape(len(y), len(x))
         return outline
 
     def height(self, point: np.ndarray) -> float:
-        """How high a point lies: 0 at the lower pole, 1 at the upper; below 0 and above 1 beyond them."""
+        """Return the height of a point: 0 at the lower pole, 1 at the upper pole, < 0 or > 1 beyond them."""
         low, high = self.points[:, 0].min(), self.points[:, 0].max()
         return float((point[0] - low) / (high - low))
 
     def middle(self, height: float) -> np.ndarray:
-        """The point on the kidney's long axis at ``height``, but not nearer to a pole than a quarter of its length."""
+        """Return the point on the kidney's long axis at ``height``, at least a quarter of its length from each pole."""
         low, high = self.points[:, 0].min(), self.points[:, 0].max()
         z = low + np.clip(height, 0.25, 0.75) * (high - low)
         away = np.abs(self.points[:, 0] - z)
         return np.array([z, *self.points[away <= max(10, away.min())].mean(axis=0)[1:]])
 
     def passage(self, points: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """When each point, moved by ``t`` mm in ``direction``, enters and leaves the outline: two (n,) values of t."""
+        """Return how far, in mm, each point must move in ``direction`` to enter and to leave the hull: (n,) each."""
         speed = self.planes[:, :3] @ direction
         with np.errstate(divide="ignore", invalid="ignore"):
             t = -self._distances(points) / speed[:, None]
@@ -83,14 +83,14 @@ class Kidney:
 
 @dataclass(frozen=True)
 class Lesion:
-    """One tumour or cyst and its home.
+    """One tumour or cyst and its position in its kidney.
 
     Attributes:
         label: 2 tumour, 3 cyst.
         depth: (z, y, x) float32 on a grid of 1 mm: distance to its surface in mm, above 0 inside.
         centre: its centroid, in voxels of ``depth``.
-        share: how much of it lies within the convex outline of its kidney, 0 to 1.
-        height: of its centroid, see :meth:`Kidney.height`.
+        share: fraction of it inside the convex hull of its kidney, 0 to 1.
+        height: height of its centroid, see :meth:`Kidney.height`.
         direction: unit vector from the kidney's middle at that height to the centroid.
         left: whether its kidney is the patient's left one.
     """
@@ -104,20 +104,20 @@ class Lesion:
     left: bool
 
     def points(self) -> np.ndarray:
-        """At most about 1500 of its voxel centres as seen from its centroid, (n, 3)."""
+        """Return at most about 1500 of its voxel centres relative to its centroid, (n, 3)."""
         inside = np.argwhere(self.depth > 0)
         return (inside[:: -(-len(inside) // SHARE_POINTS)] - self.centre) * GRID_MM
 
 
 @dataclass(frozen=True)
 class Pose:
-    """A lesion turned, mirrored and scaled by ``matrix`` (3, 3), with its centroid at ``centre`` in another scan."""
+    """A pose of a lesion in another scan: rotated, mirrored and scaled by ``matrix`` (3, 3), centroid at ``centre``."""
 
     matrix: np.ndarray
     centre: np.ndarray
 
     def depth(self, lesion: Lesion, spacing: np.ndarray, shape: tuple[int, ...]) -> tuple[Box, np.ndarray]:
-        """The box of a scan of ``shape`` that the lesion takes, and there its ``Lesion.depth``, in mm of the scan."""
+        """Return the lesion's box in a scan of ``shape``, and ``Lesion.depth`` in this box, in mm of the scan."""
         corners = np.indices((2, 2, 2)).reshape(3, -1).T * (np.array(lesion.depth.shape) - 1)
         reach = ((corners - lesion.centre) * GRID_MM @ self.matrix.T + self.centre) / spacing
         low = np.clip(np.floor(reach.min(axis=0)), 0, shape).astype(int)
@@ -129,27 +129,27 @@ class Pose:
 
 
 def find_kidneys(mask: Scan) -> list[Kidney]:
-    """The kidneys of a KiTS mask: at most two, the largest."""
+    """Find the kidneys of a KiTS mask: at most two, the largest."""
     return [kidney for _, kidney in _kidneys(mask)]
 
 
 def find_lesions(mask: Scan) -> list[Lesion]:
-    """The tumours and cysts of a KiTS mask that are at least 0.5 ml and touch a kidney, each with its home."""
+    """Find the tumours and cysts of a KiTS mask that have at least 0.5 ml and touch a kidney."""
     return [lesion for label, kidney in _kidneys(mask) for lesion in _lesions(label, mask, kidney)]
 
 
 def midline(kidneys: Sequence[np.ndarray], scan: Scan) -> float:
-    """Where the spine is, in mm along x: between two kidneys, (n, 3) points each, or in the middle of the scan."""
+    """Estimate the position of the spine, mm along x: between two kidneys, (n, 3) points each, or the scan's middle."""
     if len(kidneys) == 2:
         return float(np.mean([points[:, 2].mean() for points in kidneys]))
     return scan.array.shape[2] * scan.spacing[2] / 2
 
 
 def candidate_poses(rng: np.random.Generator, lesion: Lesion, kidney: Kidney, count: int) -> Iterator[Pose]:
-    """``count`` ways to put ``lesion`` on ``kidney`` with the same share of it within the outline as at home.
+    """Yield ``count`` poses of ``lesion`` in ``kidney`` with the original fraction inside the convex hull.
 
-    It is scaled by 0.7 to 1.3, mirrored if the kidney is of the other side, half of the times upside down, and
-    turned round the kidney's axis by some 45 degrees from where it lay.
+    It is scaled by 0.7 to 1.3, mirrored if the kidney is on the other side, turned upside down with probability 0.5,
+    and rotated around the kidney's axis by a random angle with a standard deviation of 45 degrees.
     """
     points = lesion.points()
     for _ in range(count):
@@ -164,7 +164,7 @@ def candidate_poses(rng: np.random.Generator, lesion: Lesion, kidney: Kidney, co
 
 
 def _kidneys(mask: Scan) -> list[tuple[np.ndarray, Kidney]]:
-    """The kidneys, each with the labels of it and its lesions, 0 elsewhere, in the box of all that is labelled."""
+    """Find the kidneys, each with a mask of its own labels (kidney and lesions), in the bounding box of ``mask``."""
     box = bounding_box(mask.array)
     array, first = mask.array[box], [part.start for part in box]
     parts = cc3d.connected_components(array > 0, connectivity=26)
@@ -205,11 +205,11 @@ def _lesion(label: int, lesion: np.ndarray, origin: np.ndarray, spacing: np.ndar
 
 
 def _depth(lesion: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """:attr:`Lesion.depth` of (z, y, x) bool, with a margin: unlike voxels, distances have no steps between slices."""
+    """Compute :attr:`Lesion.depth` of (z, y, x) bool, with a margin. Distances, unlike voxels, interpolate smoothly."""
     margin = np.ceil(MARGIN_MM / spacing).astype(int)
     inside = np.pad(lesion, [(m, m) for m in margin])
     out, into = (ndi.distance_transform_edt(part, sampling=spacing) for part in (~inside, inside))
-    # The surface lies half-way between the centres of voxels inside and outside.
+    # The surface is half-way between the centres of voxels inside and outside.
     half = spacing.min() / 2
     depth = np.where(inside, into - half, half - out).astype(np.float32)
     shape = np.ceil((np.array(depth.shape) - 1) * spacing / GRID_MM).astype(int) + 1
@@ -217,13 +217,13 @@ def _depth(lesion: np.ndarray, spacing: np.ndarray) -> np.ndarray:
 
 
 def _turn(angle: float) -> np.ndarray:
-    """Rotation by ``angle`` in the axial plane."""
+    """Return the rotation matrix of ``angle`` in the axial plane."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
 
 
 def _push(rng: np.random.Generator, enters: np.ndarray, leaves: np.ndarray, share: float) -> float:
-    """How far out, in mm, a lesion lies best: one of the places at which nearly the wanted share is inside."""
+    """Choose how far outwards a lesion is moved, mm: a random distance with about the fraction ``share`` inside."""
     t = np.arange(0.0, max(1.0, leaves.max() + 1), 1.0)
     shares = ((enters <= t[:, None]) & (t[:, None] <= leaves)).mean(axis=1)
     errors = np.abs(shares - share)

@@ -1,7 +1,7 @@
-"""The project's own phantoms: kidneys, tumours and cysts made from nothing, in the simulator's abdomen.
+"""Phantoms: geometric kidneys, tumours and cysts in the simulated abdomen.
 
-No patient and no licence behind them, and their truth is exact. Lesions contrast with the kidney, so that a small
-network learns them within minutes; the organs around are those of :mod:`kidneyseg.simulation.abdomen`.
+They need no patient data and no licence, and their ground truth is exact. Lesions have a strong contrast to the kidney,
+so that a small network learns them within minutes; the other organs are those of :mod:`kidneyseg.simulation.abdomen`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kidneyseg.system.worker_pool import run_cases
 
 SHAPE = (64, 160, 160)
 SPACING = (3.22, 1.62, 1.62)
-EXTENT_MM = (150, 230, 240)  # least field of view that holds both kidneys
+EXTENT_MM = (150, 230, 240)  # smallest field of view that contains both kidneys
 CONTRASTED = Tissue(
     cortex=(175, 225), medulla_below_cortex=(20, 50), bright_tumour=(70, 100), dim_tumour=(35, 70), bright_share=0.5
 )
@@ -28,9 +28,10 @@ ORIENTATIONS = (KITS, ("L", "P", "S"), ("R", "A", "S"), ("L", "A", "S"))
 def make_phantom(
     seed: int | Sequence[int], shape: Sequence[int] = SHAPE, spacing: Sequence[float] = SPACING, cysts: bool = False
 ) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float]]:
-    """One phantom CT; the same arguments give the same voxels.
+    """Make one phantom CT; the same arguments give the same voxels.
 
     Args:
+        seed: seed of the random generator.
         shape: voxels (z, y, x).
         spacing: mm (z, y, x); the field of view must be at least ``EXTENT_MM``.
         cysts: also make cysts (label 3).
@@ -51,13 +52,13 @@ def make_phantom(
 
 
 def write_cohort(out: str | Path, cases: int, seed: int = 19, *, cysts: bool = False, workers: int = 1) -> list[Path]:
-    """Write ``cases`` phantoms as ``OUT/case_00000/{imaging,segmentation}.nii.gz``; returns the case folders.
+    """Write ``cases`` phantoms as ``OUT/case_00000/{imaging,segmentation}.nii.gz``. Returns the case folders.
 
-    Fields of view differ by some percent between cases, and so do the orientations of the files (a quarter of them
-    each of ``ORIENTATIONS``). Cases that exist already are left as they are.
+    The fields of view vary by a few percent. The files have different orientations, a quarter of them each of
+    ``ORIENTATIONS``. Existing cases are not changed.
 
     Raises:
-        InputError: ``out`` holds something else.
+        InputError: ``out`` contains other files.
     """
     out = Path(out)
     claim_folder(out, {"phantom": 1, "seed": seed, "cysts": cysts})
@@ -85,7 +86,7 @@ def _write_phantom(out: Path, seed: int, cysts: bool, number: int) -> Path:
 
 
 def _draw_labels(rng: np.random.Generator, shape: Sequence[int], spacing: Sequence[float], cysts: bool) -> np.ndarray:
-    """One or two kidneys, the right one lower, with one or two tumours and perhaps cysts among them."""
+    """Draw one or two kidneys, the right one lower, with one or two tumours and, with ``cysts``, cysts."""
     label = np.zeros(shape, np.uint8)
     extent = np.multiply(shape, spacing)
     centre = extent * (0.5, 0.5, 0.5) + rng.normal(0, (4, 3, 2))
@@ -109,7 +110,7 @@ def _draw_labels(rng: np.random.Generator, shape: Sequence[int], spacing: Sequen
 
 
 def _frame(rng: np.random.Generator, side: int) -> np.ndarray:
-    """The kidney's own axes as rows, (z, y, x): upper pole towards midline and back, as the psoas tilts it."""
+    """Return the kidney's axes as rows, (z, y, x): the upper pole is tilted to the midline and the back (psoas)."""
     inwards, backwards = rng.uniform(np.deg2rad(5), np.deg2rad(20), 2)
     long = np.array([1, np.sin(backwards), -side * np.sin(inwards)])
     long /= np.linalg.norm(long)
@@ -120,7 +121,7 @@ def _frame(rng: np.random.Generator, side: int) -> np.ndarray:
 
 
 def _bean(axes: Sequence[np.ndarray], at: np.ndarray, radii: np.ndarray, frame: np.ndarray, side: int) -> np.ndarray:
-    """Below 1 inside an ellipsoid whose medial side (the hilum) is pushed in."""
+    """Compute a value < 1 inside an ellipsoid with a dent on its medial side (the hilum)."""
     z, y, x = (sum(c * (axis - a) for c, axis, a in zip(row, axes, at)) for row in frame)
     solid = (z / radii[0]) ** 2 + (y / radii[1]) ** 2 + (x / radii[2]) ** 2
     medial = -side * radii[2]
@@ -137,7 +138,7 @@ def _add_lesion(
     value: int,
     radius: float,
 ) -> None:
-    """A ball of about ``radius`` mm at a random kidney: deep inside it, at its surface, or mostly outside."""
+    """Add a ball of about ``radius`` mm to a random kidney: deep inside it, at its surface, or mostly outside."""
     at, radii, frame, side = kidneys[rng.integers(len(kidneys))]
     direction = rng.normal(size=3)
     direction[2] = side * abs(direction[2])  # away from the hilum

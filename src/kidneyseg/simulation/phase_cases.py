@@ -1,4 +1,4 @@
-"""Cases of a real cohort in another contrast phase."""
+"""Real cases changed to another contrast phase."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kidneyseg.volume.nifti import read_image, read_mask
 
 @dataclass(frozen=True)
 class PhaseCase:
-    """What makes one case: a real scan with its mask, one of ``contrast_phase.NAMES``, and where to write it."""
+    """One case to make: a real scan with its mask, one of ``contrast_phase.NAMES``, and the folder to write."""
 
     name: str
     source: Case
@@ -27,10 +27,10 @@ class PhaseCase:
 
 
 def phase_case(case: PhaseCase) -> None:
-    """Change the phase of a scan and write it, in its own range of HU, with its mask. Skipped when its folder exists.
+    """Change the phase of a scan and write it, in its own range of HU, with its mask. Skipped if the folder exists.
 
     Raises:
-        InputError: scan or mask cannot be read, or do not lie on each other.
+        InputError: scan or mask cannot be read, or have different grids.
     """
     if case.folder.exists():
         return

@@ -1,4 +1,4 @@
-"""Made-up cohorts on disk, laid out and oriented as KiTS19 publishes its own."""
+"""Synthetic data sets on disk, with the layout and orientation of KiTS19."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KITS = ("I", "P", "L")  # KiTS arrays are (z, y, x) with z growing towards the f
 
 @dataclass(frozen=True)
 class SimulatedCase:
-    """What makes one SimKiTS case: a mask, and where and how to make a scan of it."""
+    """One SimKiTS case to make: a mask, the settings, and the folder to write."""
 
     name: str
     label: Path
@@ -35,7 +35,7 @@ class SimulatedCase:
 
 
 def find_labels(folder: str | Path, names: Sequence[str] | None = None) -> dict[str, Path]:
-    """``case -> segmentation file`` below ``folder``, sorted; only ``names`` if given. Raises InputError."""
+    """Find case -> segmentation file in ``folder``, sorted; only ``names`` if given. Raises InputError."""
     folder = Path(folder)
     found = {path.parent.name: path for path in sorted(folder.glob("*/segmentation.nii.gz"))}
     if not found:
@@ -43,13 +43,13 @@ def find_labels(folder: str | Path, names: Sequence[str] | None = None) -> dict[
             folder,
             expected="KiTS masks, case_00000/segmentation.nii.gz",
             found="none",
-            remedy="Give the folder that holds the case folders",
+            remedy="Give the folder that contains the case folders",
         )
     missing = sorted(set(names or ()) - set(found))
     if missing:
         raise InputError(
             folder,
-            expected="the cases asked for",
+            expected="the requested cases",
             found=f"no {', '.join(missing)}",
             remedy="Check --cases against the folder",
         )
@@ -57,11 +57,11 @@ def find_labels(folder: str | Path, names: Sequence[str] | None = None) -> dict[
 
 
 def simulate_case(case: SimulatedCase) -> None:
-    """Simulate one scan around its mask and write both. Skipped when its folder exists. Raises InputError."""
+    """Simulate one scan around its mask and write both. Skipped if the folder exists. Raises InputError."""
     if case.folder.exists():
         return
     mask = read_mask(case.label)
-    label = mask.array[::-1]  # as KiTS stores it: the same voxels whatever the orientation of the file
+    label = mask.array[::-1]  # the order of KiTS, so that the voxels do not depend on the orientation of the file
     if label.max() > CYST or not label.any():
         found = f"labels {np.unique(label).tolist()}"
         raise InputError(
@@ -84,12 +84,13 @@ def simulate_case(case: SimulatedCase) -> None:
 def write_case(
     folder: Path, hu: np.ndarray, label: np.ndarray, affine: np.ndarray, codes: Sequence[str] = KITS
 ) -> None:
-    """Write ``imaging.nii.gz`` and ``segmentation.nii.gz``; the folder appears complete or not at all.
+    """Write ``imaging.nii.gz`` and ``segmentation.nii.gz``; the folder is written atomically.
 
     Args:
+        folder: folder of the case.
         hu, label: (z, y, x) in canonical orientation.
         affine: (4, 4), index (z, y, x) to mm (Right, Anterior, Superior).
-        codes: the end towards which each file axis grows, as nibabel names them.
+        codes: direction in which each file axis grows, nibabel's axis codes.
     """
     transform = ornt_transform(CANONICAL, axcodes2ornt(codes))
     affine = affine @ inv_ornt_aff(transform, hu.shape)
@@ -100,10 +101,10 @@ def write_case(
 
 
 def claim_folder(folder: Path, settings: dict) -> None:
-    """Make ``folder`` and note in it what its cases are made from, so that an interrupted cohort can be completed.
+    """Create ``folder`` and record ``settings`` in it, so that an interrupted run can be completed.
 
     Raises:
-        InputError: the folder holds a cohort made with other settings, or files of other origin.
+        InputError: the folder contains cases made with other settings, or other files.
     """
     note = folder / "simulation.json"
     text = json.dumps(settings, indent=1) + "\n"
