@@ -78,7 +78,7 @@ FAULTS = {
         ["30 x 0.8 x 0.01 mm"] * 2,
     ),
     "window": (lambda f: _case(f, scan=np.clip(_scan(), 0, 255)), ["values from 0 to 255"]),
-    "air": (lambda f: _case(f, scan=np.full(SHAPE, -1024, np.int16)), ["air alone"]),
+    "air": (lambda f: _case(f, scan=np.full(SHAPE, -1024, np.int16)), ["only air"]),
     "thick": (
         lambda f: _case(f, affine=np.diag([-0.8, -0.8, 15, 1]), mask_affine=np.diag([-0.8, -0.8, 15, 1])),
         ["15 x 0.8 x 0.8 mm"] * 2,

@@ -40,7 +40,7 @@ mindspore/ccsrc/minddata/mindrecord/io/shard_writer.cc(1131).
         (RuntimeError(MINDSPORE.format("No space left on device")), ["case_1: expected room on the disk"]),
         (RuntimeError("[ERROR] No free disk to be used while writing mindrecord files"), ["room on the disk", "Free"]),
         (RuntimeError(MINDSPORE.format("bad page")), ["RuntimeError: [ERROR] Failed to write file, reason: bad page."]),
-        (BrokenProcessPool("terminated abruptly"), ["killed, most likely for lack of memory", "--workers"]),
+        (BrokenProcessPool("terminated abruptly"), ["killed, most likely because memory was full", "--workers"]),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "x.raw"), ["No such file or directory: x.raw"]),
         (KeyError("a bug"), ["KeyError: 'a bug'", "--debug"]),
     ],

@@ -49,7 +49,7 @@ def not_there(path):
 
 
 def test_a_killed_worker_is_told_from_a_bad_case():
-    with pytest.raises(InputError, match="lack of memory.*fewer --workers"):
+    with pytest.raises(InputError, match="memory was full.*fewer --workers"):
         run_cases(os._exit, [1, 1], ["a", "b"], workers=2, title="t")
 
 

@@ -47,7 +47,7 @@ REFUSED = {
     "8-bit window": (np.interp(HU, (-160, 240), (0, 255)).astype(np.uint8), SPACING, "values from 0 to 255"),
     "percentages": (np.interp(HU, (-1000, 1000), (0, 100)).astype(np.float32), SPACING, "values from 0 to"),
     "intercept lost": ((HU + 1100).astype(np.uint16), SPACING, "Subtract 1024"),
-    "all air": (np.full(SHAPE, -1024, np.int16), SPACING, "air alone"),
+    "all air": (np.full(SHAPE, -1024, np.int16), SPACING, "only air"),
     "micrometres": (HU, (3000, 800, 800), "3000 x 800 x 800 mm (z, y, x)"),
     "metres": (HU, (0.003, 0.0008, 0.0008), "0.003 x 0.0008 x 0.0008 mm"),
     "a line": (np.concatenate([HU[:1, :1, :1]] * 9000, 2), SPACING, "shape (9000, 1, 1)"),

@@ -1,1 +1,1 @@
-"""What every package may use of the operating system: files, cache, processes, cores, names and environment."""
+"""Functions of the operating system for all packages: files, cache, processes, cores, names and environment."""

@@ -1,4 +1,4 @@
-"""Where files are kept that can be made again."""
+"""The cache folder, for files that can be made again."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import os
 import time
 from pathlib import Path
 
-# What is kept there; the folder may be somebody else's, too.
-OURS = ("kernels-*.so", "dnnl" + "[0-9a-f]" * 5 + ".so", "*-" + "[0-9a-f]" * 16 + ".onnx")
+# Names of this project's files; other programs may use the folder too.
+OWN = ("kernels-*.so", "dnnl" + "[0-9a-f]" * 5 + ".so", "*-" + "[0-9a-f]" * 16 + ".onnx")
 KEPT_DAYS = 60
 
 
 def cache_folder() -> Path:
-    """The folder in the environment variable KIDNEYSEG_CACHE, else ~/.cache/kidneyseg; it need not exist."""
+    """Return the folder in the environment variable KIDNEYSEG_CACHE, or ~/.cache/kidneyseg; it may not exist."""
     return Path(os.environ.get("KIDNEYSEG_CACHE", Path.home() / ".cache" / "kidneyseg"))
 
 
 def keep(path: Path) -> None:
-    """Count ``path``, a file of the cache, as used now."""
-    with contextlib.suppress(OSError):  # the cache of an image, which only its maker may write
+    """Mark ``path``, a file of the cache, as used now."""
+    with contextlib.suppress(OSError):  # the cache in a container image may be read-only
         os.utime(path)
 
 
 def forget_unused() -> None:
-    """Delete what nobody has used for ``KEPT_DAYS`` days: every version and every checkpoint leaves files behind."""
+    """Delete files not used for ``KEPT_DAYS`` days; every version and every checkpoint adds files."""
     oldest = time.time() - KEPT_DAYS * 24 * 3600
-    for pattern in OURS:
+    for pattern in OWN:
         for path in cache_folder().glob(pattern):
-            with contextlib.suppress(OSError):  # another process was faster
+            with contextlib.suppress(OSError):  # another process may have deleted it
                 if path.stat().st_mtime < oldest:
                     path.unlink()

@@ -1,7 +1,7 @@
-"""JSON and YAML files: whatever is wrong with one is said in one line. Every file of these kinds is read through here.
+"""Reading of JSON and YAML files, with one line for every error. All such files are read with these functions.
 
-Stricter than the formats where they would let a fault pass: a key that stands twice, a number that no computer number
-holds, NaN. In YAML also aliases that expand beyond all measure; a date is text, as in YAML 1.2.
+They are stricter than the formats: duplicate keys, numbers out of range and NaN are errors, in YAML also aliases that
+expand to too many values. A date in YAML is text, as in YAML 1.2.
 """
 
 from __future__ import annotations
@@ -19,24 +19,26 @@ from pydantic import TypeAdapter, ValidationError
 from kidneyseg.errors import InputError
 
 Value = TypeVar("Value")
-DIGITS = 19  # of the largest integer of 64 bits
-MOST_VALUES = 100_000  # of a YAML file, its aliases written out
+DIGITS = 19  # of the largest 64-bit integer
+MOST_VALUES = 100_000  # in a YAML file, with its aliases expanded
 DATE = "tag:yaml.org,2002:timestamp"
 
 
 class Damaged(ValueError):
-    """Text that cannot be read as what it should be; says in one line what is wrong."""
+    """Text in the wrong format; the message is one line."""
 
 
 def read_json(path: str | Path, model: type[Value], *, expected: str, remedy: str, absent: str = "") -> Value:
-    """The content of a JSON file as ``model``, any type that pydantic validates, without conversions.
+    """Read a JSON file as ``model``, without type conversions.
 
     Args:
-        expected, remedy: of the error's text.
-        absent: another remedy where there is no such file.
+        path: the file.
+        model: any type that pydantic validates.
+        expected, remedy: for the error message.
+        absent: remedy if the file does not exist; default: ``remedy``.
 
     Raises:
-        InputError: no such file, or not such content.
+        InputError: no such file, or content of another form.
     """
     try:
         return parse_json(read_text(path, expected=expected, remedy=remedy, absent=absent), model)
@@ -45,10 +47,10 @@ def read_json(path: str | Path, model: type[Value], *, expected: str, remedy: st
 
 
 def read_json_lines(path: Path, model: type[Value], *, expected: str, remedy: str) -> list[Value]:
-    """A ``model`` per line of a JSON Lines file; a last line that a kill cut short is left out.
+    """Read a JSON Lines file, one ``model`` per line; a last line that was truncated by a kill is left out.
 
     Raises:
-        InputError: as :func:`read_json`; ``expected`` is what a line should be.
+        InputError: as for :func:`read_json`; ``expected`` describes a line.
     """
     *lines, rest = read_text(path, expected=f"lines, each {expected}", remedy=remedy).split("\n")
     values = []
@@ -62,7 +64,7 @@ def read_json_lines(path: Path, model: type[Value], *, expected: str, remedy: st
 
 
 def read_yaml(path: str | Path, *, expected: str, remedy: str, absent: str = "") -> Any:
-    """The content of a YAML file, of plain types. Arguments and errors as of :func:`read_json`."""
+    """Read a YAML file as plain types. Arguments and errors as for :func:`read_json`."""
     try:
         return parse_yaml(read_text(path, expected=expected, remedy=remedy, absent=absent))
     except Damaged as error:
@@ -70,7 +72,7 @@ def read_yaml(path: str | Path, *, expected: str, remedy: str, absent: str = "")
 
 
 def read_text(path: str | Path, *, expected: str, remedy: str, absent: str = "") -> str:
-    """The text of a UTF-8 file, with or without a byte-order mark. Arguments and errors as of :func:`read_json`."""
+    """Read a UTF-8 text file, with or without byte-order mark. Arguments and errors as for :func:`read_json`."""
     try:
         return Path(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
@@ -78,12 +80,12 @@ def read_text(path: str | Path, *, expected: str, remedy: str, absent: str = "")
     except OSError as error:
         found = error.strerror or str(error)
     except UnicodeDecodeError as error:
-        found = f"a file that is no UTF-8 text (byte {error.start} is {error.object[error.start]:#04x})"
+        found = f"a file that is not UTF-8 text (byte {error.start} is {error.object[error.start]:#04x})"
     raise InputError(path, expected=expected, found=found, remedy=remedy)
 
 
 def parse_json(text: str | bytes, model: type[Value]) -> Value:
-    """``text`` as ``model``. Raises Damaged."""
+    """Parse ``text`` as ``model``. Raises Damaged."""
     try:
         json.loads(text, parse_int=_integer, parse_float=_number, parse_constant=_number, object_pairs_hook=_distinct)
         return _validator(model).validate_json(text, strict=True)
@@ -96,7 +98,7 @@ def parse_json(text: str | bytes, model: type[Value]) -> Value:
 
 
 def parse_yaml(text: str) -> Any:
-    """``text`` as plain types. Raises Damaged."""
+    """Parse ``text`` as plain types. Raises Damaged."""
     try:
         return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
@@ -106,7 +108,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def first_fault(error: ValidationError) -> str:
-    """The first fault that pydantic found: where, and what; in one line."""
+    """Format the first error of pydantic in one line: its place and the reason."""
     first = error.errors()[0]
     where, what = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
     found = "" if first["type"] in ("missing", "json_invalid", "value_error") else f", not {first['input']!r:.60}"
@@ -125,24 +127,24 @@ def _integer(text: str) -> int:
 
 
 def _number(text: str) -> float:
-    """Also of what JSON does not have but Python reads: NaN, Infinity."""
+    """Parse a number; NaN and Infinity, which Python accepts in JSON, are errors."""
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text[:40]} is no finite number")
+        raise ValueError(f"{text[:40]} is not a finite number")
     return value
 
 
 def _distinct(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of ``pairs``."""
+    """Build the object of ``pairs``; duplicate keys are errors."""
     values = dict(pairs)
     if len(values) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+        raise ValueError(f"duplicate key {next(key for key in keys if keys.count(key) > 1)!r}")
     return values
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which raises nothing but YAMLError and RecursionError."""
+    """PyYAML's safe loader, which raises only YAMLError and RecursionError."""
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != DATE]
@@ -163,15 +165,15 @@ class _Loader(yaml.SafeLoader):
             if isinstance(value, int) and abs(value) >= 10**DIGITS:
                 raise ValueError
             return value
-        except (ValueError, LookupError, AttributeError):  # PyYAML's, of an impossible number for example
-            raise _fault(node, f"{str(node.value)[:40]!r} is no {node.tag.rpartition(':')[2]} in range") from None
+        except (ValueError, LookupError, AttributeError):  # raised by PyYAML, for example for an impossible number
+            raise _fault(node, f"{str(node.value)[:40]!r} is not a valid {node.tag.rpartition(':')[2]}") from None
 
 
 def _size(node: yaml.Node, known: dict[int, float]) -> float:
-    """The values in ``node``, with all aliases written out; infinite if it holds itself.
+    """Count the values in ``node`` with all aliases expanded; infinite if it contains itself.
 
     Raises:
-        YAMLError: a key stands twice in a mapping.
+        YAMLError: a duplicate key in a mapping.
     """
     if isinstance(node, yaml.ScalarNode):
         return 1
@@ -190,7 +192,7 @@ def _require_distinct(node: yaml.MappingNode) -> None:
     for key, _ in node.value:
         if isinstance(key, yaml.ScalarNode):
             if (key.tag, key.value) in seen:
-                raise _fault(key, f"the key {key.value!r} stands twice")
+                raise _fault(key, f"duplicate key {key.value!r}")
             seen.add((key.tag, key.value))
 
 

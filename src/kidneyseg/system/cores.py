@@ -1,4 +1,4 @@
-"""How many threads the kernels use."""
+"""Number of threads for the CPU kernels."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 
 
 def thread_count() -> int:
-    """KIDNEYSEG_THREADS, else OMP_NUM_THREADS, else this process's share of the cores it may run on.
+    """Return KIDNEYSEG_THREADS, else OMP_NUM_THREADS, else this process's share of the CPUs it may use.
 
-    The ranks that `msrun` started share them evenly, as if all ran on this host; set KIDNEYSEG_THREADS if they do not.
+    The ranks of ``msrun`` share the CPUs evenly, as if all ran on this host; set KIDNEYSEG_THREADS if they do not.
     """
     for name in ("KIDNEYSEG_THREADS", "OMP_NUM_THREADS"):
         text = os.environ.get(name, "")
@@ -18,5 +18,5 @@ def thread_count() -> int:
 
 
 def usable_cpus() -> int:
-    """The CPUs this process may run on; only Linux tells, elsewhere all of them."""
+    """Return the number of CPUs that this process may use; all CPUs if the system is not Linux."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

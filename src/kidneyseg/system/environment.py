@@ -1,4 +1,4 @@
-"""Environment variables: what kidneyseg and MindSpore set is for MindSpore alone."""
+"""Environment variables; those that kidneyseg and MindSpore set are meant only for MindSpore in this process."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from kidneyseg import CAP, GIVEN
 
 
 def given_environment() -> dict[str, str]:
-    """The environment this process was given, for a child: what its user would start it with.
+    """Return the environment with which the user started this process, for a child process.
 
-    Without it a child gets what was set since: by kidneyseg (oneDNN kept to AVX2), by MindSpore (LD_LIBRARY_PATH, and
-    out of Python's sight OMP_NUM_THREADS=1, once it has compiled a graph), and PyTorch, OpenVINO or our kernels would
-    run on one core or without AVX-512 there. Variables of kidneyseg's own pass, whoever set them.
+    A child that inherits the present environment also gets the variables set since then: by kidneyseg (oneDNN limited
+    to AVX2) and by MindSpore (LD_LIBRARY_PATH and, invisible to Python, OMP_NUM_THREADS=1 after it has compiled a
+    graph). PyTorch, OpenVINO and this project's kernels would then run on one core or without AVX-512. Variables that
+    start with KIDNEYSEG_ are always passed on.
     """
     return GIVEN | {name: value for name, value in os.environ.items() if name.startswith("KIDNEYSEG_")}
 
 
 @contextmanager
 def uncapped() -> Iterator[None]:
-    """Without the cap that kidneyseg puts on MindSpore's oneDNN; one that the user has set stays.
+    """Remove the instruction-set cap that kidneyseg sets for MindSpore's oneDNN, but not one that the user has set.
 
-    PyTorch and OpenVINO have a oneDNN of their own, which reads the variable, too: once, when it is first used.
+    PyTorch and OpenVINO have their own oneDNN, which also reads this variable, once, when it is first used.
     """
     cap = os.environ.get(CAP)
     if CAP not in GIVEN:

@@ -1,4 +1,4 @@
-"""Any error as the one line that a user can act on."""
+"""Conversion of any error to one line for the user."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LONGEST = 300  # letters of another library's message
 
 
 def explain(subject: str | Path, error: BaseException) -> InputError:
-    """``error``, which befell ``subject`` (a case, file or command), as an InputError; an InputError stays as it is.
+    """Convert ``error`` to an InputError about ``subject`` (a case, file or command); an InputError is not changed.
 
     The traceback is logged for --debug.
     """
@@ -38,13 +38,13 @@ def explain(subject: str | Path, error: BaseException) -> InputError:
             subject,
             expected="enough memory",
             found=f"too little ({cause(error)})",
-            remedy="Look at the scan's size and spacing, free memory, or give fewer --workers",
+            remedy="Check the scan's size and spacing, free memory, or give fewer --workers",
         )
     if isinstance(error, BrokenProcessPool):
         return InputError(
             subject,
             expected="a worker process that finishes",
-            found="one that was killed, most likely for lack of memory",
+            found="one that was killed, most likely because memory was full",
             remedy="Free memory, use fewer --workers, or leave this case out",
         )
     if (number := _number(error)) in CANNOT_WRITE:
@@ -56,22 +56,22 @@ def explain(subject: str | Path, error: BaseException) -> InputError:
         subject,
         expected="no failure",
         found=cause(error),
-        remedy="Run it again with --debug, which shows where it happened, and report it",
+        remedy="Run it again with --debug, which prints the traceback, and report it",
     )
 
 
 def cause(error: BaseException) -> str:
-    """What an error says in one line. Of MindSpore's texts, their C++ call stack and headings are left out."""
+    """Format an error in one line, without the C++ call stack and the headings of MindSpore's messages."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f": {error.filename}" if error.filename else "")
     text, *stack = re.split(r"\n-+\n- C\+\+ Call Stack", str(error), maxsplit=1)
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("-")]
-    said = " ".join((lines[-1:] if stack else lines) or ["no message"])
-    return f"{type(error).__name__}: {said if len(said) <= LONGEST else said[:LONGEST] + ' ...'}"
+    message = " ".join((lines[-1:] if stack else lines) or ["no message"])
+    return f"{type(error).__name__}: {message if len(message) <= LONGEST else message[:LONGEST] + ' ...'}"
 
 
 def _number(error: BaseException) -> int | None:
-    """The system's error number, also where MindSpore says it in words only."""
+    """Return the system's error number, or that of the text in an error of MindSpore."""
     if isinstance(error, OSError):
         return error.errno
     if "No free disk" in str(error):  # MindRecord

@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all."""
+"""Atomic writing of files, and checks that paths can be written."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from kidneyseg.system.failures import CANNOT_WRITE, explain
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` to write to; it becomes ``path`` when the block ends without an error.
+    """Yield a temporary path in the same folder; it is renamed to ``path`` if the block ends without an error.
 
-    The folder of ``path`` is made. The temporary name keeps the suffix, which tells some libraries the format.
+    The folder of ``path`` is created. The temporary name has the same suffix, from which some libraries choose the
+    format.
 
     Raises:
-        InputError: as :func:`require_writable`; no room on the disk, no permission.
+        InputError: as for :func:`require_writable`; no room on the disk, no permission.
     """
     path = Path(path)
     require_writable(path)
@@ -38,7 +39,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Turn what the system says against writing ``path`` into an InputError that names it."""
+    """Convert the system's errors in writing ``path`` to an InputError with its name."""
     try:
         yield
     except OSError as error:
@@ -49,7 +50,7 @@ def writing(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def folder_beside(path: str | Path) -> Iterator[Path]:
-    """An empty hidden folder beside ``path``, for what becomes ``path`` by a move; the block's end removes it."""
+    """Yield an empty hidden folder next to ``path``, for files to be moved to ``path``; it is deleted at the end."""
     folder = temporary_name(Path(path))
     folder.mkdir(parents=True)
     try:
@@ -59,11 +60,11 @@ def folder_beside(path: str | Path) -> Iterator[Path]:
 
 
 def temporary_name(path: Path) -> Path:
-    """A hidden name beside ``path`` of this process's own. What killed processes left under such names is removed.
+    """Return a hidden name next to ``path`` for this process, and delete such files of killed processes.
 
-    The machine's name, in a few letters, is a part of it: of other machines' processes nothing is known here.
+    The name contains a hash of the machine's name, because it is not known which processes run on other machines.
     """
-    name, machine = path.name[-50:], f"{zlib.crc32(os.uname().nodename.encode()):08x}"  # no longer than a name may be
+    name, machine = path.name[-50:], f"{zlib.crc32(os.uname().nodename.encode()):08x}"  # limits the length of the name
     for leftover in path.parent.glob(f".{machine}-*.{glob.escape(name)}"):
         process = leftover.name.partition("-")[2].partition(".")[0]
         if process.isdecimal() and not _is_another_at_work(int(process)):
@@ -72,12 +73,12 @@ def temporary_name(path: Path) -> Path:
 
 
 def _is_another_at_work(process: int) -> bool:
-    """Whether ``process``, a number, is a living one but this."""
+    """Tell whether the process number ``process`` is running and is not this process."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # another user's
+    except PermissionError:  # a process of another user
         return True
     return process != os.getpid()
 
@@ -91,7 +92,7 @@ def _remove(leftover: Path) -> None:
 
 
 def require_writable(file: str | Path) -> None:
-    """Raise InputError unless ``file`` can be written: commands ask before hours of work, not after."""
+    """Raise InputError if ``file`` cannot be written; commands call this before hours of work, not after."""
     file = Path(file)
     if file.is_dir():
         raise InputError(file, expected="a file to write", found="a folder", remedy="Give the file's name too")
@@ -99,20 +100,20 @@ def require_writable(file: str | Path) -> None:
 
 
 def require_folder(folder: str | Path) -> None:
-    """Raise InputError unless ``folder`` can be written to, or made: its nearest parent that exists is a folder."""
+    """Raise InputError if ``folder`` cannot be written or created: its nearest existing parent must be a folder."""
     folder = Path(folder).absolute()
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK)):
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
         raise InputError(
-            there,
+            existing,
             expected="a folder to write to",
             remedy="Give another path",
-            found="a read-only one" if there.is_dir() else "a file",
+            found="a read-only one" if existing.is_dir() else "a file",
         )
 
 
 def use_default_mode(path: str | Path) -> None:
-    """Give a file the mode that the umask gives new ones: MindSpore makes its own 0600 or read-only."""
+    """Set the default mode of the umask, because MindSpore writes files with mode 0600 or read-only."""
     umask = os.umask(0)
     os.umask(umask)
     os.chmod(path, 0o666 & ~umask)

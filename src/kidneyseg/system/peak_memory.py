@@ -1,4 +1,4 @@
-"""How much memory a process has held at most."""
+"""Peak memory of a process."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import resource
 import sys
 from pathlib import Path
 
-PEAK_PIPE = "KIDNEYSEG_PEAK_PIPE"  # holds the number of the pipe that :func:`report_peak` writes to
+PEAK_PIPE = "KIDNEYSEG_PEAK_PIPE"  # variable with the number of the pipe to which :func:`report_peak` writes
 
 
 def own_peak() -> float:
-    """The most memory that this process has held at a time, in MiB (resident).
+    """Return the peak resident memory of this process in MiB.
 
-    Not Linux's ``ru_maxrss``: a process that was started by another one begins with that one's.
+    Linux's ``ru_maxrss`` is not used, because a child process starts with the value of its parent.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -24,6 +24,6 @@ def own_peak() -> float:
 
 
 def report_peak() -> None:
-    """Write :func:`own_peak` to the pipe of the parent, if it has given one."""
+    """Write :func:`own_peak` to the parent's pipe, if there is one."""
     if PEAK_PIPE in os.environ:
         os.write(int(os.environ[PEAK_PIPE]), str(own_peak()).encode("ascii"))

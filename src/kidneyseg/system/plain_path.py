@@ -1,4 +1,4 @@
-"""Names for MindSpore, which does not take every letter that a file system takes."""
+"""Paths and names for MindSpore, which does not accept all letters that a file system accepts."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 
 from kidneyseg.errors import InputError
 
-PLAIN = re.compile(r"[0-9a-zA-Z@_\-.:/]+")  # what `mindspore.export` takes
+PLAIN = re.compile(r"[0-9a-zA-Z@_\-.:/]+")  # accepted by `mindspore.export`
 PLACES = ("/tmp", "/var/tmp", "/dev/shm")
-REFUSED = re.compile(r"""[\\/:*?"<>|`&';\x00-\x1f\udc80-\udcff]""")  # what MindRecord's `FileWriter` does not take
-LONGEST = 100  # bytes: of a file's name there are 255
+REFUSED = re.compile(r"""[\\/:*?"<>|`&';\x00-\x1f\udc80-\udcff]""")  # not accepted by MindRecord's `FileWriter`
+LONGEST = 100  # bytes; a file name may have 255
 
 
 @contextmanager
 def plain_folder(folder: Path) -> Iterator[Path]:
-    """Another path to ``folder``, which exists, of letters that MindSpore takes: a link that the block's end removes.
+    """Yield a path to the existing ``folder`` that MindSpore accepts: itself, or a link that is deleted at the end.
 
     Raises:
         InputError: there is no place for the link.
@@ -34,7 +34,7 @@ def plain_folder(folder: Path) -> Iterator[Path]:
 
 
 def plain_name(name: str) -> str:
-    """``name`` as a part of the name of a MindRecord file: itself if it will do, else what will of it, and a hash."""
+    """Convert ``name`` for a MindRecord file name: unchanged if accepted, else its accepted letters and a hash."""
     known = name.encode("utf-8", "surrogateescape")
     plain = REFUSED.sub("_", name).strip()
     if plain == name and len(known) <= LONGEST:

@@ -1,4 +1,4 @@
-"""Records, reports and summaries get shared: they hold no home folder and no user name."""
+"""Removal of home folder and user name from records, reports and summaries, which may be shared."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 
 def without_user(value: Any) -> Any:
-    """``value``, JSON-ready, with every path in its texts as a shell would take it from any user.
+    """Replace the home folder by ``~``, and other folders with the user's name by ``$USER``, in all texts of ``value``.
 
-    The home folder is ``~``; elsewhere a folder that is called like the user is ``$USER``.
+    Returns:
+        The value as JSON types. A shell of any user can still use the paths.
     """
     if isinstance(value, (str, Path)):
         return _hide(str(value))
@@ -32,5 +33,5 @@ def _hide(text: str) -> str:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # a user without a name, in a container
         return ""

@@ -1,4 +1,4 @@
-"""Which version of the source is at work."""
+"""Version of the source code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def git_revision() -> str | None:
-    """Commit of this checkout, with "+changes" when files differ from it; None outside git."""
+    """Return the commit of this checkout, with "+changes" if files differ from it; None outside git."""
     here = Path(__file__).parent
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)

@@ -1,6 +1,6 @@
-"""A function applied to every case of a cohort in worker processes: within a memory budget, and no failure is lost.
+"""Applies a function to every case of a data set in worker processes, within a memory budget.
 
-One case that fails, whatever the error, does not stop the others.
+If a case fails, whatever the error is, the others continue; all errors are returned.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Result = TypeVar("Result")
 
 
 def default_workers() -> int:
-    """The CPUs this process may use, at most 8: a full-size CT takes about 2 GiB per worker."""
+    """Return the number of CPUs that this process may use, at most 8: a full-size CT needs about 2 GiB per worker."""
     return min(8, usable_cpus())
 
 
 def require_workers(workers: int) -> None:
-    """Raise InputError unless ``workers``, as given on the command line, is at least 1."""
+    """Raise InputError if ``workers``, from the command line, is below 1."""
     if workers < 1:
         raise InputError("--workers", expected="at least 1", found=str(workers), remedy="Give 1 or more")
 
@@ -39,15 +39,17 @@ def require_workers(workers: int) -> None:
 def try_cases(
     function: Callable[[Item], Result], items: Sequence[Item], names: Sequence[str], *, workers: int, title: str
 ) -> list[Result | InputError]:
-    """``function`` of every item in ``workers`` processes, with a progress bar called ``title``.
+    """Call ``function`` for every item in ``workers`` processes, with a progress bar called ``title``.
 
     Args:
-        function: importable by name (processes are spawned), or a ``functools.partial`` of such a one.
-        names: the case each item belongs to, for error messages.
-        workers: 1 computes in this process.
+        function: function that is importable by name (processes are spawned), or a ``functools.partial`` of one.
+        items: the items.
+        names: the case of each item, for error messages.
+        workers: number of processes; 1: compute in this process.
+        title: title of the progress bar.
 
     Returns:
-        In the order of ``items``: what ``function`` returned, or why it failed.
+        In the order of ``items``: the result of ``function``, or its error.
     """
     require_workers(workers)
     workers = min(workers, len(items))
@@ -67,10 +69,10 @@ def try_cases(
 def run_cases(
     function: Callable[[Item], Result], items: Sequence[Item], names: Sequence[str], *, workers: int, title: str
 ) -> list[Result]:
-    """As :func:`try_cases`, for results of which none may be missing.
+    """Call ``function`` as :func:`try_cases`, but raise an error if any item fails.
 
     Raises:
-        InputError: some items failed; the others have been computed all the same.
+        InputError: some items failed; the others were computed.
     """
     outcomes = try_cases(function, items, names, workers=workers, title=title)
     require_all({name: one for name, one in zip(names, outcomes) if isinstance(one, InputError)}, len(items))
@@ -78,7 +80,7 @@ def run_cases(
 
 
 def require_all(failures: Mapping[str, InputError | str], total: int) -> None:
-    """Raise one InputError for all ``failures``, by name, of ``total`` cases; that of a single case as it is."""
+    """Raise one InputError for all ``failures`` (name -> error) of ``total`` cases; for a single case its own error."""
     if total == 1 and failures:
         raise next(iter(failures.values()))
     if failures:
@@ -90,26 +92,29 @@ def require_all(failures: Mapping[str, InputError | str], total: int) -> None:
         )
 
 
-def _named(name: str, said: str) -> str:
-    return (said if said.startswith(f"{name}: ") else f"{name}: {said}").removesuffix(".")
+def _named(name: str, message: str) -> str:
+    return (message if message.startswith(f"{name}: ") else f"{name}: {message}").removesuffix(".")
 
 
 def run_within(
     function: Callable[[Item], Result], items: Sequence[Item], costs: Sequence[int], *, budget: int, workers: int
 ) -> Iterator[tuple[int, Result | Exception]]:
-    """``function`` of every item in at most ``workers`` spawned processes, as they finish.
+    """Call ``function`` for every item in at most ``workers`` spawned processes; results come as they finish.
 
-    An item starts when the costs of all running ones and its own are within ``budget``, or when nothing else runs.
-    The processes end with their parent, however that ends.
+    An item starts if the costs of all running items and its own are within ``budget``, or if no other item runs. The
+    processes end with their parent, even if that is killed.
 
     Args:
-        function: as in :func:`run_cases`.
+        function: as for :func:`try_cases`.
+        items: the items.
         costs: peak memory of each item, in the unit of ``budget``.
+        budget: memory budget.
+        workers: maximum number of processes.
 
     Yields:
-        (index of the item, result or the exception it raised). When a process is killed, by the system for lack of
-        memory for example, the items that were running start again one by one, with nothing beside them; what is killed
-        then fails with BrokenProcessPool. The others go on in new processes.
+        (index of the item, result or exception). If a process is killed, for example by the system because memory was
+        full, all running items start again, one at a time; an item that is killed again fails with BrokenProcessPool.
+        The other items continue in new processes.
     """
     waiting = list(range(len(items)))
     costs = list(costs)
@@ -122,15 +127,15 @@ def run_within(
                 running[executor.submit(function, items[index])] = index
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             if any(_broken(future) for future in finished):
-                finished, _ = wait(running)  # the executor fails them all
+                finished, _ = wait(running)  # they all fail with the executor
                 executor.shutdown(wait=True)
                 executor = _executor(workers)
             suspects = [future for future in finished if _broken(future)]
             for future in finished:
                 index, error = running.pop(future), future.exception()
-                if future in suspects and len(suspects) > 1:  # any of them may have been the one
+                if future in suspects and len(suspects) > 1:  # it is not known which of them was killed
                     waiting.insert(0, index)
-                    costs[index] = budget + 1  # alone
+                    costs[index] = budget + 1  # so that it runs alone
                 else:
                     yield index, (future.result() if error is None else error)
     finally:
@@ -138,7 +143,7 @@ def run_within(
 
 
 def _run_here(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Exception]]:
-    """As :func:`run_within`, in this process."""
+    """Do the same as :func:`run_within`, in this process."""
     for index, item in enumerate(items):
         try:
             yield index, function(item)
@@ -147,7 +152,7 @@ def _run_here(function: Callable[[Item], Result], items: Sequence[Item]) -> Iter
 
 
 def _executor(workers: int) -> ProcessPoolExecutor:
-    """Spawned, not forked: the caller may have MindSpore's threads running."""
+    """Make an executor that spawns processes; forking is not possible with MindSpore's threads in the caller."""
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
 
 
@@ -160,7 +165,7 @@ def _fits(index: int, running: dict[Future, int], costs: Sequence[int], budget: 
 
 
 def _end_with_parent() -> None:
-    """Make this worker exit when its parent is gone; Python's own workers would wait for work for ever."""
+    """Make this worker exit when its parent has ended; otherwise Python's workers wait for work for ever."""
     sentinel = multiprocessing.parent_process().sentinel
 
     def watch() -> None:

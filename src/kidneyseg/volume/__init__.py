@@ -1,1 +1,1 @@
-"""A CT as a numpy array with its geometry. Nothing here imports MindSpore."""
+"""CT volumes as NumPy arrays with their geometry. Nothing here imports MindSpore."""

@@ -1,4 +1,4 @@
-"""Where the patient is: the box around the body, without air, table and padding."""
+"""The bounding box of the patient's body, without air, table and padding."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import numpy as np
 from scipy import ndimage as ndi
 
 BODY_HU = -500  # between air or lung and fat
-COARSE = 128  # voxels per axis that are enough to find a body
-OPENING = 2  # coarse voxels; the table and tubes are thinner than twice this, or lie apart
+COARSE = 128  # voxels per axis, enough to find a body
+OPENING = 2  # coarse voxels; the table and tubes are thinner than twice this, or separate from the body
 
 
 def body_box(hu: np.ndarray) -> tuple[slice, slice, slice]:
-    """The box around the largest connected region above -500 HU, the patient.
+    """Compute the box around the largest connected region above -500 HU, the patient.
 
-    The region is found on a strided copy of at most about 128 voxels per axis, opened in plane so that a table the
-    patient lies on is cut off, and the box is widened by one coarse voxel: it may be a few voxels loose, never tight.
+    The region is found on a strided copy of at most about 128 voxels per axis. An in-plane opening separates the table
+    from the patient. The box is widened by one coarse voxel, so it may be a few voxels too large, but never too small.
 
     Args:
         hu: (z, y, x), HU.
 
     Returns:
-        Three slices with start and stop; the whole volume when nothing is above the threshold.
+        Three slices with start and stop; the whole volume if nothing is above the threshold.
     """
     strides = [-(-n // COARSE) for n in hu.shape]
     coarse = hu[tuple(slice(None, None, s) for s in strides)] > BODY_HU

@@ -10,20 +10,20 @@ Box = tuple[slice, ...]
 
 
 def bounding_box(mask: np.ndarray) -> Box:
-    """The smallest box that holds every voxel of ``mask`` that is not 0, of no voxels if all are; any shape."""
+    """Compute the smallest box with all non-zero voxels of ``mask``, of any shape; it is empty if all are 0."""
     box = []
     for axis in range(mask.ndim):
         used = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
         box.append(slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 0))
-        mask = mask[(slice(None),) * axis + (box[-1],)]  # what lies outside is not looked at again
+        mask = mask[(slice(None),) * axis + (box[-1],)]  # the next axes need only the part inside
     return tuple(box)
 
 
 def widen(box: Box, shape: Sequence[int], margin: int, least: int = 0) -> Box:
-    """``box`` with ``margin`` voxels more on every side, then with sides of at least ``least`` voxels.
+    """Add ``margin`` voxels on every side of ``box``, then extend its axes to at least ``least`` voxels.
 
-    The margin is cut off where it leaves a volume of ``shape``. A side that is still too short grows both ways alike,
-    or to one side where the other is at the volume's border: it is shorter than ``least`` only if the volume is.
+    The margin is clipped to a volume of ``shape``. An axis that is still too short is extended equally at both ends, or
+    more at one end if the other is at the border of the volume. It is shorter than ``least`` only if the volume is.
     """
     return tuple(_widen(part, n, margin, least) for part, n in zip(box, shape))
 

@@ -1,4 +1,4 @@
-"""Clean-up of masks: fill holes, drop small components."""
+"""Clean-up of masks: fill holes, remove small components."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 
 
 def clean(mask: np.ndarray, components: Sequence[Component], voxel_ml: float) -> np.ndarray:
-    """``mask`` after each of ``components`` in turn; the mask given is left as it is.
+    """Apply the clean-ups ``components`` one after the other.
 
     Args:
-        mask: (z, y, x) uint8 labels.
-        components: what to do to the union of which labels, see :class:`kidneyseg.recipe.Component`. Holes are
-            those of the 3-D union (not connected to the outside through faces); components are 26-connected.
-            A component is dropped when it is below any of the limits or not among the largest that are kept; its
-            voxels become background.
+        mask: (z, y, x) uint8 labels; not changed.
+        components: the clean-ups, see :class:`kidneyseg.recipe.Component`. Holes are those of the 3-D union of the
+            labels (not connected to the outside through faces); components are 26-connected. A component is removed if
+            it is below any of the limits or not among the largest that are kept; its voxels become background.
         voxel_ml: volume of one voxel in ml.
+
+    Returns:
+        The cleaned mask, a new array.
     """
     mask = mask.copy()
-    inside = mask[bounding_box(mask)]  # a view: a scan is mostly something else
+    inside = mask[bounding_box(mask)]  # a view, because most of a scan is background
     for component in components:
         union = np.isin(inside, component.labels)
         box = bounding_box(union)
@@ -37,7 +39,7 @@ def clean(mask: np.ndarray, components: Sequence[Component], voxel_ml: float) ->
 
 
 def _clean_box(mask: np.ndarray, union: np.ndarray, component: Component, voxel_ml: float) -> None:
-    """Apply ``component`` to ``mask`` in place; ``union`` says where its labels are."""
+    """Apply ``component`` to ``mask`` in place; ``union`` is the bool mask of its labels."""
     if component.fill_holes:
         filled = fill_voids.fill(union)
         mask[filled & ~union] = component.labels[0]
@@ -50,7 +52,7 @@ def _clean_box(mask: np.ndarray, union: np.ndarray, component: Component, voxel_
 
 
 def _dropped(voxels: np.ndarray, component: Component, voxel_ml: float) -> np.ndarray:
-    """Whether each component goes, (n,) bool; ``voxels``: (n,) sizes. Of equals the first counts as the largest."""
+    """Tell which components are removed, (n,) bool; ``voxels``: (n,) sizes. Of equal sizes the first is the largest."""
     small = (
         (voxels < component.min_fraction * voxels.max())
         | (voxels * voxel_ml < component.min_ml)

@@ -1,7 +1,7 @@
-"""Compressed files read to their end, so that every checksum in them is looked at.
+"""Reading of compressed files to their end, so that all their checksums are verified.
 
-gzip members end in a CRC-32 and their size, zlib streams in an Adler-32. Libraries that stop once they have the voxels
-they want never come to them.
+gzip members end with a CRC-32 and their size, zlib streams with an Adler-32. Libraries that stop reading after the last
+voxel never verify them.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from functools import partial
 from typing import BinaryIO
 
 GZIP_START = b"\x1f\x8b"
-MOST_TIMES = 1032  # a deflate stream holds at most so many times its own size
+MOST_TIMES = 1032  # maximum compression ratio of deflate
 BLOCK_BYTES = 1 << 16
-WINDOW_BITS = {"gzip": 31, "zlib": 15}  # by which zlib tells one from the other
+WINDOW_BITS = {"gzip": 31, "zlib": 15}  # zlib's parameter that selects the format
 
 
 def blocks_of(file: BinaryIO, encoding: str) -> Iterator[bytes]:
-    """What ``file`` holds from where it stands, in small blocks; several members one after the other count as one.
+    """Read and decompress ``file`` from its current position, in small blocks; several members are joined.
 
     Args:
+        file: the file.
         encoding: "gzip", "zlib" or "raw".
 
     Raises:
-        zlib.error: a checksum or size that does not agree, or something else after the last member than zeros.
-        EOFError: it ends within a member.
+        zlib.error: a wrong checksum or size, or bytes other than zeros after the last member.
+        EOFError: the file ends within a member.
     """
     read = iter(partial(file.read, BLOCK_BYTES), b"")
     return read if encoding == "raw" else _inflated(read, WINDOW_BITS[encoding])
@@ -42,21 +43,21 @@ def _inflated(blocks: Iterator[bytes], window_bits: int) -> Iterator[bytes]:
                 yield member.decompress(block)
                 block = member.unused_data
     if not member.eof:
-        raise EOFError("it ends before its compressed data do")
+        raise EOFError("it ends before the end of its compressed data")
 
 
 class Content:
-    """Bytes handed out in order from blocks.
+    """A stream of bytes from blocks.
 
     Args:
-        blocks: as of :func:`blocks_of`, whose errors every method may raise.
+        blocks: result of :func:`blocks_of`; every method may raise its errors.
     """
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self.blocks, self.left = blocks, memoryview(b"")
 
     def fill(self, target: memoryview) -> int:
-        """Write the next bytes to ``target``; returns how many: fewer than it holds at the end."""
+        """Write the next bytes to ``target``. Returns their number, which is smaller than its size at the end."""
         done = 0
         while done < len(target) and self._more():
             part = self.left[: len(target) - done]
@@ -66,13 +67,13 @@ class Content:
         return done
 
     def skip(self, count: int) -> None:
-        """Leave out the next ``count`` bytes."""
+        """Skip the next ``count`` bytes."""
         while count > 0 and self._more():
             part = min(count, len(self.left))
             self.left, count = self.left[part:], count - part
 
     def rest(self) -> int:
-        """How many bytes are left; after this none are, and all checksums have been looked at."""
+        """Read the remaining bytes, so that all checksums are verified. Returns their number."""
         left, self.left = len(self.left), memoryview(b"")
         return left + sum(map(len, self.blocks))
 

@@ -1,9 +1,9 @@
-"""Other contrast phases of a CT, made from the one there is.
+"""Simulation of other contrast phases of a CT.
 
-Contrast medium brightens kidneys, vessels and organs, not fat, air or bone. To take it away or to weaken it, HU above
-those of tissue without contrast are drawn towards them: kidneys (25-40 HU unenhanced) by one curve, all other soft
-tissue (liver 50-65, spleen 40-50, muscle 45-60, blood 35-50 HU unenhanced) by another, and bone stays as it is. Below
-the threshold of its curve nothing changes: fat, cysts and necrosis look alike in every phase.
+Contrast medium increases the HU of kidneys, vessels and organs, but not of fat, air and bone. To remove or weaken it,
+HU above those of unenhanced tissue are moved towards them: in the kidneys (25-40 HU unenhanced) with one curve, in all
+other soft tissue (liver 50-65, spleen 40-50, muscle 45-60, blood 35-50 HU unenhanced) with another; bone is not
+changed. HU below the threshold of a curve do not change, because fat, cysts and necrosis are the same in every phase.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from scipy import ndimage as ndi
 from kidneyseg.recipe import Phases
 
 NAMES = tuple(Phases.model_fields)
-BONE_HU = 200.0  # brighter than soft tissue in a portal or nephrographic phase
-CORTEX = 0.35  # outer share of a kidney's depth, slice by slice
-LESS_HU = 60.0  # loss of contrast at which all of the added noise is there
-RIM = 0.7  # voxels over which the kidney's curve passes into that of its surroundings
+BONE_HU = 200.0  # above soft tissue in a portal or nephrographic phase
+CORTEX = 0.35  # outer fraction of a kidney's depth, slice by slice
+LESS_HU = 60.0  # decrease in HU from which the full noise is added
+RIM = 0.7  # voxels, width of the transition between the curves of kidney and other tissue
 
 
 @dataclass(frozen=True)
 class Curve:
-    """HU above ``threshold`` keep ``gain`` of what they have above it: 1 changes nothing, 0 takes all contrast away."""
+    """Scales HU above ``threshold``: the part above it is multiplied by ``gain`` (1: no change, 0: no contrast)."""
 
     threshold: float
     gain: float
@@ -36,12 +36,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class Phase:
-    """How a scan changes.
+    """Parameters of a contrast phase.
 
     Attributes:
-        cortex, medulla: of the outer and inner part of the kidneys with all that is in them.
-        tissue: of all other soft tissue.
-        noise: SD in HU of the noise that is added where a curve weakens the scan's own.
+        cortex, medulla: curves of the outer and inner part of the kidneys, with their lesions.
+        tissue: curve of all other soft tissue.
+        noise: SD in HU of the noise that is added where a curve reduces the noise of the scan.
     """
 
     cortex: Curve
@@ -51,10 +51,10 @@ class Phase:
 
 
 def draw_phase(name: str, rng: np.random.Generator) -> Phase:
-    """A phase of ``NAMES``, its numbers drawn from their ranges.
+    """Draw random parameters of a phase of ``NAMES``.
 
-    unenhanced: no contrast, or traces of it; weak: part of it, everywhere; corticomedullary: bright cortex around dark
-    medulla; nephrographic: kidneys evenly bright, or brighter than they are.
+    unenhanced: no contrast or traces of it; weak: reduced contrast everywhere; corticomedullary: bright cortex around
+    dark medulla; nephrographic: kidneys homogeneously bright, or brighter than in the scan.
     """
     kidney, tissue, noise = rng.uniform(22, 35), rng.uniform(40, 55), rng.uniform(8, 20)
     if name == "unenhanced":
@@ -69,16 +69,18 @@ def draw_phase(name: str, rng: np.random.Generator) -> Phase:
         cortex = rng.uniform(0.8, 1.4)
         medulla, around = cortex * rng.uniform(0.9, 1.15), rng.uniform(0.7, 1.1)
     else:
-        raise ValueError(f"no phase is called {name!r}")
+        raise ValueError(f"there is no phase {name!r}")
     return Phase(Curve(kidney, cortex), Curve(kidney, medulla), Curve(tissue, around), noise)
 
 
 def change_phase(hu: np.ndarray, kidney: np.ndarray, phase: Phase, rng: np.random.Generator) -> np.ndarray:
-    """``hu`` as it might look in another contrast phase.
+    """Change ``hu`` to another contrast phase.
 
     Args:
         hu: (z, y, x) or (y, x), HU of any real type.
         kidney: bool, the same shape: kidneys with their tumours and cysts.
+        phase: the parameters.
+        rng: random generator, for the noise.
 
     Returns:
         float32 of the same shape.
@@ -96,17 +98,17 @@ def change_phase(hu: np.ndarray, kidney: np.ndarray, phase: Phase, rng: np.rando
 
 
 def _share_of_kidney(mask: np.ndarray) -> np.ndarray:
-    """0 outside, 1 inside, in between within a voxel of the kidneys' edge: float32."""
+    """Compute the weight of the kidney: 0 outside, 1 inside, in between within a voxel of the edge; float32."""
     return np.stack([cv2.GaussianBlur(plane.astype(np.float32), (0, 0), RIM) for plane in mask])
 
 
 def _outer_part(mask: np.ndarray) -> np.ndarray:
-    """Where a kidney's cortex is, told by the depth below its outline in each slice: bool."""
+    """Estimate the cortex from the depth below the kidney's outline in each slice: bool."""
     depth = np.stack([cv2.distanceTransform(plane.astype(np.uint8), cv2.DIST_L2, 3) for plane in mask])
     return depth < CORTEX * depth.max(axis=(1, 2), keepdims=True)
 
 
 def _bone(volume: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Bright voxels outside the kidneys, what they enclose in a slice, and a voxel around: bool."""
+    """Find bone: bright voxels outside the kidneys, the voxels they enclose in a slice, and one voxel around; bool."""
     bright = (volume > BONE_HU) & ~mask
     return np.stack([ndi.binary_dilation(ndi.binary_fill_holes(ndi.binary_closing(plane))) for plane in bright]) & ~mask

@@ -1,4 +1,4 @@
-"""Masks with a rim around them."""
+"""Dilation of masks by a distance in mm."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from kidneyseg.volume.box import bounding_box
 
 
 def dilate(mask: np.ndarray, mm: float, spacing: Sequence[float]) -> np.ndarray:
-    """All voxels whose centre is at most ``mm`` from that of one in ``mask`` (z, y, x) bool; ``spacing`` in mm."""
-    grown = np.zeros_like(mask)
+    """Dilate ``mask``, (z, y, x) bool: add voxels with a centre at most ``mm`` from one in it; ``spacing`` in mm."""
+    dilated = np.zeros_like(mask)
     if mask.any():
         reach = [int(mm / step) for step in spacing]
         box = tuple(slice(max(0, side.start - n), side.stop + n) for side, n in zip(bounding_box(mask), reach))
-        grown[box] = ndi.distance_transform_edt(~mask[box], sampling=spacing) <= mm
-    return grown
+        dilated[box] = ndi.distance_transform_edt(~mask[box], sampling=spacing) <= mm
+    return dilated

@@ -1,7 +1,7 @@
-"""Every crop, resample and region of interest as one thing: an axis-aligned lattice laid over the scan.
+"""Axis-aligned grids over a scan, which describe all crops, resampled images and regions of interest.
 
-A :class:`Grid` says where its voxel centres lie in the voxel coordinates of the scan in canonical orientation, so a
-mask can be brought from any grid to any other, and back to the scan itself, with :func:`sample`.
+A :class:`Grid` has the positions of its voxel centres in the voxel coordinates of the scan in canonical orientation.
+With :func:`sample`, an image or a mask can be resampled from any grid to any other, and back to the scan.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ONE_PER_AXIS = Field(min_length=3, max_length=3)
 
 
 class GridFacts(TypedDict):
-    """A `Grid` in JSON."""
+    """A ``Grid`` as JSON types."""
 
     shape: Annotated[list[int], ONE_PER_AXIS]
     origin: Annotated[list[float], ONE_PER_AXIS]
@@ -29,7 +29,9 @@ class GridFacts(TypedDict):
 
 @dataclass(frozen=True)
 class Grid:
-    """Voxel ``i`` of axis ``a`` is centred at ``origin[a] + i * step[a]``, in voxels of the scan; axes are (z, y, x).
+    """A grid: voxel ``i`` of axis ``a`` has its centre at ``origin[a] + i * step[a]``, in voxels of the scan.
+
+    Axes are (z, y, x).
 
     Attributes:
         shape: number of voxels.
@@ -43,35 +45,35 @@ class Grid:
 
     @classmethod
     def of(cls, array: np.ndarray) -> Grid:
-        """The grid of the scan itself."""
+        """Return the grid of the scan ``array``."""
         return cls(tuple(int(n) for n in array.shape))
 
     def crop(self, box: Sequence[slice]) -> Grid:
-        """The part inside ``box`` (three slices with start and stop in voxels of this grid; may reach outside it)."""
+        """Crop to ``box`` (three slices with start and stop in voxels of this grid; may extend outside it)."""
         origin = tuple(o + b.start * s for o, s, b in zip(self.origin, self.step, box))
         return Grid(tuple(b.stop - b.start for b in box), origin, self.step)
 
     def resize(self, shape: Sequence[int]) -> Grid:
-        """The same extent with ``shape`` voxels: outer voxel faces, not centres, stay where they are."""
+        """Resize to ``shape`` voxels with the same extent: outer voxel faces, not centres, keep their positions."""
         step = tuple(s * n / m for s, n, m in zip(self.step, self.shape, shape))
         origin = tuple(o + (t - s) / 2 for o, s, t in zip(self.origin, self.step, step))
         return Grid(tuple(int(n) for n in shape), origin, step)
 
     def at_spacing(self, spacing: Sequence[float], scan_spacing: Sequence[float]) -> Grid:
-        """The same extent at about ``spacing`` mm (rounded to whole voxels) when the scan has ``scan_spacing`` mm."""
+        """Resize to about ``spacing`` mm (whole voxels) with the same extent; the scan has ``scan_spacing`` mm."""
         now = self.spacing(scan_spacing)
         return self.resize([max(1, round(n * s / t)) for n, s, t in zip(self.shape, now, spacing)])
 
     def spacing(self, scan_spacing: Sequence[float]) -> tuple[float, float, float]:
-        """Voxel size in mm, (z, y, x), when the scan has ``scan_spacing`` mm."""
+        """Return the voxel size in mm, (z, y, x); the scan has ``scan_spacing`` mm."""
         return tuple(t * s for t, s in zip(self.step, scan_spacing))
 
     def voxel_ml(self, scan_voxel_ml: float) -> float:
-        """Volume of one voxel in ml when one of the scan has ``scan_voxel_ml``."""
+        """Return the volume of one voxel in ml; a voxel of the scan has ``scan_voxel_ml``."""
         return float(np.prod(self.step)) * scan_voxel_ml
 
     def cover(self, box: Sequence[slice], other: Grid) -> tuple[slice, slice, slice]:
-        """The smallest box of ``other``, clipped to it, holding all of ``box`` of this grid up to its outer faces."""
+        """Return the smallest box of ``other``, clipped to it, that covers ``box`` of this grid up to its faces."""
         covered = []
         for axis, part in enumerate(box):
             start, step = self.origin[axis] - other.origin[axis], self.step[axis]
@@ -80,28 +82,35 @@ class Grid:
         return tuple(covered)
 
     def to_dict(self) -> GridFacts:
+        """Return the grid as JSON types."""
         return {"shape": list(self.shape), "origin": list(self.origin), "step": list(self.step)}
 
     @classmethod
     def from_dict(cls, data: GridFacts) -> Grid:
+        """Read the result of :meth:`to_dict`."""
         return cls(tuple(data["shape"]), tuple(data["origin"]), tuple(data["step"]))
 
 
 def sample(array: np.ndarray, source: Grid, target: Grid, order: int, fill: float = 0) -> np.ndarray:
-    """Values of ``array``, which lies on ``source``, at the voxel centres of ``target``.
+    """Resample ``array`` from the grid ``source`` to the voxel centres of ``target``.
 
     Args:
         array: (z, y, x), shape of ``source``; or several such, (..., z, y, x).
+        source: grid of ``array``.
+        target: grid of the result.
         order: 0 nearest neighbour (masks), 1 linear (images, probabilities).
-        fill: value where ``target`` reaches outside the faces of ``source``; within half a voxel of them the
-            edge value is kept, so that a resized image has no dark rim.
+        fill: value outside the outer faces of ``source``. Between the outer voxel centres and the outer faces the edge
+            value is used, so that a resized image has no dark border.
 
     Returns:
-        (..., z, y, x) of ``target.shape``, dtype of ``array``. Between grids of equal step and whole-voxel offset this
-        is a copy: nothing is interpolated, so a crop comes back exactly.
+        (..., z, y, x) of ``target.shape``, dtype of ``array``. Between grids with the same step and an offset of whole
+        voxels the values are copied without interpolation.
+
+    Raises:
+        ValueError: ``array`` does not have the shape of ``source``.
     """
     if tuple(array.shape[-3:]) != tuple(source.shape):
-        raise ValueError(f"array of shape {array.shape} does not lie on a grid of shape {source.shape}")
+        raise ValueError(f"array of shape {array.shape} does not fit a grid of shape {source.shape}")
     scale = np.array([t / s for s, t in zip(source.step, target.step)])
     offset = np.array([(t - s) / w for s, t, w in zip(source.origin, target.origin, source.step)])
     inside = tuple(_inside(o, k, n, m) for o, k, n, m in zip(offset, scale, source.shape, target.shape))
@@ -121,7 +130,7 @@ def sample(array: np.ndarray, source: Grid, target: Grid, order: int, fill: floa
 
 
 def _inside(offset: float, scale: float, source: int, target: int) -> slice:
-    """The indices of ``target`` whose centres lie between the outer faces of ``source`` along one axis."""
+    """Return the indices of ``target`` with centres between the outer faces of ``source`` along one axis."""
     first = int(np.ceil((-0.5 - offset) / scale - 1e-6))
     last = int(np.floor((source - 0.5 - offset) / scale + 1e-6))
     return slice(min(max(first, 0), target), max(min(last + 1, target), 0))

@@ -1,4 +1,4 @@
-"""The header and voxels of one image file. What the header says is judged before memory is taken for the voxels."""
+"""Reading of one image file. The header is checked before memory is allocated for the voxels."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from kidneyseg.volume.compressed import GZIP_START, MOST_TIMES, Content, blocks_
 from kidneyseg.volume.filenames import ITK_SUFFIXES, NIFTI_SUFFIXES
 from kidneyseg.volume.itk_files import read_itk
 
-HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}  # by the length that their first bytes say
-FILES_LOOKED_AT = 50  # of a folder, for DICOM
-DICOM_AT = 128  # of the four letters DICM
+HEADERS = {348: nib.Nifti1Header, 540: nib.Nifti2Header}  # keys: header length, which is in the first bytes
+FILES_LOOKED_AT = 50  # number of files in a folder that are tested for DICOM
+DICOM_AT = 128  # offset of the four letters DICM
 CONVERT_DICOM = "Convert the series to NIfTI first, for example with `dcm2niix -z y -o OUT FOLDER`"
 
 _UNREADABLE = (EOFError, ValueError, OverflowError, RuntimeError, zlib.error, ImageFileError, HeaderDataError)
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file begins as DICOM Part 10 says."""
+    """Tell whether a file starts as defined in DICOM Part 10."""
     with open(path, "rb") as file:
         return file.read(DICOM_AT + 4)[DICOM_AT:] == b"DICM"
 
 
 def require_no_dicom(folder: Path) -> None:
-    """Raise InputError when one of the first files in ``folder``, or below it, is DICOM."""
+    """Raise InputError if one of the first files in ``folder`` and its sub-folders is DICOM."""
     files = islice((path for path in folder.rglob("*") if path.is_file()), FILES_LOOKED_AT)
     dicom = next(filter(is_dicom, files), None)
     if dicom is not None:
@@ -43,12 +43,12 @@ def require_no_dicom(folder: Path) -> None:
 
 
 def read_file(path: Path) -> tuple[nib.Nifti1Header, np.ndarray, float]:
-    """Header, voxels and step of an image file whose affine can be used.
+    """Read an image file.
 
     Returns:
-        header: what it says of geometry holds; nothing else is needed of it.
+        header: a header whose geometry is valid; its other entries are not used.
         data: (i, j, k) in the file's orientation, scaled by the header's slope and intercept.
-        step: between two values that scaling can tell apart; 0 where nothing is scaled.
+        step: smallest difference between two values after scaling; 0 without scaling.
 
     Raises:
         InputError: no such file, DICOM, another format, damaged (header, length, checksum), not one 3-D volume, a size
@@ -85,7 +85,7 @@ def read_file(path: Path) -> tuple[nib.Nifti1Header, np.ndarray, float]:
 
 
 def _read_nifti(path: Path) -> tuple[nib.Nifti1Header, np.ndarray, float]:
-    """Whether it is compressed, its first bytes say, not its name."""
+    """Read a NIfTI file; its first bytes, not its name, tell whether it is compressed."""
     with open(path, "rb") as file:
         compressed = file.read(2) == GZIP_START
         file.seek(0)
@@ -115,7 +115,7 @@ def _next(content: Content, count: int) -> bytes:
 
 
 def _require_possible(path: Path, header: nib.Nifti1Header, most: int) -> None:
-    """Judge all that the header says; ``most``: bytes that the file can hold at most."""
+    """Check the header; ``most`` is the maximum number of bytes that the file can contain."""
     shape = header.get_data_shape()
     plausibility.require_size(path, shape)
     dtype = header.get_data_dtype()
@@ -139,7 +139,7 @@ def _require_affine(path: Path, header: nib.Nifti1Header) -> None:
             path,
             expected="an orientation (sform or qform)",
             found="sform_code and qform_code 0",
-            remedy="Convert the scan again from its DICOM files, or set the sform you know to be right",
+            remedy="Convert the scan again from its DICOM files, or set the sform if you know the correct one",
         )
     affine = header.get_best_affine()[:3, :3]
     sizes = np.linalg.norm(affine, axis=0)
@@ -150,7 +150,7 @@ def _require_affine(path: Path, header: nib.Nifti1Header) -> None:
             found=f"{affine.tolist()}",
             remedy="Correct the sform or qform of the header",
         )
-    order = np.argsort(-nib.io_orientation(header.get_best_affine())[:, 0])  # the file's axes that are z, y, x
+    order = np.argsort(-nib.io_orientation(header.get_best_affine())[:, 0])  # axes of the file that are z, y, x
     plausibility.require_spacing(path, sizes[order])
 
 
@@ -168,7 +168,7 @@ def _read_voxels(path: Path, header: nib.Nifti1Header, content: Content) -> tupl
     content.skip(int(header["vox_offset"]) - header.template_dtype.itemsize)
     flat = memoryview(data.reshape(-1, order="F").view(np.uint8))
     filled = content.fill(flat)
-    surplus = content.rest()  # whatever follows: checksums are at the end
+    surplus = content.rest()  # reads to the end, where the checksums are
     if filled < len(flat):
         raise EOFError(f"{filled} bytes of voxels, not {len(flat)}")
     plausibility.require_no_more(path, shape, surplus, len(flat) // shape[2])

@@ -1,4 +1,4 @@
-"""Hounsfield units to the 8-bit range that is stored, and from there to what a network sees."""
+"""Conversion of Hounsfield units to the stored 8-bit range, and normalisation for the network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def to_uint8(hu: np.ndarray, clip: Sequence[float]) -> np.ndarray:
         clip: (low, high) HU; low becomes 0, high 255.
 
     Returns:
-        uint8 of the same shape. Worked on one slice at a time, so that a whole scan is never held as float.
+        uint8 of the same shape. One slice is processed at a time, so that there is no float copy of the scan.
     """
     low, high = clip
     out = np.empty(hu.shape, np.uint8)
@@ -30,22 +30,22 @@ def to_uint8(hu: np.ndarray, clip: Sequence[float]) -> np.ndarray:
 
 
 def normalise(image: np.ndarray, mean: float, std: float) -> np.ndarray:
-    """``(image - mean) / std`` as float32; ``image`` is uint8 of any shape, looked up in a table of its 256 values."""
+    """Compute ``(image - mean) / std`` as float32 with a table of 256 values; ``image`` is uint8 of any shape."""
     table = ((np.arange(256) - mean) / std).astype(np.float32)
     return table[image]
 
 
 def moments(image: np.ndarray, intensity: Intensity) -> tuple[float, float]:
-    """Mean and standard deviation that ``image`` is normalised with: those of ``intensity``, or its own.
+    """Return the mean and standard deviation for the normalisation of ``image``.
 
     Args:
-        image: uint8 of any shape, all that a network sees of one sample.
-        intensity: ``per_volume`` asks for the image's own; of an image of one value the standard deviation is taken
-            as 1, which makes it 0 everywhere.
+        image: uint8 of any shape, the whole input of the network for one sample.
+        intensity: with ``per_volume``, mean and standard deviation of the image are used, else those of ``intensity``.
+            If all values of the image are equal, the standard deviation is set to 1, so that it becomes 0 everywhere.
     """
     if not intensity.per_volume:
         return intensity.mean, intensity.std
-    counts = np.bincount(image.ravel(), minlength=256)  # exact, and no float copy of the image
+    counts = np.bincount(image.ravel(), minlength=256)  # exact, and without a float copy of the image
     values = np.arange(256)
     mean = float(counts @ values / image.size)
     variance = float(counts @ (values - mean) ** 2 / image.size)

@@ -1,5 +1,7 @@
-"""Values of an array at all points of an axis-aligned lattice: one axis after the other, which is all such a lattice
-needs and several times less work than a general point in space."""
+"""Interpolation at the points of an axis-aligned grid.
+
+It is done one axis after the other, which is several times faster than interpolation at arbitrary points.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-PLANES = 8  # of the lattice at a time: floats are held of so many planes only, and these stay in the cache
+PLANES = 8  # planes of the grid at a time, which limits the memory for floats and keeps them in the cache
 
 Positions = Sequence[np.ndarray]
-"""The lattice: per axis z, y, x its ascending points, in voxels of the array; the array's ends go on beyond it."""
+"""The grid: ascending points on each axis z, y, x, in voxels of the array; outside the array its edge value is used."""
 
 
 class Neighbours(NamedTuple):
-    """Along one axis, per point: the voxels below and above it, and the weight of the one above, 0 to 1."""
+    """For each point on one axis: the voxels below and above it, and the weight of the upper one, 0 to 1."""
 
     below: np.ndarray
     above: np.ndarray
@@ -23,10 +25,11 @@ class Neighbours(NamedTuple):
 
 
 def nearest(array: np.ndarray, positions: Positions, out: np.ndarray) -> None:
-    """Write the value of the voxel closest to every point into ``out``; between two, that of the even one.
+    """Write the value of the voxel nearest to every point into ``out``; half-way between two, that with an even index.
 
     Args:
         array: (..., z, y, x).
+        positions: the grid.
         out: (..., *points), dtype of ``array``.
     """
     axes = [np.clip(np.rint(points).astype(np.intp), 0, size - 1) for points, size in zip(positions, array.shape[-3:])]
@@ -36,13 +39,14 @@ def nearest(array: np.ndarray, positions: Positions, out: np.ndarray) -> None:
 
 
 def linear(array: np.ndarray, positions: Positions, out: np.ndarray) -> None:
-    """Write the trilinear interpolation at every point into ``out``, rounded to the nearest integer if it has those.
+    """Write the trilinear interpolation at every point into ``out``, rounded to the nearest integer for integer types.
 
-    Sums are those of float32 (of float64 for wider numbers): up to 1e-6 of the values, the same as with
-    `scipy.ndimage`, so that integers differ from it by 1 where the interpolation is as close to a half.
+    Sums are computed in float32 (for wider types in float64). They agree with ``scipy.ndimage`` up to 1e-6 of the
+    values; integers may differ by 1 if the interpolated value is that close to a half.
 
     Args:
         array: (..., z, y, x).
+        positions: the grid.
         out: (..., *points), dtype of ``array``.
     """
     dtype = np.result_type(array.dtype, np.float32)
@@ -61,7 +65,7 @@ def _neighbours(points: np.ndarray, size: int, dtype: np.dtype) -> Neighbours:
 
 
 def _interpolate(array: np.ndarray, axes: Sequence[Neighbours], dtype: np.dtype) -> np.ndarray:
-    """Of the voxels that any point needs, one axis after the other."""
+    """Interpolate the needed part of ``array``, one axis after the other."""
     first = [axis.below[0] for axis in axes]
     box = tuple(slice(f, axis.above[-1] + 1) for f, axis in zip(first, axes))
     values = array[(..., *box)].astype(dtype)
@@ -78,5 +82,5 @@ def _interpolate(array: np.ndarray, axes: Sequence[Neighbours], dtype: np.dtype)
 
 
 def _cheapest_first(shape: Sequence[int], points: Sequence[np.ndarray]) -> list[int]:
-    """The axes, those that shrink most or grow least first: what comes later then has less to do."""
+    """Order the axes by their ratio of output to input length, so that later axes have fewer values to process."""
     return sorted(range(3), key=lambda axis: len(points[axis]) / shape[axis])

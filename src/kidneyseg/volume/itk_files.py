@@ -1,4 +1,4 @@
-"""MetaImage and NRRD, read by SimpleITK. It looks at hardly any checksum: compressed voxels are checked here first."""
+"""Reading of MetaImage and NRRD with SimpleITK, which verifies few checksums; compressed voxels are checked first."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from kidneyseg.volume.compressed import WINDOW_BITS, Content, blocks_of
 from kidneyseg.volume.plausibility import require_bytes, require_no_more, require_size, require_spacing
 
 ENCODINGS = {"gz": "gzip", "bz2": "bzip2"}  # NRRD's other names
-UNREADABLE = ("bzip2",)  # by SimpleITK
-LONGEST = 500  # letters of a header field: ITK's NRRD reader crashes when it complains of one of over about 1000
+UNREADABLE = ("bzip2",)  # not supported by SimpleITK
+LONGEST = 500  # letters of a header field; ITK's NRRD reader crashes on a bad field of more than about 1000
 
 
 @dataclass(frozen=True)
 class Voxels:
-    """Where a header says that its voxels are.
+    """Position of the voxels according to a header.
 
     Attributes:
-        file: None where they are in several.
-        offset: of the (compressed) voxels in ``file``, as far as the header's text tells it.
-        encoding: "gzip", "zlib", or another that has no checksum.
-        skipped: bytes before the first voxel, once decompressed.
+        file: file of the voxels; None if they are in several files.
+        offset: offset of the (compressed) voxels in ``file``, as far as it follows from the text of the header.
+        encoding: "gzip", "zlib", or another encoding without checksum.
+        skipped: bytes before the first voxel, after decompression.
     """
 
     file: Path | None
@@ -35,13 +35,13 @@ class Voxels:
 
 
 def read_itk(path: Path) -> tuple[nib.Nifti1Header, np.ndarray]:
-    """Geometry, as a NIfTI header would say it, and voxels (i, j, k). ITK's world is (Left, Posterior, Superior).
+    """Read the geometry, as a NIfTI header, and the voxels (i, j, k). ITK's world is (Left, Posterior, Superior).
 
     Raises:
-        InputError: not one 3-D volume of one value per voxel, or one that no CT has.
+        InputError: not one 3-D volume with one value per voxel, or a size or spacing that no CT has.
         RuntimeError, ValueError, EOFError, zlib.error: it cannot be read, or is damaged.
     """
-    import SimpleITK as sitk  # slow to import, and most cohorts are NIfTI
+    import SimpleITK as sitk  # slow to import, and most data sets are NIfTI
 
     voxels = _metaimage(path) if path.suffix.lower() in (".mha", ".mhd") else _nrrd(path)
     reader = sitk.ImageFileReader()
@@ -73,7 +73,7 @@ def read_itk(path: Path) -> tuple[nib.Nifti1Header, np.ndarray]:
 
 
 def _require_whole(path: Path, voxels: Voxels, shape: tuple[int, ...], itemsize: int) -> None:
-    """Check size and checksums of the voxels in a pass of their own: ITK takes what is damaged for good."""
+    """Check size and checksums of the voxels in a separate pass, because ITK accepts damaged voxels."""
     if voxels.encoding in UNREADABLE:
         raise InputError(
             path,
@@ -96,7 +96,7 @@ def _require_whole(path: Path, voxels: Voxels, shape: tuple[int, ...], itemsize:
 
 
 def _metaimage(path: Path) -> Voxels:
-    """Its header is lines of "Key = Value" up to ElementDataFile."""
+    """Parse a MetaImage header: lines of "Key = Value" up to ElementDataFile."""
     fields: dict[str, str] = {}
     with open(path, "rb") as file:
         while "elementdatafile" not in fields:
@@ -111,7 +111,7 @@ def _metaimage(path: Path) -> Voxels:
 
 
 def _nrrd(path: Path) -> Voxels:
-    """Its header is lines of "field: value" up to an empty one, or up to the end where another file has the voxels."""
+    """Parse an NRRD header: lines of "field: value" up to an empty line, or to the end with a separate data file."""
     fields: dict[str, str] = {}
     with open(path, "rb") as file:
         while line := _line(file, end_is_empty=True):

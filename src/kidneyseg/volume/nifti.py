@@ -1,8 +1,8 @@
-"""Scans and masks in one orientation, and masks back in the orientation of their scan's file.
+"""Reading of scans and masks in one canonical orientation, and writing of masks in the orientation of their scan.
 
 Every array of this package has axes (z, y, x) whose index grows towards Superior, Posterior and Left: ``array[z]`` is
-an axial slice as radiologists look at it. Which axis of a file is which is decided by its affine alone, so the same
-patient comes out the same whether a file stores x first (most tools) or z first (KiTS).
+an axial slice in radiological view. Only the affine of a file decides about its axes, so the array does not depend on
+whether a file stores x first (most tools) or z first (KiTS).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kidneyseg.volume.image_file import read_file
 
 CANONICAL = axcodes2ornt(("S", "P", "L"))
 
-# What of a scan's header its mask shares: where voxels lie. The rest may name the patient.
+# Entries of a scan's header that are copied to its mask: the geometry. Other entries may name the patient.
 GEOMETRY = (
     "dim",
     "pixdim",
@@ -42,7 +42,7 @@ GEOMETRY = (
     "srow_y",
     "srow_z",
 )
-ROUNDED = 0.02  # labels this near to a whole number are it, where a file's scaling cannot come nearer
+ROUNDED = 0.02  # labels this close to an integer are rounded if the file's scaling cannot be more exact
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Scan:
         array: (z, y, x), C-contiguous; HU as int16 (or float32 if the file has fractions) for a scan, uint8 labels
             for a mask.
         spacing: voxel size in mm, (z, y, x), > 0.
-        path: the file it came from.
+        path: its file.
         affine: (4, 4), index (z, y, x, 1) of ``array`` to mm in the world of NIfTI (Right, Anterior, Superior).
-        header: the file's own NIfTI header; :func:`write_mask` needs it to write in the file's own geometry.
-        doubts: what is very likely wrong with the file, see :mod:`kidneyseg.volume.plausibility`.
+        header: the file's NIfTI header; :func:`write_mask` needs its geometry.
+        doubts: likely errors of the file, see :mod:`kidneyseg.volume.plausibility`.
     """
 
     array: np.ndarray
@@ -68,11 +68,11 @@ class Scan:
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of one voxel in millilitres, right under a sheared affine (gantry tilt) too."""
+        """Volume of one voxel in ml, also correct with a sheared affine (gantry tilt)."""
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000
 
     def misplacement(self, scan: Scan) -> str | None:
-        """Why this mask does not lie on ``scan`` (another shape, or corners over half a voxel apart), or None."""
+        """Describe why this mask does not fit ``scan`` (other shape, or corners over half a voxel apart), or None."""
         if self.array.shape != scan.array.shape:
             return f"shape {self.array.shape} (z, y, x), not {scan.array.shape}"
         corners = np.array(list(product(*[(0, n - 1) for n in scan.array.shape], [1])))
@@ -80,26 +80,25 @@ class Scan:
         return f"corners up to {apart:.1f} mm away" if apart > min(scan.spacing) / 2 else None
 
     def require_on(self, scan: Scan) -> None:
-        """Raise InputError unless this mask lies on ``scan``."""
+        """Raise InputError if this mask does not fit ``scan``."""
         found = self.misplacement(scan)
         if found:
             raise InputError(
                 self.path,
                 expected=f"the shape and affine of {scan.path}",
                 found=found,
-                remedy="Give the mask that was drawn on this scan, or copy the scan's affine if you know it is right",
+                remedy="Give the mask that was drawn on this scan, or copy the scan's affine if you know it is correct",
             )
 
 
 def read_image(path: str | Path) -> Scan:
-    """A CT from NIfTI (``.nii``, ``.nii.gz``), MetaImage or NRRD, in HU.
+    """Read a CT in HU from NIfTI (``.nii``, ``.nii.gz``), MetaImage or NRRD.
 
-    The values keep their meaning whatever the file's data type: int16 when all of them are whole numbers in range,
-    float32 otherwise.
+    The array is int16 if all values are integers in its range, whatever the data type of the file; otherwise float32.
 
     Raises:
-        InputError: as :func:`kidneyseg.volume.image_file.read_file`, NaN or infinite values, or values that are not HU
-            for certain.
+        InputError: as for :func:`kidneyseg.volume.image_file.read_file`, NaN or infinite values, or values that cannot
+            be HU.
     """
     path = Path(path)
     header, data, _ = read_file(path)
@@ -122,17 +121,17 @@ def read_image(path: str | Path) -> Scan:
 
 
 def read_mask(path: str | Path, merge: Mapping[int, int] | None = None) -> Scan:
-    """A label mask, uint8, from the formats of :func:`read_image`; floating-point files of whole numbers are accepted.
+    """Read a label mask as uint8, from the formats of :func:`read_image`; floating-point integers are accepted.
 
-    Labels that were saved as scaled integers come back as 1.00002 or 0.996: they are rounded where the file's own
-    scaling cannot come nearer.
+    Labels that were saved as scaled integers are read as 1.00002 or 0.996, for example. They are rounded if the file's
+    scaling cannot be more exact.
 
     Args:
-        merge: labels to read as another one, see :class:`kidneyseg.recipe.Recipe`; by default none.
+        path: the file.
+        merge: label -> the label that it is read as, see :class:`kidneyseg.recipe.Recipe`; by default none.
 
     Raises:
-        InputError: as :func:`kidneyseg.volume.image_file.read_file`, and values that are not whole numbers from 0 to
-            255.
+        InputError: as for :func:`kidneyseg.volume.image_file.read_file`, or values that are not integers from 0 to 255.
     """
     path = Path(path)
     header, data, step = read_file(path)
@@ -151,13 +150,13 @@ def read_mask(path: str | Path, merge: Mapping[int, int] | None = None) -> Scan:
 
 
 def warn_of_doubts(*files: Scan) -> None:
-    """Warn of what is very likely wrong with ``files``."""
+    """Warn of the likely errors of ``files``."""
     for doubt in (doubt for file in files for doubt in file.doubts):
         warnings.warn(str(doubt), stacklevel=2)
 
 
 def merge_labels(labels: np.ndarray, merge: Mapping[int, int]) -> np.ndarray:
-    """uint8 labels of any shape, those that ``merge`` names read as another; the same array when it names none."""
+    """Replace the labels (uint8, any shape) that ``merge`` names; returns the same array if it is empty."""
     table = np.arange(256, dtype=np.uint8)
     for label, other in merge.items():
         table[label] = other
@@ -165,21 +164,22 @@ def merge_labels(labels: np.ndarray, merge: Mapping[int, int]) -> np.ndarray:
 
 
 def write_mask(path: str | Path, mask: np.ndarray, like: Scan, description: str = "") -> None:
-    """Write ``mask`` as uint8 NIfTI in the exact shape, orientation, qform and sform of the file ``like`` came from.
+    """Write ``mask`` as uint8 NIfTI, atomically, with exactly the shape, orientation, qform and sform of a scan's file.
 
-    Nothing else of that file is kept: a patient's name may stand in its header.
+    Nothing else is copied from the scan's file, because its header may contain the patient's name.
 
     Args:
-        path: ends in ``.nii`` or ``.nii.gz``; its folder is made. The file appears complete or not at all.
-        mask: (z, y, x) labels 0-255 on ``like.array``.
-        description: what the header says of the values, at most 79 letters.
+        path: file that ends in ``.nii`` or ``.nii.gz``; its folder is created.
+        mask: (z, y, x) labels 0-255, with the shape of ``like.array``.
+        like: the scan.
+        description: description of the values for the header, at most 79 letters.
 
     Raises:
-        InputError: ``path`` is no NIfTI name.
-        ValueError: ``mask`` does not lie on ``like.array``.
+        InputError: ``path`` is not a NIfTI name.
+        ValueError: ``mask`` does not have the shape of ``like.array``.
     """
     if mask.shape != like.array.shape:
-        raise ValueError(f"mask of shape {mask.shape} does not lie on a scan of shape {like.array.shape}")
+        raise ValueError(f"mask of shape {mask.shape} does not fit a scan of shape {like.array.shape}")
     header = type(like.header)()
     for key in GEOMETRY:
         header[key] = like.header[key]
@@ -192,7 +192,7 @@ def write_mask(path: str | Path, mask: np.ndarray, like: Scan, description: str 
 
 
 def save_nifti(path: str | Path, image: nib.Nifti1Image) -> None:
-    """Write ``image`` atomically; its folder is made. Raises InputError if ``path`` is no NIfTI name."""
+    """Write ``image`` atomically; its folder is created. Raises InputError if ``path`` is not a NIfTI name."""
     path = Path(path)
     if not path.name.endswith(NIFTI_SUFFIXES):
         raise InputError(
@@ -203,7 +203,7 @@ def save_nifti(path: str | Path, image: nib.Nifti1Image) -> None:
 
 
 def _planes(data: np.ndarray) -> Iterator[np.ndarray]:
-    """(i, j, k) by its last axis, along which files are in order: what is computed of each is as small as a plane."""
+    """Iterate over the last axis of (i, j, k), the order of the file, so that temporary arrays have one plane."""
     return iter(np.moveaxis(data, -1, 0))
 
 

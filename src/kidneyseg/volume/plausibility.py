@@ -1,7 +1,7 @@
-"""What a CT of the abdomen, its mask and its result can be: the one rule of what is refused and what is doubted.
+"""Plausibility checks of a CT of the abdomen, its mask and its segmentation.
 
-Functions called ``require_...`` raise what is wrong for certain. Those called ``..._doubts`` return, unraised, what is
-very likely wrong: predict, prepare and eval warn of it, `kidneyseg cohort check` lists it as a fault.
+Functions called ``require_...`` raise InputError for certain errors. Those called ``..._doubts`` return InputErrors for
+likely errors: predict, prepare and eval warn of them, ``kidneyseg cohort check`` lists them as faults.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from nibabel.spatialimages import HeaderDataError
 from kidneyseg.errors import InputError
 from kidneyseg.volume.box import bounding_box
 
-POSSIBLE_MM = (0.05, 50.0)  # metres and micrometres, a factor of 1000, lie outside whatever the scanner
+POSSIBLE_MM = (0.05, 50.0)  # spacing in metres or micrometres (a factor of 1000) is outside for every scanner
 USUAL_MM = (0.1, 10.0)
 MOST_VOXELS = 8192  # along an axis: 2 m at 0.25 mm
-BODY_ABOVE = -200  # HU: even fat is denser
-REPEATED_HU = (-200, 300)  # phases are compared in this window
+BODY_ABOVE = -200  # HU; even fat is above
+REPEATED_HU = (-200, 300)  # HU window in which phases are compared
 KIDNEY, TUMOUR = 1, 2
 MOST_KIDNEY_ML = 900  # both kidneys, without tumours, have about 300 to 400 ml
 
 
 def require_size(path: Path, shape: Sequence[int]) -> None:
-    """Raise InputError when no CT has ``shape`` (any axis order), before memory is taken for it."""
+    """Raise InputError if no CT has ``shape`` (any axis order), before memory is allocated for it."""
     if len(shape) < 3 or any(n != 1 for n in shape[3:]) or min(shape) < 1:
         raise InputError(
             path,
@@ -45,18 +45,18 @@ def require_size(path: Path, shape: Sequence[int]) -> None:
 
 
 def require_bytes(path: Path, shape: Sequence[int], wanted: float, most: int) -> None:
-    """Raise InputError unless a file that holds at most ``most`` bytes can have the ``wanted`` of its header."""
+    """Raise InputError if a file with at most ``most`` bytes cannot have the ``wanted`` bytes of its header."""
     if not wanted <= most:
         raise InputError(
             path,
             expected=f"the voxels of its header, {tuple(shape)}, {wanted:g} bytes",
             found=f"a broken file that holds at most {most}",
-            remedy="Copy or download it again: it is cut short, or its header is damaged",
+            remedy="Copy or download it again: it is truncated, or its header is damaged",
         )
 
 
 def require_no_more(path: Path, shape: Sequence[int], surplus: int, plane: int) -> None:
-    """Raise InputError when a file holds ``surplus`` bytes after its voxels, and a ``plane`` has no more than that."""
+    """Raise InputError if a file has ``surplus`` bytes after its voxels, and this is at least one ``plane``."""
     if surplus >= max(plane, 1):
         raise InputError(
             path,
@@ -67,19 +67,19 @@ def require_no_more(path: Path, shape: Sequence[int], surplus: int, plane: int) 
 
 
 def require_spacing(path: Path, spacing: Sequence[float]) -> None:
-    """Raise InputError when no CT has ``spacing`` in mm."""
+    """Raise InputError if no CT has ``spacing`` in mm."""
     _raise(_spacing(path, spacing, POSSIBLE_MM))
 
 
 def spacing_doubts(path: Path, spacing: Sequence[float]) -> list[InputError]:
-    """Whether a CT may have ``spacing`` in mm, (z, y, x)."""
+    """List the doubts about ``spacing`` in mm, (z, y, x)."""
     return _spacing(path, spacing, USUAL_MM)
 
 
 def affine_doubts(path: Path, header: nib.Nifti1Header) -> list[InputError]:
-    """Whether sform and qform, where a file has both, put a voxel over half a voxel apart.
+    """List the doubts about an affine whose sform and qform differ by more than half a voxel.
 
-    A sheared sform (gantry tilt) is left out: no qform can say the same.
+    A sheared sform (gantry tilt) is not checked, because no qform can represent it.
     """
     sform = header.get_sform(coded=True)[0]
     if sform is None or header["qform_code"] == 0 or _is_sheared(sform):
@@ -100,15 +100,15 @@ def affine_doubts(path: Path, header: nib.Nifti1Header) -> list[InputError]:
 
 
 def require_hounsfield(path: Path, low: float, high: float) -> None:
-    """Raise InputError when values from ``low`` to ``high`` are not those of a body in HU.
+    """Raise InputError if values from ``low`` to ``high`` cannot be those of a body in HU.
 
-    Scans clipped at a window, such as [-79, 304], are: they still reach below 0, as all fat does.
+    Scans clipped to a window such as [-79, 304] are accepted, because they still have values below 0 (fat).
     """
     if high < BODY_ABOVE:
         raise InputError(
             path,
             expected=f"a body in HU, with values above {BODY_ABOVE}",
-            found=f"values from {low:g} to {high:g}, air alone",
+            found=f"values from {low:g} to {high:g}, only air",
             remedy="Convert the scan again from its DICOM files",
         )
     if low >= 0:
@@ -124,12 +124,12 @@ def require_hounsfield(path: Path, low: float, high: float) -> None:
 
 
 def intensity_doubts(path: Path, array: np.ndarray) -> list[InputError]:
-    """Whether ``array``, (z, y, x) with values below 0, may be HU of one phase."""
+    """List the doubts about ``array``, (z, y, x) with values below 0: not HU, or not one phase."""
     return _padding_alone(path, array) + _repeated(path, array)
 
 
 def result_doubts(mask: np.ndarray, voxel_ml: float) -> list[str]:
-    """What is unlikely about a predicted mask, (z, y, x) with the labels 1 kidney and 2 tumour."""
+    """List what is implausible in a predicted mask, (z, y, x) with the labels 1 kidney and 2 tumour."""
     if not mask.any():
         return ["no kidney found, the mask is empty"]
     inside = mask[bounding_box(mask)]
@@ -141,7 +141,7 @@ def result_doubts(mask: np.ndarray, voxel_ml: float) -> list[str]:
 
 
 def _lonely_tumour(mask: np.ndarray) -> int:
-    """Tumour voxels in 26-connected components without a voxel of kidney."""
+    """Count the tumour voxels in 26-connected components without any voxel of kidney."""
     tumour = mask == TUMOUR
     if not tumour.any():
         return 0
@@ -187,7 +187,7 @@ def _is_sheared(affine: np.ndarray) -> bool:
 
 
 def _padding_alone(path: Path, array: np.ndarray) -> list[InputError]:
-    """Scanners pad with a value such as -2000, which hides that all others are 1024 too high."""
+    """Find scans whose only negative value is padding, such as -2000: all other values may be 1024 too high."""
     low = array.min()
     if low >= 0 or any(((plane < 0) & (plane > low)).any() for plane in array):
         return []
@@ -202,7 +202,7 @@ def _padding_alone(path: Path, array: np.ndarray) -> list[InputError]:
 
 
 def _repeated(path: Path, array: np.ndarray) -> list[InputError]:
-    """Where the greatest jump between neighbours is the seam of two phases, the slices after it are like the first."""
+    """Find scans with two phases in one file: after the largest jump between neighbours the slices repeat."""
     small = np.clip(array[:, ::8, ::8], *REPEATED_HU).astype(np.float32)
     if len(small) < 8:
         return []

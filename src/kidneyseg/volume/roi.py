@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def region_boxes(mask: np.ndarray, region: Region) -> list[Box]:
-    """The regions that ``region`` cuts from ``mask``; see :class:`kidneyseg.recipe.Region`.
+    """Compute the regions of interest in ``mask``; see :class:`kidneyseg.recipe.Region`.
 
     Args:
-        mask: (z, y, x), non-zero where there is kidney.
-        region: its crop, gap, margin and least count; of ``slices`` they widen z alone.
+        mask: (z, y, x), non-zero inside the kidneys.
+        region: the settings, of which crop, gap, margin and least are used.
 
     Returns:
         Boxes with start and stop inside the volume, ordered by z, then y, then x; none for an empty mask. They may
-        overlap. For ``none``, the one box of the whole volume.
+        overlap. With ``crop: none``, the one box of the whole volume.
     """
     mask = mask != 0
     if not mask.any():
@@ -41,16 +41,18 @@ def region_boxes(mask: np.ndarray, region: Region) -> list[Box]:
 
 
 def extents(mask: np.ndarray, gap: int) -> list[Box]:
-    """Tight boxes around the kidneys in ``mask``, as the CCF BDCI 2022 third-prize solution (MPLab) finds them.
+    """Compute tight boxes around the kidneys in ``mask``, as in the CCF BDCI 2022 third-prize solution (MPLab).
 
     Per axis, the coordinates where the mask has any voxel are split wherever neighbours are more than ``gap`` apart:
-    ``where(diff(coordinates) > gap)``. Every combination of the three axes' pieces that holds voxels is shrunk to them.
+    ``where(diff(coordinates) > gap)``. Every combination of intervals on the three axes that contains voxels is shrunk
+    to the bounding box of its voxels.
 
     Args:
         mask: (z, y, x) bool.
+        gap: voxels.
 
     Returns:
-        Boxes ordered by the pieces of z, then y, then x.
+        Boxes ordered by the intervals of z, then y, then x.
     """
     pieces = [_pieces(mask.any(axis=tuple({0, 1, 2} - {axis})), gap) for axis in range(3)]
     boxes = []
@@ -62,20 +64,20 @@ def extents(mask: np.ndarray, gap: int) -> list[Box]:
 
 
 def component_boxes(mask: np.ndarray) -> list[Box]:
-    """Tight boxes around the 26-connected components of ``mask``, (z, y, x) bool; ordered by their first corners."""
-    outer = bounding_box(mask)  # numbering the components takes four bytes per voxel: only where there are some
+    """Compute tight boxes around the 26-connected components of ``mask``, (z, y, x) bool, ordered by first corner."""
+    outer = bounding_box(mask)  # the component numbers need four bytes per voxel, so only this part is numbered
     numbered = cc3d.connected_components(mask[outer], connectivity=26)
     boxes = [_inside(outer, box) for box in cc3d.statistics(numbered)["bounding_boxes"][1:]]
     return sorted(boxes, key=lambda box: [part.start for part in box])
 
 
 def _inside(outer: Box, inner: Box) -> Box:
-    """``inner``, which counts from the first corner of ``outer``, in the voxels that ``outer`` counts."""
+    """Convert ``inner``, which is relative to the first corner of ``outer``, to the coordinates of ``outer``."""
     return tuple(slice(int(o.start + i.start), int(o.start + i.stop)) for o, i in zip(outer, inner))
 
 
 def _pieces(occupied: np.ndarray, gap: int) -> list[slice]:
-    """Runs of the coordinates where ``occupied``, (n,) bool, holds, merged across holes of fewer than ``gap``."""
+    """List the intervals in which ``occupied``, (n,) bool, is True, merged across holes of fewer than ``gap``."""
     coordinates = np.flatnonzero(occupied)
     if not coordinates.size:
         return []
