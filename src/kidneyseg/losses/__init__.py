@@ -1,4 +1,4 @@
-"""Losses, one idea per file: loss(logits (N, C, *S) float, target (N, *S) int32) -> float32 scalar."""
+"""Losses: loss(logits (N, C, *S) float, target (N, *S) int32) -> float32 scalar."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
     "build_loss",
 ]
 
-# Name in a recipe -> how it is built, and which of the recipe's settings it makes use of; every loss takes `side`.
+# Name in a recipe -> function that builds the loss, and the recipe's settings that it uses; all losses use ``side``.
 LOSSES = {
     "dice_ce": (
         lambda spec, uncertain: Compound(
@@ -55,12 +55,14 @@ LOSSES = {
 
 
 def build_loss(spec: Loss, uncertain: Uncertain | None = None) -> DeepSupervision:
-    """Returns the loss of a recipe; it takes one tensor of logits or the tuple that deep supervision makes.
+    """Build the loss of a recipe, for one tensor of logits or the tuple of deep supervision.
 
     Args:
-        uncertain: codes in the targets of voxels that may be of several classes, and these classes.
+        spec: the loss settings.
+        uncertain: target code -> classes, for the codes of voxels that may belong to several classes.
 
-    Raises InputError for an unknown name, and for settings that the loss cannot follow.
+    Raises:
+        InputError: an unknown name, or settings that the loss does not use.
     """
     if spec.name not in LOSSES:
         raise InputError(
@@ -81,9 +83,9 @@ def _require_use(spec: Loss) -> None:
             able = ", ".join(name for name, (_, settings) in LOSSES.items() if key in settings)
             raise InputError(
                 f"loss.{key}",
-                expected=f"a loss that makes use of it ({able})",
+                expected=f"a loss that uses it ({able})",
                 found=repr(spec.name),
-                remedy="Leave it out, or take another loss",
+                remedy="Leave it out, or use another loss",
             )
     if spec.weights is not None and (spec.regions is not None or sum(spec.weights) == 0):
         raise InputError(

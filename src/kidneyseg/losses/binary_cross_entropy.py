@@ -12,14 +12,14 @@ from kidneyseg.losses.uncertain import Uncertain, known
 class BinaryCrossEntropy(nn.Cell):
     """Mean over voxels and foreground classes k of the binary cross-entropy of z_k = logit_k - logit_0.
 
-    Every network here ends in one logit per class, the background's included, and inference takes the class of the
-    largest softmax probability. That stays right: sigmoid(z_k) is above a half exactly where class k beats the
-    background. With one foreground class sigmoid(z_1) is its softmax probability, so that this is at once torch's
-    `BCEWithLogitsLoss` on a network of one output and softmax cross-entropy. With more it is one class against the
-    rest, and the softmax of the logits keeps their order but is no longer what the loss calibrates. A voxel that may be
-    of several classes costs nothing for these.
-
     (logits (N, C, *S) float, target (N, *S) int) -> float32 scalar.
+
+    All networks have one logit per class, the background included, and inference chooses the class with the largest
+    softmax probability. This is consistent with the loss: sigmoid(z_k) > 0.5 exactly if the logit of class k is larger
+    than that of the background. With one foreground class, sigmoid(z_1) is its softmax probability, so the loss equals
+    both torch's ``BCEWithLogitsLoss`` on a network with one output and softmax cross-entropy. With several classes it
+    compares one class with the rest; the softmax of the logits then has the same order, but is not calibrated by the
+    loss. A voxel that may belong to several classes does not count for these classes.
     """
 
     def __init__(self, uncertain: Uncertain | None = None) -> None:
@@ -30,7 +30,7 @@ class BinaryCrossEntropy(nn.Cell):
         logits = logits.astype(ms.float32)
         z = logits[:, 1:] - logits[:, :1]
         wanted = one_hot(target, logits.shape[1])[:, 1:]
-        # ln(1 + e^z) - z t, in the form that cannot overflow
+        # ln(1 + e^z) - z t, in a form without overflow
         cost = ops.relu(z) - z * wanted + ops.log(1 + ops.exp(-ops.abs(z)))
         if self.uncertain:
             counts = [known(target, (index,), self.uncertain) for index in range(1, logits.shape[1])]

@@ -7,7 +7,7 @@ from mindspore import nn
 
 
 class Compound(nn.Cell):
-    """(logits (N, C, *S) float, target (N, *S) int32) -> float32 scalar: the sum of what each of `parts` makes."""
+    """The sum of the losses ``parts``: (logits (N, C, *S) float, target (N, *S) int32) -> float32 scalar."""
 
     def __init__(self, *parts: nn.Cell) -> None:
         super().__init__()

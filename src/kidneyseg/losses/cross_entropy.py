@@ -7,12 +7,12 @@ from mindspore import nn, ops
 
 from kidneyseg.losses.uncertain import Uncertain
 
-LEAST = 1e-6  # of 1 - p: below it the slope of a power less than 1 would grow without bound
-SMALLEST = 1e-30  # at least, of a sum of probabilities whose logarithm is taken
+LEAST = 1e-6  # lower limit of 1 - p, because the slope of a power below 1 is unbounded at 0
+SMALLEST = 1e-30  # lower limit of a sum of probabilities in a logarithm
 
 
 def one_hot(target: ms.Tensor, classes: int) -> ms.Tensor:
-    """(N, *S) int class indices -> (N, classes, *S) float32."""
+    """Convert (N, *S) int class indices to (N, classes, *S) float32."""
     along_classes = (1, classes) + (1,) * (target.ndim - 1)
     return (ops.expand_dims(target, 1) == ops.reshape(ops.arange(0, classes, dtype=ms.int32), along_classes)).astype(
         ms.float32
@@ -20,15 +20,15 @@ def one_hot(target: ms.Tensor, classes: int) -> ms.Tensor:
 
 
 def surprise(logits: ms.Tensor, target: ms.Tensor, uncertain: Uncertain) -> ms.Tensor:
-    """-ln softmax(logits)[target] of every voxel: (N, C, *S) float, (N, *S) int -> (N, *S) float32, at least 0.
+    """Compute -ln softmax(logits)[target] of every voxel: (N, C, *S) float, (N, *S) int -> (N, *S) float32, >= 0.
 
-    A voxel that may be of several classes costs -ln of the sum of their probabilities.
+    For a voxel that may belong to several classes it is -ln of the sum of their probabilities.
 
-    Written out, because `ops.cross_entropy` and its relatives take up to four times as long on the CPU.
+    ``ops.cross_entropy`` and similar operators are not used, because they take up to four times as long on the CPU.
     """
     logits = logits.astype(ms.float32)
     wanted = one_hot(target, logits.shape[1])
-    # Softmax does not see a shift common to all classes; without it exp would overflow.
+    # Softmax is invariant to a shift of all classes, which avoids an overflow of exp.
     logits = logits - ops.stop_gradient(ops.amax(logits, 1, keepdims=True))
     weights, score = ops.exp(logits), (logits * wanted).sum(1)
     for code, classes in uncertain.items():
@@ -40,7 +40,7 @@ def surprise(logits: ms.Tensor, target: ms.Tensor, uncertain: Uncertain) -> ms.T
 
 
 class CrossEntropy(nn.Cell):
-    """Mean over voxels of -ln softmax(logits)[target].
+    """Cross-entropy: mean over voxels of -ln softmax(logits)[target].
 
     (logits (N, C, *S) float, target (N, *S) int) -> float32 scalar.
     """
@@ -54,12 +54,12 @@ class CrossEntropy(nn.Cell):
 
 
 class Focal(nn.Cell):
-    """Mean over voxels of -(1 - p)^focus ln p, p being the softmax probability of the voxel's own class.
-
-    Lin et al., "Focal loss for dense object detection", ICCV 2017, for several classes and without their balancing
-    factor alpha: voxels that are right already count for little. `focus` 0 is cross-entropy.
+    """Focal loss: mean over voxels of -(1 - p)^focus ln p, where p is the softmax probability of the true class.
 
     (logits (N, C, *S) float, target (N, *S) int) -> float32 scalar.
+
+    Lin et al., "Focal loss for dense object detection", ICCV 2017, for several classes and without the balancing factor
+    alpha: voxels that are already correct have little weight. With ``focus`` 0 it is cross-entropy.
     """
 
     def __init__(self, focus: float = 2.0, uncertain: Uncertain | None = None) -> None:

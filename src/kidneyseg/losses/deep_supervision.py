@@ -1,4 +1,4 @@
-"""Any loss applied to every output of a network with deep supervision (Lee et al. 2015)."""
+"""A loss for every output of a network with deep supervision (Lee et al. 2015)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from kidneyseg.recipe import SideOutputs
 
 
 class DeepSupervision(nn.Cell):
-    """loss(logits[0]) + w[1] loss(logits[1]) + w[2] loss(logits[2]) + ..., the weights as `side` says.
+    """loss(logits[0]) + w[1] loss(logits[1]) + w[2] loss(logits[2]) + ..., with the weights of ``side``.
 
-    All logits have the target's size (the networks up-sample their side outputs). A plain tensor of logits counts as
-    a tuple of one, so that the same loss serves networks without side outputs, and validation.
+    All logits have the target's size, because the networks up-sample their side outputs. A tensor of logits is treated
+    as a tuple of one, so that the same loss can be used for networks without side outputs, and in validation.
 
-    What an epoch multiplies the weights with is a Parameter, set between steps, so that no graph is compiled anew.
+    The decay of the weights with the epochs is a Parameter, which is set between steps, so that no new graph is
+    compiled.
+
+    Args:
+        loss: the loss.
+        side: weights of the side outputs.
     """
 
     def __init__(self, loss: nn.Cell, side: SideOutputs) -> None:
@@ -24,7 +29,7 @@ class DeepSupervision(nn.Cell):
         self.faded = ms.Parameter(ms.Tensor(1, ms.float32), name="side_outputs.faded", requires_grad=False)
 
     def start_epoch(self, epoch: int) -> None:
-        """Fade the side outputs as far as ``epoch``, counted from 0, asks."""
+        """Set the decay of the side outputs for ``epoch``, counted from 0."""
         ops.assign(self.faded, ms.Tensor(self.side.decay ** (epoch // self.side.every), ms.float32))
 
     def construct(self, logits: ms.Tensor | tuple[ms.Tensor, ...], target: ms.Tensor) -> ms.Tensor:

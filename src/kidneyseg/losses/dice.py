@@ -1,4 +1,4 @@
-"""Soft Dice of regions: unions of classes such as kidney with tumour."""
+"""Soft Dice of regions, which are unions of classes, such as kidney with tumour."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from mindspore import nn, ops
 from kidneyseg.losses.uncertain import Uncertain, inside, known
 from kidneyseg.nets.layers.sum_over_ranks import SumOverRanks
 
-SMOOTHING = 1.0  # voxels; an empty region predicted as empty has Dice 1
+SMOOTHING = 1.0  # voxels; a region that is empty in target and prediction has Dice 1
 
 
 class SoftDice(nn.Cell):
     """Dice of each region between softmax probabilities p and a label map: (2 sum(p t) + 1) / (sum p + sum t + 1).
 
-    Args:
-        regions: class indices of each region, e.g. ((1, 2), (2,)) for kidney with tumour and tumour; a region's
-            probability is the sum of its classes'. None: every class but the background.
-        batch: sum over the batch, and over all ranks of a distributed run, before dividing: steadier where many
-            samples lack a region. Otherwise each sample has its own Dice.
-        uncertain: voxels of which it is not known whether they are in a region do not count in its Dice.
-
     (logits (N, C, *S) float, target (N, *S) int) -> Dice in (0, 1], float32, of shape (regions,), or (regions, N)
-    without `batch`. Raises ValueError if a region names a class that the logits lack.
+    without ``batch``.
+
+    Args:
+        regions: class indices of each region, for example ((1, 2), (2,)) for kidney with tumour and for tumour. The
+            probability of a region is the sum over its classes. None: every class except the background.
+        batch: sum over the batch, and over all ranks of a distributed run, before the division, which is more stable if
+            many samples do not have a region. Otherwise each sample has its own Dice.
+        uncertain: target code -> classes. Voxels that may or may not be in a region do not count in its Dice.
+
+    Raises:
+        ValueError: a region names a class that the logits do not have.
     """
 
     def __init__(
@@ -61,13 +64,12 @@ class SoftDice(nn.Cell):
 
 
 class DiceLoss(nn.Cell):
-    """1 - mean Dice of the regions. For `regions`, `batch` and `uncertain` see `SoftDice`.
+    """1 - mean Dice of the regions: (logits (N, C, *S) float, target (N, *S) int32) -> float32 scalar from 0 to 1.
 
     Args:
-        weights: one per class, the background's first, not all 0: the mean is then that of every class by itself,
-            the background too, each with its weight (of 0.01 and 0.99 for a small foreground, say).
-
-    (logits (N, C, *S) float, target (N, *S) int32) -> float32 scalar from 0 to 1.
+        regions, batch, uncertain: as for ``SoftDice``.
+        weights: one per class, the background first, not all 0. The mean is then taken over all single classes, the
+            background included, with these weights (for a small foreground, for example, 0.01 and 0.99).
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Segmentation networks, one per file. Each maps (N, in_channels, *S) to logits (N, classes, *S).
 
-A cell whose ``construct`` touches tensors only through other cells and element-wise operations says so with
-``any_layout = True``: the CPU kernels then run it channels-last throughout, without conversions in between.
+A cell sets ``any_layout = True`` if its ``construct`` uses tensors only in other cells and in element-wise operations.
+The CPU kernels then run it completely in channels-last layout, without conversions in between.
 """
 
 from __future__ import annotations
@@ -40,16 +40,21 @@ NETWORKS = {
     "unetpp": UNetPP,
     "vnet3d": VNet3D,
 }
-# Settings of a recipe's network that only some networks have: those with a parameter of that name.
+# Settings of a recipe's network that only some networks support: those with a parameter of this name.
 OPTIONS = ("deep_supervision", "residual", "attention", "pretrained")
 
 
 def build_network(spec: Network, classes: int, in_channels: int = 1, pretrained: bool = True) -> nn.Cell:
-    """Returns the network of a recipe, for `classes` classes including the background.
+    """Build the network of a recipe.
 
-    `pretrained`: whether to read the file that the recipe may name; not where a checkpoint's weights come next.
+    Args:
+        spec: the network settings.
+        classes: number of classes, the background included.
+        in_channels: input channels.
+        pretrained: whether to read the file of ``spec.pretrained``; False if a checkpoint is loaded afterwards.
 
-    Raises InputError for an unknown name, and for an option that the network does not have.
+    Raises:
+        InputError: an unknown name, or an option that the network does not support.
     """
     if spec.name not in NETWORKS:
         raise InputError(

@@ -21,15 +21,15 @@ from kidneyseg.nets.pretrained import load_resnet34
 from kidneyseg.nets.resnet import LEVELS, ResNet34
 
 RATES = (6, 12, 18)  # at output stride 16
-LOW = 2  # the level whose features the decoder joins: a quarter of the input's size
+LOW = 2  # level of the low-level features in the decoder: a quarter of the input's size
 
 
 class AtrousPyramid(nn.Cell):
     """Atrous spatial pyramid pooling: (N, in_ch, y, x) -> (N, out_ch, y, x).
 
-    A 1 x 1 convolution, three 3 x 3 ones of dilations `rates` and the mean over the whole slice, joined and fused by
-    a 1 x 1 convolution. The mean's branch has a bias instead of the paper's batch norm: it has one value per sample
-    and channel, whose deviation over a batch of a few slices is no statistic.
+    A 1 x 1 convolution, three 3 x 3 convolutions with the dilations ``rates`` and the mean over the whole slice are
+    concatenated and fused by a 1 x 1 convolution. The branch of the mean has a bias instead of the paper's batch norm:
+    it has one value per sample and channel, too few in a batch of a few slices to estimate a deviation.
     """
 
     any_layout = True
@@ -53,19 +53,22 @@ class AtrousPyramid(nn.Cell):
 
 
 class DeepLabV3Plus(nn.Cell):
-    """(N, in_channels, y, x) -> logits (N, classes, y, x); lengths must be multiples of 2^(depth - 2).
+    """DeepLab V3+: (N, in_channels, y, x) -> logits (N, classes, y, x); lengths must be multiples of 2^(depth - 2).
 
-    A ResNet-34 whose last stage is dilated instead of halved (the paper has ResNet-101 or Xception), an atrous pyramid
-    on its output, and a decoder that joins the pyramid, up-sampled, with features of a quarter of the input's size;
-    two 3 x 3 convolutions, the classifier and linear up-sampling by 4 follow. Convolutions are plain; the paper's
-    separable ones save operations and do not change what is connected.
+    The encoder is a ResNet-34 whose last stage is dilated instead of halved (the paper uses ResNet-101 or Xception),
+    followed by an atrous pyramid. The decoder concatenates the up-sampled pyramid with features at a quarter of the
+    input's size; two 3 x 3 convolutions, the classifier and linear up-sampling by 4 follow. Convolutions are standard
+    ones; the separable convolutions of the paper save operations, but have the same connections.
 
-    Width 64 and depth 6 make output stride 16, rates 6, 12, 18, 256 channels in pyramid and decoder and 48 of low-level
-    features. Depth 5 leaves out ResNet's last stage: output stride 8, at which the same fields of view are rates
-    12, 24, 36. Raises InputError for another depth.
+    Width 64 and depth 6 give output stride 16, rates 6, 12, 18, 256 channels in pyramid and decoder, and 48 channels of
+    low-level features. Depth 5 leaves out ResNet's last stage: output stride 8, for which the rates 12, 24, 36 give the
+    same fields of view.
 
     Args:
-        pretrained: as of `UNetResNet34`.
+        pretrained: as for ``UNetResNet34``.
+
+    Raises:
+        InputError: another depth.
     """
 
     any_layout = True

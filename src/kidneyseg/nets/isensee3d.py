@@ -15,7 +15,7 @@ SEGMENTATION_LEVELS = 3
 
 
 class ContextModule(nn.Cell):
-    """Pre-activation residual block of two 3 x 3 x 3 convolutions with dropout between: (N, channels, *S) -> same."""
+    """Pre-activation residual block: two 3 x 3 x 3 convolutions with dropout between, (N, channels, *S) -> same."""
 
     any_layout = True
 
@@ -30,7 +30,7 @@ class ContextModule(nn.Cell):
 
 
 def localisation_module(channels: int, norm: str | None) -> nn.Cell:
-    """Returns the fusion of 2 x `channels`, from below and beside, into `channels`: 3 x 3 x 3, then 1 x 1 x 1."""
+    """Build the fusion of 2 x ``channels`` (skip and up-sampled) into ``channels``: 3 x 3 x 3, then 1 x 1 x 1."""
     return nn.SequentialCell(
         ConvNormAct(3, 2 * channels, channels, norm=norm, act=ACT),
         ConvNormAct(3, channels, channels, kernel=1, norm=norm, act=ACT),
@@ -38,15 +38,15 @@ def localisation_module(channels: int, norm: str | None) -> nn.Cell:
 
 
 class Isensee3D(nn.Cell):
-    """(N, in_channels, z, y, x) -> logits (N, classes, z, y, x); lengths must be multiples of 2^(depth - 1).
+    """The network of Isensee et al.: (N, in_channels, z, y, x) -> logits (N, classes, z, y, x).
 
-    A context pathway of residual modules joined by 3 x 3 x 3 convolutions of stride 2, and a localisation pathway that
-    repeats voxels to climb and ends in segmentation layers at its three finest levels, whose logits are summed. The
-    paper has width 16, depth 5 and instance norm.
+    Lengths must be multiples of 2^(depth - 1). The context pathway has residual modules connected by 3 x 3 x 3
+    convolutions of stride 2. The localisation pathway up-samples by nearest neighbours and has segmentation layers at
+    its three finest levels, whose logits are summed. The paper has width 16, depth 5 and instance norm.
 
-    Where it differs from the version of Chen et al., "Using two-stage network to segment kidneys and kidney tumors"
-    (KiTS19), theirs is taken: the localisation module's first convolution halves the channels, and segmentation layers
-    are 3 x 3 x 3. Neither says which dropout: whole channels, see ChannelDropout.
+    Where the paper differs from Chen et al., "Using two-stage network to segment kidneys and kidney tumors" (KiTS19),
+    this network follows Chen: the first convolution of the localisation module halves the channels, and segmentation
+    layers are 3 x 3 x 3. Neither specifies the type of dropout; whole channels are dropped here, see ChannelDropout.
     """
 
     any_layout = True

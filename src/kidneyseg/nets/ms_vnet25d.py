@@ -11,25 +11,25 @@ from kidneyseg.nets.layers.norm import make_norm
 from kidneyseg.nets.layers.residual import ResidualStage
 from kidneyseg.nets.vnet3d import CONVOLUTIONS
 
-HYBRID = (2, 3, 5)  # dilations whose voids fill each other (Wang et al., WACV 2018)
+HYBRID = (2, 3, 5)  # dilations that together leave no gaps (Wang et al., WACV 2018)
 
 
 class MultiScaleVNet25D(nn.Cell):
-    """A stack of slices (N, slices, y, x) -> logits of its middle slice (N, classes, y, x).
+    """Multi-scale 2.5-D V-Net: a stack of slices (N, slices, y, x) -> logits of its middle slice (N, classes, y, x).
 
-    Lengths must be multiples of 2^(depth - 1). The V-Net of Milletari 2016 in two dimensions, slices being channels,
-    with the paper's four changes:
+    Lengths must be multiples of 2^(depth - 1). The V-Net of Milletari 2016 in two dimensions, with the slices as
+    channels, and the paper's four changes:
 
-    - multi-scale input: every level below the first also sees the stack itself, brought to its size;
-    - squeeze and excitation of what every encoder level gives;
-    - an attention gate on every skip, whose signal is the decoder's next coarser level;
-    - hybrid dilated convolution: the deepest level's three convolutions have dilations 2, 3 and 5.
+    - multi-scale input: every level except the first also gets the stack, down-sampled to its size;
+    - squeeze and excitation after every encoder level;
+    - an attention gate on every skip, with the decoder's next coarser level as signal;
+    - hybrid dilated convolution: the three convolutions of the deepest level have dilations 2, 3 and 5.
 
-    The paper leaves open and this network chooses: V-Net's width 16, depth 5, 5 x 5 kernels and 1, 2, 3, 3, 3
-    convolutions per level; the stack is down-sampled by means of 2 x 2 pixels, led through a 3 x 3 convolution of
-    `width` channels and joined with what comes down, before the level's convolutions; dilated kernels are 3 x 3, as
-    in Wang's paper; batch norm; the first level's shortcut is a 1 x 1 convolution, for V-Net's repeats of the input
-    fit only some numbers of slices.
+    The paper does not specify everything. Chosen here are: V-Net's width 16, depth 5, 5 x 5 kernels and 1, 2, 3, 3, 3
+    convolutions per level; the stack is down-sampled by 2 x 2 average pooling, passed through a 3 x 3 convolution of
+    ``width`` channels and concatenated with the features before the level's convolutions; dilated kernels are 3 x 3, as
+    in Wang's paper; batch norm; the shortcut of the first level is a 1 x 1 convolution, because V-Net's repetition of
+    the input is possible only for some numbers of slices.
     """
 
     any_layout = True
@@ -56,7 +56,7 @@ class MultiScaleVNet25D(nn.Cell):
             + [ResidualStage(2, seen[-1:] + out[-1:] * len(HYBRID), 3, norm, "prelu", dilations=HYBRID)]
         )
         self.squeeze = nn.CellList([SqueezeExcite(2, channels) for channels in out])
-        # What comes up joins the skip of the same width, hence decoder stages are twice as wide as encoder stages.
+        # Up-sampled features are concatenated with a skip of the same width, so decoder stages are twice as wide.
         below = [2 * channels for channels in out[1:-1]] + out[-1:]
         self.gates = nn.CellList([AttentionGate(2, skip, deep) for skip, deep in zip(out, below)])
         self.up = nn.CellList(
@@ -87,6 +87,6 @@ class MultiScaleVNet25D(nn.Cell):
 
 
 def stage(in_ch: int, out_ch: int, level: int, norm: str | None) -> ResidualStage:
-    """Returns V-Net's stage of a level, with 5 x 5 kernels."""
+    """Build V-Net's stage of a level, with 5 x 5 kernels."""
     convolutions = min(level + 1, CONVOLUTIONS)
     return ResidualStage(2, [in_ch] + [out_ch] * convolutions, kernel=5, norm=norm, act="prelu")

@@ -1,4 +1,4 @@
-"""Precision as a policy: one class per network, whatever it computes in."""
+"""Number format of a network, independent of its class."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from kidneyseg.nets.layers.blocks import SpatialMean
 from kidneyseg.nets.layers.norm import NORMS
 
 PRECISIONS = {"float32": ms.float32, "float16": ms.float16, "bfloat16": ms.bfloat16}
-HEADS = ("head", "heads")  # the attributes of a network whose outputs are logits
+HEADS = ("head", "heads")  # attributes of a network that compute the logits
 SUMS = (*NORMS.values(), SpatialMean)  # cells that sum over many voxels
 
 
 def choose_precision(setting: str, device: str) -> str:
-    """Returns what a network computes in on `device`: "auto" is float32 on CPU, float16 on Ascend and GPU."""
+    """Return the number format of a network on ``device``: "auto" is float32 on CPU, float16 on Ascend and GPU."""
     if setting != "auto":
         return setting
     return "float32" if device == "CPU" else "float16"
 
 
 def apply_precision(network: nn.Cell, precision: str) -> nn.Cell:
-    """Makes `network` compute in "float32", "float16" or "bfloat16" and returns it.
+    """Set ``network`` to compute in "float32", "float16" or "bfloat16", and return it.
 
-    Weights stay float32, and so do sums over many voxels (normalisations) and the heads, so that logits are float32.
+    Weights, sums over many voxels (normalisations) and heads stay float32, so that logits are float32. MindSpore has no
+    bfloat16 convolution for CPU; see ``device.prepare_network``.
 
-    Raises InputError for another name. MindSpore has no bfloat16 convolution for CPU; see `device.prepare_network`.
+    Raises:
+        InputError: another precision.
     """
     if precision not in PRECISIONS:
         raise InputError(

@@ -14,7 +14,7 @@ from kidneyseg.nets.resnet import ResNet34
 from kidneyseg.nets.torch_file import read_tensors
 
 WIDTH = 64
-TORCH_NAMES = (  # of a parameter, ours and torchvision's, applied one after the other
+TORCH_NAMES = (  # (pattern of this project's parameter names, torchvision's name), applied one after the other
     (r"^stem\.conv\.", "conv1."),
     (r"^stem\.norm\.", "bn1."),
     (r"^stages\.(\d+)\.", lambda found: f"layer{int(found[1]) + 1}."),
@@ -30,21 +30,26 @@ TORCH_NAMES = (  # of a parameter, ours and torchvision's, applied one after the
 
 
 def load_resnet34(encoder: ResNet34, path: str | Path) -> None:
-    """Gives `encoder` the weights of `path`, a state dict of ResNet-34 saved by PyTorch under torchvision's names.
+    """Load the weights of a ResNet-34 into ``encoder``.
 
-    The classifier (`fc`) and the stages that a less deep encoder leaves out are not read. For other than 3 input
-    channels the first convolution's weights are summed over RGB and shared out evenly among the channels: a grey image
-    in all of them gives what it gave in RGB.
+    The classifier (``fc``) and the stages that a shallower encoder leaves out are not read. If there are not 3 input
+    channels, the weights of the first convolution are summed over RGB and divided equally among the channels, so that a
+    grey image in all channels gives the same result as in RGB.
 
-    Raises InputError: an encoder that is not 64 wide or has no batch norm; a file that cannot be read; tensors that are
-    missing, surplus or of another shape. The encoder is then unchanged.
+    Args:
+        encoder: the encoder.
+        path: state dict of ResNet-34, saved by PyTorch with torchvision's names.
+
+    Raises:
+        InputError: an encoder without width 64 or without batch norm; a file that cannot be read; tensors that are
+            missing, unknown or of another shape. The encoder is then unchanged.
     """
     if encoder.channels[0] != WIDTH or not isinstance(encoder.stem.norm, BatchNorm):
         raise InputError(
             "network.pretrained",
             expected=f"width: {WIDTH} and norm: batch, as ResNet-34 has them",
             found=f"width {encoder.channels[0]}, norm {type(encoder.stem.norm).__name__}",
-            remedy="Set them so, or leave out pretrained",
+            remedy="Set these values, or leave out pretrained",
         )
     tensors = {name: value for name, value in read_tensors(path).items() if not _unused(name, len(encoder.stages))}
     wanted = {torch_name(name): parameter for name, parameter in encoder.parameters_and_names()}
@@ -58,14 +63,14 @@ def load_resnet34(encoder: ResNet34, path: str | Path) -> None:
 
 
 def torch_name(name: str) -> str:
-    """torchvision's name of the encoder's parameter `name`."""
-    for ours, theirs in TORCH_NAMES:
-        name = re.sub(ours, theirs, name)
+    """Return torchvision's name of the encoder's parameter ``name``."""
+    for pattern, replacement in TORCH_NAMES:
+        name = re.sub(pattern, replacement, name)
     return name
 
 
 def _unused(name: str, stages: int) -> bool:
-    """Whether a tensor of a whole ResNet-34 has no place in an encoder with so many stages."""
+    """Tell whether an encoder with ``stages`` stages does not use this tensor of a whole ResNet-34."""
     layer = re.match(r"layer([1-4])\.", name)
     return name.startswith("fc.") or name.endswith(".num_batches_tracked") or bool(layer and int(layer[1]) > stages)
 

@@ -14,10 +14,10 @@ LEVELS = 2 + len(BLOCKS)  # the input's resolution, the stem's, and one per stag
 
 
 class PaddedMaxPool(nn.Cell):
-    """Maxima over 3 x 3 pixels at every second one: (N, C, y, x) -> (N, C, ceil(y / 2), ceil(x / 2)).
+    """Max pooling over 3 x 3 pixels with stride 2: (N, C, y, x) -> (N, C, ceil(y / 2), ceil(x / 2)).
 
-    For features that are not negative, as after ReLU: what is padded is 0. (An export of `nn.MaxPool2d` with padding
-    forgets the number of axes where the batch is dynamic.)
+    Only for features >= 0, as after ReLU, because the padding is 0. (``nn.MaxPool2d`` with padding is not used, because
+    its export with a dynamic batch size loses the number of axes.)
     """
 
     def __init__(self) -> None:
@@ -30,18 +30,21 @@ class PaddedMaxPool(nn.Cell):
 
 
 class ResNet34(nn.Cell):
-    """(N, in_channels, y, x) -> features of levels 1 to depth - 1, a tuple, level k of 1 / 2^k the input's size.
+    """ResNet-34 encoder: (N, in_channels, y, x) -> tuple of the features of levels 1 to depth - 1.
 
-    Level 1 is the stem (7 x 7 convolution of stride 2, `width` channels), level 2 max pooling (3 x 3, stride 2) and
-    the first stage of residual blocks, again `width` channels; each stage after it halves the size by a stride and
-    doubles the channels. The paper has width 64 and depth 6; with fewer levels the last stages are left out.
-    Parameters are named after what they do; `pretrained.py` knows torchvision's names. `channels[k - 1]` are those of
-    level k.
+    Level k has 1 / 2^k of the input's size. Level 1 is the stem (7 x 7 convolution of stride 2, ``width`` channels),
+    level 2 max pooling (3 x 3, stride 2) and the first stage of residual blocks, again with ``width`` channels. Each
+    further stage halves the size by a stride and doubles the channels. The paper has width 64 and depth 6; with fewer
+    levels the last stages are left out. ``pretrained.py`` translates torchvision's parameter names.
 
     Args:
-        dilated: the last stage keeps the size of the one before; instead its convolutions have dilation 2.
+        dilated: the last stage does not halve the size; its convolutions have dilation 2 instead.
 
-    Raises InputError for a depth below 2 or above 6.
+    Attributes:
+        channels: channels of level k at index k - 1.
+
+    Raises:
+        InputError: a depth below 2 or above 6.
     """
 
     any_layout = True
@@ -65,7 +68,7 @@ class ResNet34(nn.Cell):
         )
 
     def stage(self, level: int, norm: str | None, dilated: bool) -> nn.SequentialCell:
-        """Returns the residual blocks that lead to `level`; the first stage follows max pooling and has no stride."""
+        """Build the residual blocks of ``level``; the first stage follows max pooling and has no stride."""
         before, after = self.channels[level - 2 : level]
         stride = 1 if level == 2 or dilated else 2
         dilation = 2 if dilated else 1

@@ -1,4 +1,4 @@
-"""The residual U-Net (ResUNet) that the 3-D and the 2.5-D one share; they differ in strides only."""
+"""The residual U-Net (ResUNet), base of the 3-D and the 2.5-D ResUNet, which differ only in their strides."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from kidneyseg.nets.layers.residual import ResidualBlock, ResidualStage
 
 
 class ResUNet(nn.Cell):
-    """(N, in_channels, z, y, x) -> logits (N, classes, z, y, x) by `depth` encoder and `depth` decoder layers.
+    """(N, in_channels, z, y, x) -> logits (N, classes, z, y, x), with ``depth`` encoder and ``depth`` decoder layers.
 
-    Each layer is two 3 x 3 x 3 convolutions and adds what the layer before it gave, re-sampled, to its own output:
-    the input (projected to `width` channels) or what came down in the encoder, what came up in the decoder, whose
-    convolutions see it joined with the encoder's features of the same level. The deepest decoder layer follows the
-    deepest encoder layer directly. Convolutions with kernel = stride lead down, transposed ones lead up.
+    Each layer has two 3 x 3 x 3 convolutions and a shortcut from its input: in the encoder the down-sampled features of
+    the layer before (or the input, projected to ``width`` channels), in the decoder the up-sampled features of the
+    layer before. The convolutions of a decoder layer get these concatenated with the encoder's features of the same
+    level. The deepest decoder layer follows the deepest encoder layer directly. Down-sampling is done by convolutions
+    with kernel = stride, up-sampling by transposed convolutions.
 
     Args:
         strides: per axis (z, y, x), from one level to the next; lengths of the input must be multiples of
             strides^(depth - 1).
-        deep_supervision: every decoder layer has a head; in training the logits of all levels come back as a tuple,
-            each linearly up-sampled to the input's size, level 0 first. Out of training only those of level 0.
-            The strides must be the same along all axes then.
+        deep_supervision: every decoder layer has a head. In training the logits of all levels are returned as a tuple,
+            each linearly up-sampled to the input's size, level 0 first; otherwise only those of level 0. The strides
+            must then be the same along all axes.
     """
 
     any_layout = True
@@ -84,7 +85,7 @@ class ResUNet(nn.Cell):
         for level in range(1, self.depth):
             skips.append(self.encoder[level](self.down[level - 1](skips[level - 1])))
         deepest = self.depth - 1
-        features = [self.decoder[deepest](skips[deepest], skips[deepest])]  # of the decoder, the deepest first
+        features = [self.decoder[deepest](skips[deepest], skips[deepest])]  # features of the decoder, deepest first
         for level in range(self.depth - 2, -1, -1):
             risen = self.up[level](features[deepest - level - 1])
             features.append(self.decoder[level](self.concat((skips[level], risen)), risen))

@@ -9,12 +9,13 @@ from kidneyseg.nets.resunet import ResUNet
 class ResUNet25D(ResUNet):
     """(N, in_channels, z, y, x) -> logits (N, classes, z, y, x); y and x must be multiples of 2^(depth - 1).
 
-    The paper's network has three down- and three up-sampling layers (depth 4) and "no down-sample at z direction": CT
-    slices lie 0.5 to 5 mm apart, so a step along z means another distance in every scan. Strides, and with them the
-    kernels of the convolutions between levels, are 1 x 2 x 2.
+    The paper's network has three down- and three up-sampling layers (depth 4) and "no down-sample at z direction",
+    because the slice spacing of CT is 0.5 to 5 mm, so a step along z is a different distance in every scan. Strides,
+    and the kernels of the convolutions between levels, are 1 x 2 x 2.
 
-    The figure with the kernels is lost. Those within a level are 3 x 3 x 3 here, at every level: 1 x 3 x 3 would leave
-    nothing that joins slices, and the paper feeds slabs of 48 of them and averages over their mirror image along z.
+    The figure with the kernels is not available. Kernels within a level are 3 x 3 x 3 here, at every level: with
+    1 x 3 x 3 no layer would connect slices, although the paper's input are slabs of 48 slices, which are also mirrored
+    along z in inference.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""Reads the tensors of a file written by `torch.save`, without PyTorch and without running code from the file.
+"""Reading of the tensors in a file of ``torch.save``, without PyTorch and without running code from the file.
 
-Such a file is a pickle that describes tensors, and their values apart from it: in an archive (zip, PyTorch 1.6 and
-later) or behind it in the same file (before). A pickle may call any function there is; here it may only build
-dictionaries and tensors, anything else is refused.
+Such a file has a pickle that describes the tensors, and separately their values: in an archive (zip, PyTorch 1.6 and
+later) or after the pickle in the same file (earlier versions). A pickle can call any function; here it can only build
+dictionaries and tensors, everything else is refused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 @dataclass(frozen=True)
 class Storage:
-    """Values that tensors lie in: numbers of type `dtype` under the name `key`."""
+    """The memory of tensors: numbers of type ``dtype`` with the name ``key``."""
 
     dtype: np.dtype
     key: str
@@ -42,7 +42,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class View:
-    """A tensor as the pickle describes it: where in its storage its values lie; offset and strides count values."""
+    """A tensor as described in the pickle: the position of its values in the storage; offset and strides in values."""
 
     storage: Storage
     offset: int
@@ -50,18 +50,19 @@ class View:
     strides: tuple[int, ...]
 
     def values(self, storage: np.ndarray) -> np.ndarray:
-        """The tensor's values, copied. Raises ValueError where it reaches beyond its storage."""
+        """Copy the tensor's values. Raises ValueError if it extends beyond its storage."""
         last = self.offset + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides))
         if min((self.offset, *self.shape, *self.strides)) < 0 or (0 not in self.shape and last >= storage.size):
-            raise ValueError("a tensor reaches beyond the file's values")
+            raise ValueError("a tensor extends beyond the values in the file")
         strides = [stride * storage.itemsize for stride in self.strides]
         return np.lib.stride_tricks.as_strided(storage[self.offset :], self.shape, strides).copy()
 
 
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
-    """Returns the tensors of a state dict saved by `torch.save`, by name.
+    """Read name -> tensor from a state dict that was saved by ``torch.save``.
 
-    Raises InputError: no such file, a damaged one, or one that holds something else than tensors by name.
+    Raises:
+        InputError: no such file, a damaged one, or one with other contents than named tensors.
     """
     path = Path(path)
     try:
@@ -74,7 +75,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
             found=error.strerror or str(error),
             remedy="Give the path of a state dict, for example torchvision's resnet34-*.pth",
         ) from None
-    except Exception as error:  # a damaged pickle raises whatever it trips over
+    except Exception as error:  # a damaged pickle can raise any error
         raise InputError(
             path,
             expected="a state dict saved by PyTorch (torch.save)",
@@ -84,7 +85,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _read_archive(path: Path) -> tuple[dict[str, View], dict[str, np.ndarray]]:
-    """The pickled dictionary, and the storages of its tensors by key: each is a file of the archive."""
+    """Read the pickled dictionary, and key -> storage of its tensors: each is a file of the archive."""
     with zipfile.ZipFile(path) as archive:
         pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(pickles) != 1:
@@ -97,8 +98,11 @@ def _read_archive(path: Path) -> tuple[dict[str, View], dict[str, np.ndarray]]:
 
 
 def _read_legacy(path: Path) -> tuple[dict[str, View], dict[str, np.ndarray]]:
-    """As `_read_archive`: magic number, version, platform, dictionary and keys are pickles one after the other, then
-    each storage in the keys' order as its length (int64) and values."""
+    """Read the same as ``_read_archive`` from a file of the earlier format.
+
+    Magic number, version, platform, dictionary and keys are pickles, one after the other. Then each storage follows in
+    the order of the keys: its length (int64) and its values.
+    """
     with open(path, "rb") as file:
         if _Unpickler(file).load() != LEGACY_MAGIC:
             raise ValueError("another pickle")
@@ -116,14 +120,14 @@ def _read_storage(file: BinaryIO, dtype: np.dtype) -> np.ndarray:
 
 
 def _dtypes(views: Any) -> dict[str, np.dtype]:
-    """The types of the storages of a dictionary of tensors, by key. Raises ValueError if `views` is anything else."""
+    """Return key -> type of the storages of a dictionary of tensors. Raises ValueError for anything else."""
     if not isinstance(views, dict) or not all(isinstance(view, View) for view in views.values()):
-        raise ValueError(f"a {type(views).__name__} that holds more than tensors")
+        raise ValueError(f"a {type(views).__name__} with other contents than tensors")
     return {view.storage.key: view.storage.dtype for view in views.values()}
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds dictionaries of `View`, and nothing else."""
+    """An unpickler that builds only dictionaries of ``View``."""
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in STORAGES:
@@ -135,13 +139,13 @@ class _Unpickler(pickle.Unpickler):
             ("torch._utils", "_rebuild_parameter"): _data,
         }
         if (module, name) not in known:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no tensor needs")
+            raise pickle.UnpicklingError(f"it calls {module}.{name}, which no tensor needs")
         return known[module, name]
 
     def persistent_load(self, pid: tuple) -> Storage:
         _, dtype, key, _, _, *part = pid
         if part not in ([], [None]):
-            raise pickle.UnpicklingError("it has storages that share their values")
+            raise pickle.UnpicklingError("it has storages with shared values")
         return Storage(dtype, str(key))
 
 

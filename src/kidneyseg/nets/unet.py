@@ -1,4 +1,4 @@
-"""The U that the 2-D and the 3-D U-Net share; they differ in dimensions and channels only."""
+"""The U-Net, base of the 2-D and the 3-D U-Net, which differ only in dimensions and channels."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from kidneyseg.nets.layers.blocks import Concat, check_size, max_pool
 
 
 class UNet(nn.Cell):
-    """An encoder whose levels are joined by max pooling and a decoder that climbs back with up-convolutions.
+    """U-Net: an encoder with max pooling between its levels and a decoder with up-convolutions.
+
+    (N, in_channels, *S) -> logits (N, classes, *S); every length of S must be a multiple of 2^(levels - 1).
 
     Args:
         dims: number of spatial axes.
         encoder: one cell per level, the full resolution first.
-        up: `up[k]` brings the features of level k + 1 to the size of level k.
-        decoder: `decoder[k]` takes the encoder's features of level k joined with those that came up.
-        head: features of level 0 to logits.
-        gates: `gates[k]` weighs the encoder's features of level k by those of level k + 1 that are about to come up;
-            without gates they are joined as they are.
-
-    (N, in_channels, *S) -> logits (N, classes, *S); every length of S must be a multiple of 2^(levels - 1).
+        up: ``up[k]`` up-samples the features of level k + 1 to the size of level k.
+        decoder: input of ``decoder[k]`` are the encoder's features of level k concatenated with the up-sampled ones.
+        head: features of level 0 -> logits.
+        gates: ``gates[k]`` weights the encoder's features of level k by the decoder's features of level k + 1, before
+            these are up-sampled; None: no gates.
     """
 
     any_layout = True

@@ -7,10 +7,10 @@ from kidneyseg.nets.unet import UNet
 
 
 class UNet2D(UNet):
-    """(N, in_channels, y, x) -> logits (N, classes, y, x).
+    """U-Net: (N, in_channels, y, x) -> logits (N, classes, y, x).
 
-    As in the paper's figure 1, with padded convolutions so that no border is lost; the paper has width 64, depth 5
-    and no normalisation (`norm=None`).
+    As in figure 1 of the paper, but with padded convolutions, so that no border is lost. The paper has width 64, depth
+    5 and no normalisation (``norm=None``).
     """
 
     def __init__(

@@ -11,14 +11,14 @@ from kidneyseg.nets.unet import UNet
 
 
 class UNet3D(UNet):
-    """(N, in_channels, z, y, x) -> logits (N, classes, z, y, x).
+    """3D U-Net: (N, in_channels, z, y, x) -> logits (N, classes, z, y, x).
 
-    As in the paper's figure 2: channels double before each pooling (n then 2n within a level), up-convolutions keep
+    As in figure 2 of the paper: channels double before each pooling (n, then 2n within a level), up-convolutions keep
     the number of channels. Convolutions are padded, so that no border is lost. The paper has width 32 and depth 4.
 
     Args:
-        residual: each level's pair of convolutions learns what to add to its input (He 2016, see ResidualBlock).
-        attention: gates on the skip connections (Oktay 2018, see AttentionGate).
+        residual: the two convolutions of each level form a residual block (He 2016, see ResidualBlock).
+        attention: attention gates on the skip connections (Oktay 2018, see AttentionGate).
     """
 
     def __init__(

@@ -9,19 +9,21 @@ from kidneyseg.nets.layers.blocks import Concat, ConvNormAct, Upsample, check_si
 
 
 def rescale(levels: int) -> nn.Cell:
-    """Returns the cell that brings 2-D features `levels` levels down (> 0, max pooling) or up (< 0, bilinear)."""
+    """Build the cell that moves 2-D features ``levels`` levels down (> 0, max pooling) or up (< 0, bilinear)."""
     if levels == 0:
         return nn.Identity()
     return max_pool(2, 2**levels) if levels > 0 else Upsample(2, 2**-levels)
 
 
 class FullScaleNode(nn.Cell):
-    """Decoder node of one level: the features of every level, each brought to this level's size and to `width`
-    channels, joined and fused to depth x `width` channels.
+    """Decoder node of one level.
+
+    The features of every level are resampled to this level's size, reduced to ``width`` channels, concatenated and
+    fused to depth x ``width`` channels.
 
     Args:
-        level: the node's own level, 0 is the full resolution.
-        channels: of the features of each level, one entry per level.
+        level: level of the node; 0 is the full resolution.
+        channels: channels of the features, one entry per level.
     """
 
     any_layout = True
@@ -40,13 +42,15 @@ class FullScaleNode(nn.Cell):
 
 
 class UNet3Plus(nn.Cell):
-    """(N, in_channels, y, x) -> logits (N, classes, y, x); lengths must be multiples of 2^(depth - 1).
+    """UNet 3+: (N, in_channels, y, x) -> logits (N, classes, y, x); lengths must be multiples of 2^(depth - 1).
 
-    Every decoder node sees the encoder at its own and all finer levels and the decoder at all coarser ones. The paper
-    has width 64 and depth 5, hence nodes of 5 x 64 = 320 channels. Its classification-guided module is left out.
+    The inputs of a decoder node are the encoder's features of its own and all finer levels and the decoder's features
+    of all coarser levels. The paper has width 64 and depth 5, so nodes have 5 x 64 = 320 channels. Its
+    classification-guided module is left out.
 
-    With `deep_supervision` every level has a head; in training the logits of all levels come back as a tuple, each
-    up-sampled to the input's size, level 0 first. Out of training only those of level 0.
+    Args:
+        deep_supervision: every level has a head. In training the logits of all levels are returned as a tuple, each
+            up-sampled to the input's size, level 0 first; otherwise only those of level 0.
     """
 
     any_layout = True
@@ -82,7 +86,7 @@ class UNet3Plus(nn.Cell):
         for level in range(1, self.depth):
             features = features + (self.encoder[level](self.pool(features[level - 1])),)
         for level in range(self.depth - 2, -1, -1):
-            # The decoder's features take the place of the encoder's, which no finer level looks at.
+            # The decoder's features replace the encoder's of this level, which no finer level uses.
             features = features[:level] + (self.decoder[level](features),) + features[level + 1 :]
         if not self.training or len(self.heads) == 1:
             return self.heads[0](features[0])

@@ -1,4 +1,4 @@
-"""U-Net with a ResNet-34 encoder, as Beheshtifard ("Kidney tumor segmentation", KiTS21) uses it on axial slices."""
+"""U-Net with a ResNet-34 encoder, as used by Beheshtifard ("Kidney tumor segmentation", KiTS21) on axial slices."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from kidneyseg.nets.resnet import LEVELS, ResNet34
 
 
 class UNetResNet34(nn.Cell):
-    """(N, in_channels, y, x) -> logits (N, classes, y, x); lengths must be multiples of 2^(depth - 1).
+    """U-Net with ResNet-34: (N, in_channels, y, x) -> logits (N, classes, y, x).
 
-    The encoder halves the size depth - 1 times. Each decoder level up-samples by 2 (linearly; the paper says no more
-    than "an upsampling layer"), joins the encoder's features of that size and applies two 3 x 3 convolutions. As in
-    the library that made this network popular (Iakubovskii, segmentation_models, 2019) the decoder's channels are
-    256, 128, 64, 32 and 16, and its last level, at the input's size, has no skip. That is width 64, depth 6.
+    Lengths must be multiples of 2^(depth - 1). The encoder halves the size depth - 1 times. Each decoder level
+    up-samples by 2 (linearly; the paper says only "an upsampling layer"), concatenates the encoder's features of the
+    same size and applies two 3 x 3 convolutions. With width 64 and depth 6 the decoder has 256, 128, 64, 32 and 16
+    channels, and its last level, at the input's size, has no skip, as in the library that made this network popular
+    (Iakubovskii, segmentation_models, 2019).
 
     Args:
-        pretrained: file with ResNet-34 weights of PyTorch for the encoder (see `pretrained.py`), which needs width 64
+        pretrained: file of PyTorch weights of ResNet-34 for the encoder (see ``pretrained.py``), which needs width 64
             and batch norm; None: random weights.
     """
 
@@ -39,7 +40,7 @@ class UNetResNet34(nn.Cell):
         self.encoder = ResNet34(in_channels, width, depth, norm)
         if pretrained is not None:
             load_resnet34(self.encoder, pretrained)
-        skips = [0] + self.encoder.channels[:-1]  # channels of the skip of each level, the input's size first
+        skips = [0] + self.encoder.channels[:-1]  # channels of the skip of each level, starting at the input's size
         out = [max(1, width * 2**level // 4) for level in range(depth - 1)]
         below = out[1:] + self.encoder.channels[-1:]
         self.up = Upsample(2)

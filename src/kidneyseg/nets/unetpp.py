@@ -9,13 +9,16 @@ from kidneyseg.nets.layers.blocks import Concat, check_size, conv, double_conv, 
 
 
 class UNetPP(nn.Cell):
-    """(N, in_channels, y, x) -> logits (N, classes, y, x); lengths must be multiples of 2^(depth - 1).
+    """UNet++: (N, in_channels, y, x) -> logits (N, classes, y, x); lengths must be multiples of 2^(depth - 1).
 
-    Node X(level, column): column 0 is the encoder; every other node joins all nodes before it on its level with the
-    up-convolved node X(level + 1, column - 1). The paper has width 32, depth 5 and no normalisation (`norm=None`).
+    Nodes are X(level, column). Column 0 is the encoder. The input of every other node are all nodes before it on its
+    level, concatenated with the up-convolved node X(level + 1, column - 1). The paper has width 32, depth 5 and no
+    normalisation (``norm=None``).
 
-    With `deep_supervision` every full-resolution node X(0, 1...) has a head; in training the logits of all of them
-    come back as a tuple, the deepest column first. Out of training only that one: the paper's "fast mode", unpruned.
+    Args:
+        deep_supervision: every full-resolution node X(0, 1...) has a head. In training the logits of all of them are
+            returned as a tuple, the deepest column first; otherwise only those of the deepest column (the paper's "fast
+            mode", unpruned).
     """
 
     any_layout = True
@@ -37,7 +40,7 @@ class UNetPP(nn.Cell):
         )
         self.pool = max_pool(2)
         self.concat = Concat()
-        # up[j][i] and nodes[j][i] make X(i, j + 1).
+        # up[j][i] and nodes[j][i] compute X(i, j + 1).
         self.up = nn.CellList(
             [
                 nn.CellList([up_conv(2, out[level + 1], out[level]) for level in range(depth - column)])

@@ -9,20 +9,23 @@ from kidneyseg.nets.layers.blocks import Concat, ConvNormAct, check_size, conv, 
 from kidneyseg.nets.layers.norm import make_norm
 from kidneyseg.nets.layers.residual import ResidualStage
 
-CONVOLUTIONS = 3  # level k (from 0) has k + 1 of them, but never more than these
+CONVOLUTIONS = 3  # maximum per level; level k (from 0) has k + 1
 
 
 def residual_stage(in_ch: int, out_ch: int, convolutions: int, norm: str | None) -> ResidualStage:
-    """Returns `convolutions` of 5 x 5 x 5 with PReLU between them."""
+    """Build a residual stage of 5 x 5 x 5 convolutions with PReLU."""
     return ResidualStage(3, [in_ch] + [out_ch] * convolutions, kernel=5, norm=norm, act="prelu")
 
 
 class VNet3D(nn.Cell):
-    """(N, in_channels, z, y, x) -> logits (N, classes, z, y, x); lengths must be multiples of 2^(depth - 1).
+    """V-Net: (N, in_channels, z, y, x) -> logits (N, classes, z, y, x); lengths must be multiples of 2^(depth - 1).
 
-    Residual stages joined by 2 x 2 x 2 convolutions of stride 2 instead of pooling. The input is repeated to the
-    channels of the first stage and added to it, so `width` must be a multiple of `in_channels` (else ValueError).
-    The paper has width 16, depth 5 and no normalisation (`norm=None`).
+    Residual stages connected by 2 x 2 x 2 convolutions of stride 2 instead of pooling. The input is repeated to the
+    channels of the first stage and added to its output. The paper has width 16, depth 5 and no normalisation
+    (``norm=None``).
+
+    Raises:
+        ValueError: ``width`` is not a multiple of ``in_channels``.
     """
 
     any_layout = True
@@ -49,7 +52,7 @@ class VNet3D(nn.Cell):
                 for before, after in zip(out, out[1:])
             ]
         )
-        # What comes up joins the skip of the same width, hence decoder stages are twice as wide as encoder stages.
+        # Up-sampled features are concatenated with a skip of the same width, so decoder stages are twice as wide.
         below = [2 * channels for channels in out[1:-1]] + [out[-1]]
         self.up = nn.CellList(
             [

@@ -1,6 +1,6 @@
-"""Gates that weigh features by what the network sees: channels (squeeze and excitation) and places (attention gate).
+"""Gates that weight features: per channel (squeeze and excitation) and per voxel (attention gate).
 
-For 2-D (N, C, y, x) and 3-D (N, C, z, y, x) tensors alike.
+For 2-D (N, C, y, x) and 3-D (N, C, z, y, x) tensors.
 """
 
 from __future__ import annotations
@@ -11,22 +11,23 @@ from mindspore import nn
 from kidneyseg.nets.layers.blocks import SpatialMean, Upsample, conv, make_act
 
 REDUCTION = 16  # channels per hidden unit in Hu's paper
-LEAST_HIDDEN = 4  # a single hidden unit behind a ReLU may never be active
-OPEN = 3.0  # of a gate's logit: sigmoid(3) = 0.95 lets features through
+LEAST_HIDDEN = 4  # minimum, because a single hidden unit with a ReLU may never be active
+OPEN = 3.0  # initial logit of a gate: sigmoid(3) = 0.95 passes the features
 
 
 class Scale(nn.Cell):
-    """features (N, C, *S) times a gate of one factor per channel (N, C, 1...) or per place (N, 1, *S): (N, C, *S)."""
+    """Multiplies features (N, C, *S) by a gate with one factor per channel (N, C, 1...) or per voxel (N, 1, *S)."""
 
     def construct(self, features: ms.Tensor, gate: ms.Tensor) -> ms.Tensor:
         return features * gate
 
 
 class SqueezeExcite(nn.Cell):
-    """Squeeze and excitation: (N, channels, *S) -> the same, each channel times a factor from 0 to 1.
+    """Squeeze and excitation: (N, channels, *S) -> same, each channel multiplied by a factor from 0 to 1.
 
-    Hu et al., "Squeeze-and-excitation networks", CVPR 2018: the channels' means go through two fully connected layers
-    (here 1 x 1 convolutions) to a sigmoid. There are channels / 16 hidden units as in the paper, but at least 4.
+    Hu et al., "Squeeze-and-excitation networks", CVPR 2018: the factors are computed from the channels' means by two
+    fully connected layers (here 1 x 1 convolutions) and a sigmoid. There are channels / 16 hidden units as in the
+    paper, but at least 4.
     """
 
     any_layout = True
@@ -49,10 +50,10 @@ class SqueezeExcite(nn.Cell):
 class AttentionGate(nn.Cell):
     """Attention gate on a skip connection: skip (N, skip_ch, *S), signal (N, signal_ch, *S / 2) -> (N, skip_ch, *S).
 
-    Oktay et al., "Attention U-Net: learning where to look for the pancreas", MIDL 2018, equations 1 and 2: both are
-    mapped linearly to skip_ch / 2 channels at the size of the signal, which comes from the next coarser level; their
-    sum tells, after ReLU, 1 x 1 convolution and sigmoid, how much of the skip passes at each place. The factors are
-    brought to the skip's size by linear interpolation. As in the paper, gates begin nearly open.
+    Oktay et al., "Attention U-Net: learning where to look for the pancreas", MIDL 2018, equations 1 and 2: skip and
+    signal, which comes from the next coarser level, are mapped linearly to skip_ch / 2 channels at the signal's size.
+    From their sum, a ReLU, a 1 x 1 convolution and a sigmoid compute a factor per voxel, which is interpolated linearly
+    to the skip's size and multiplied with the skip. As in the paper, the initial factors are close to 1.
     """
 
     any_layout = True

@@ -1,6 +1,6 @@
-"""The blocks that networks are made of, for 2-D (N, C, y, x) and 3-D (N, C, z, y, x) tensors alike.
+"""Building blocks of the networks, for 2-D (N, C, y, x) and 3-D (N, C, z, y, x) tensors.
 
-Everything that does work is a cell held as an attribute, so that the CPU kernels can take its place.
+All computation is in cells that are attributes of other cells, so that the CPU kernels can replace them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ PerAxis = int | tuple[int, ...]  # one number for all spatial axes, or one for e
 
 
 def make_act(name: str | None, channels: int) -> nn.Cell:
-    """Returns the activation "relu", "leaky_relu" (slope 0.01) or "prelu" (one slope per channel); None: identity."""
+    """Build the activation "relu", "leaky_relu" (slope 0.01) or "prelu" (one slope per channel); None: identity.
+
+    Raises:
+        ValueError: another name.
+    """
     if name is None:
         return nn.Identity()
     if name == "relu":
@@ -36,7 +40,7 @@ def make_act(name: str | None, channels: int) -> nn.Cell:
 def conv(
     dims: int, in_ch: int, out_ch: int, kernel: PerAxis = 3, stride: PerAxis = 1, dilation: int = 1, bias: bool = True
 ) -> nn.Cell:
-    """Returns a convolution with He-normal weights; an odd kernel at stride 1 keeps the size of its input."""
+    """Build a convolution with He-normal weights; an odd kernel with stride 1 keeps the size of its input."""
     lengths = (kernel,) * dims if isinstance(kernel, int) else kernel
     padding = tuple(dilation * (length - 1) // 2 for length in lengths for _ in ("low end", "high end"))
     return CONV[dims](
@@ -54,9 +58,10 @@ def conv(
 
 
 def up_conv(dims: int, in_ch: int, out_ch: int, bias: bool = True, factor: PerAxis = 2) -> nn.Cell:
-    """Returns the transposed convolution (kernel and stride `factor`) that makes every length `factor` times as long.
+    """Build the transposed convolution (kernel and stride ``factor``) that enlarges every length by ``factor``.
 
-    Kernel equals stride, so each output voxel sees `in_ch` products: weights of variance 1 / in_ch keep the variance.
+    Kernel equals stride, so each output voxel is a sum of ``in_ch`` products: weights of variance 1 / in_ch keep the
+    variance.
     """
     return CONV_TRANSPOSE[dims](
         in_ch,
@@ -71,14 +76,14 @@ def up_conv(dims: int, in_ch: int, out_ch: int, bias: bool = True, factor: PerAx
 
 
 def max_pool(dims: int, factor: int = 2) -> nn.Cell:
-    """Returns max pooling over windows of `factor` voxels along every axis."""
+    """Build max pooling over windows of ``factor`` voxels along every axis."""
     return MAX_POOL[dims](factor, factor)
 
 
 class ConvNormAct(nn.Cell):
     """Convolution, normalisation, activation: (N, in_ch, *S) -> (N, out_ch, *S / stride).
 
-    The convolution has a bias only where no normalisation follows to take it away again.
+    The convolution has a bias only without normalisation, which would remove it.
     """
 
     any_layout = True
@@ -104,8 +109,10 @@ class ConvNormAct(nn.Cell):
 
 
 class NormActConv(nn.Cell):
-    """Normalisation, activation, 3 x 3 (x 3) convolution: (N, in_ch, *S) -> (N, out_ch, *S), as "pre-activation"
-    residual blocks have it (He 2016, "Identity mappings in deep residual networks")."""
+    """Normalisation, activation, 3 x 3 (x 3) convolution: (N, in_ch, *S) -> (N, out_ch, *S).
+
+    This is the order of "pre-activation" residual blocks (He 2016, "Identity mappings in deep residual networks").
+    """
 
     any_layout = True
 
@@ -120,21 +127,21 @@ class NormActConv(nn.Cell):
 
 
 def double_conv(dims: int, in_ch: int, mid_ch: int, out_ch: int, norm: str | None) -> nn.SequentialCell:
-    """Returns two 3 x 3 (x 3) ConvNormAct in a row, in_ch -> mid_ch -> out_ch: one level of the U-Net family."""
+    """Build two 3 x 3 (x 3) ConvNormAct, in_ch -> mid_ch -> out_ch: one level of a U-Net."""
     return nn.SequentialCell(ConvNormAct(dims, in_ch, mid_ch, norm=norm), ConvNormAct(dims, mid_ch, out_ch, norm=norm))
 
 
 class Upsample(nn.Cell):
-    """Linear interpolation to `factor` times the size along every spatial axis.
+    """Linear interpolation to ``factor`` times the size along every spatial axis.
 
-    Sample points are voxel centres (`align_corners=False`), as in torch's `interpolate`.
+    Sample points are voxel centres (``align_corners=False``), as in torch's ``interpolate``.
     """
 
     def __init__(self, dims: int, factor: int = 2) -> None:
         super().__init__()
         self.dims = dims
         self.factor = factor
-        # The operators under `ops.interpolate`, which itself cannot be exported with a dynamic batch.
+        # The operators used by ``ops.interpolate``, which itself cannot be exported with a dynamic batch size.
         self.bilinear = ops.ResizeBilinearV2(align_corners=False, half_pixel_centers=True)
         self.trilinear = ops.UpsampleTrilinear3D(align_corners=False)
 
@@ -144,7 +151,7 @@ class Upsample(nn.Cell):
 
 
 class Repeat3D(nn.Cell):
-    """(N, C, z, y, x) -> the same with every voxel repeated `factor` times along each axis (nearest neighbour)."""
+    """Nearest-neighbour up-sampling of (N, C, z, y, x): every voxel is repeated ``factor`` times along each axis."""
 
     def __init__(self, factor: int = 2) -> None:
         super().__init__()
@@ -156,28 +163,28 @@ class Repeat3D(nn.Cell):
 
 
 class Concat(nn.Cell):
-    """Joins tensors (N, C_i, *S) along the channels: (N, sum of C_i, *S)."""
+    """Concatenates tensors (N, C_i, *S) along the channels: (N, sum of C_i, *S)."""
 
     def construct(self, tensors: tuple[ms.Tensor, ...]) -> ms.Tensor:
         return ops.concat(tensors, axis=1)
 
 
 class SpatialMean(nn.Cell):
-    """The mean of every channel over all places: (N, C, *S) -> (N, C, 1...), with as many axes."""
+    """The mean of every channel over all voxels: (N, C, *S) -> (N, C, 1...), with the same number of axes."""
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         return x.mean(tuple(range(2, x.ndim)), keep_dims=True)
 
 
 class Broadcast(nn.Cell):
-    """Puts what belongs to a whole sample at every place: x (N, C, 1...), like (N, any, *S) -> (N, C, *S)."""
+    """Broadcasts a value per sample and channel to all voxels: x (N, C, 1...), like (N, any, *S) -> (N, C, *S)."""
 
     def construct(self, x: ms.Tensor, like: ms.Tensor) -> ms.Tensor:
         return ops.tile(x, (1, 1) + like.shape[2:])
 
 
 def check_size(size: tuple[int, ...], factor: PerAxis) -> None:
-    """Raises ValueError unless every spatial length is a multiple of `factor`: halving must not lose voxels."""
+    """Raise ValueError if a spatial length is not a multiple of ``factor``, because halving would lose voxels."""
     factors = (factor,) * len(size) if isinstance(factor, int) else factor
     for length, multiple in zip(size, factors):
         if length % multiple != 0:

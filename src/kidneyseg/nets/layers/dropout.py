@@ -1,4 +1,4 @@
-"""Dropout that a resumed run repeats."""
+"""Dropout that is repeated exactly in a resumed run."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ROUNDS = 4
 
 
 class ChannelDropout(nn.Cell):
-    """In training sets whole channels of (N, C, *S) to zero, each with probability `p`, and divides the rest by 1 - p.
+    """Dropout of whole channels of (N, C, *S), each with probability ``p``; the rest is divided by 1 - p.
 
     Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015: neighbouring voxels of a
-    feature map resemble each other, so that dropping single ones would drop little. Out of training: the identity.
+    feature map are similar, so dropping single voxels would have little effect. Outside training it is the identity.
 
-    What is dropped follows from a seed, drawn when the cell is built, the rank and the parameter `draws`, which counts
-    the batches seen and is stored with the weights: a run that goes on from a checkpoint drops what it would have
-    dropped without the break. `nn.Dropout` keeps the state of its generator to itself.
+    The dropped channels depend on a seed, which is drawn when the cell is built, the rank, and the parameter ``draws``,
+    which counts the batches and is stored with the weights. So a run resumed from a checkpoint drops the same channels
+    as an uninterrupted run. This is not possible with ``nn.Dropout``, whose random state is not accessible.
     """
 
     any_layout = True
@@ -43,7 +43,7 @@ class ChannelDropout(nn.Cell):
         return self.scale(x, gate)
 
     def uniform(self, count: int) -> ms.Tensor:
-        """`count` numbers from 0 to 1, (count,) float32: a hash of seed, draw and place by squares modulo a prime."""
+        """Draw ``count`` numbers from 0 to 1, (count,) float32: a hash of seed, draw and index (squares mod a prime)."""
         key = (self.seed + self.draws * STEP) % PRIME
         number = (ms.Tensor(np.arange(count) * STEP % PRIME, ms.int64) + key) % PRIME
         for _ in range(ROUNDS):

@@ -1,9 +1,9 @@
-"""Normalisation cells that work in two and three dimensions, in graph mode, on every device.
+"""Normalisation cells for two and three dimensions, in graph mode, on every device.
 
-MindSpore's own cells leave three gaps: `nn.BatchNorm3d` renames its parameters (`bn2d.gamma`), `nn.SyncBatchNorm` has
-no CPU kernel and `nn.InstanceNorm2d/3d` have none either. Here every normalisation has `gamma` and `beta`, and batch
-norm also `moving_mean` and `moving_variance`, each of shape (channels,), whatever the device, the number of spatial
-axes and the number of ranks: a checkpoint made with one loads with another.
+MindSpore's own cells have three problems: ``nn.BatchNorm3d`` renames its parameters (``bn2d.gamma``), and
+``nn.SyncBatchNorm`` and ``nn.InstanceNorm2d/3d`` have no CPU kernel. Here every normalisation has ``gamma`` and
+``beta``, and batch norm also ``moving_mean`` and ``moving_variance``, each of shape (channels,). They do not depend on
+the device, the number of spatial axes and the number of ranks, so a checkpoint can be loaded with any of these.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation (Ioffe 2015) of a batch (N, C, *spatial) with two or three spatial axes.
 
     In training the statistics are those of the batch over all ranks of a distributed run, so that N ranks with one
-    patch each train like one process with N patches. Whether the run is distributed is read when the cell is built.
-    `momentum` is MindSpore's: moving = momentum * moving + (1 - momentum) * batch (PyTorch's is one minus this).
-    As everywhere, the batch is divided by its biased deviation while the moving variance gathers unbiased ones.
+    patch each train like one process with N patches. The number of ranks is read when the cell is built. As usual, the
+    batch is divided by its biased standard deviation, but the moving variance is a mean of unbiased variances.
+
+    Args:
+        channels: number of channels.
+        momentum: as in MindSpore: moving = momentum * moving + (1 - momentum) * batch (PyTorch: one minus this).
     """
 
     def __init__(self, channels: int, momentum: float = 0.9) -> None:
@@ -33,7 +36,7 @@ class BatchNorm(nn.BatchNorm2d):
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         if self.training and self.ranks > 1:
             return self.normalise_over_ranks(x)
-        # The kernel knows 4-D tensors only, and the statistics do not care how voxels are arranged.
+        # The kernel supports only 4-D tensors, and the statistics do not depend on the arrangement of the voxels.
         shape = x.shape
         x = ops.reshape(x, (shape[0], shape[1], -1, shape[-1]))
         kernel = self.bn_train if self.training else self.bn_infer
@@ -41,7 +44,10 @@ class BatchNorm(nn.BatchNorm2d):
         return ops.reshape(x, shape)
 
     def normalise_over_ranks(self, x: ms.Tensor) -> ms.Tensor:
-        """Every rank must hold a batch of the same shape. Deviations are squared, not values: no cancellation."""
+        """Normalise with the statistics of all ranks, which must have batches of the same shape.
+
+        The variance is computed from squared deviations, not from squared values, to avoid cancellation.
+        """
         axes = tuple(range(2, x.ndim))
         channels = (1, -1) + (1,) * (x.ndim - 2)
         mean = self.sum_over_ranks(x.mean(axes).mean(0)) / self.ranks
@@ -53,16 +59,17 @@ class BatchNorm(nn.BatchNorm2d):
         return deviation * ops.reshape(scale, channels) + ops.reshape(self.beta, channels)
 
     def update_moving(self, mean: ms.Tensor, variance: ms.Tensor) -> None:
-        """`self.momentum` is the share of the new batch: the parent class stores one minus its argument."""
+        """``self.momentum`` is the share of the new batch: the parent class stores one minus its argument."""
         ops.assign_sub(self.moving_mean, self.momentum * (self.moving_mean - mean))
         ops.assign_sub(self.moving_variance, self.momentum * (self.moving_variance - variance))
 
 
 class InstanceNorm(nn.GroupNorm):
-    """Instance normalisation (Ulyanov 2016) of a batch (N, C, *spatial): each channel of each sample by itself.
+    """Instance normalisation (Ulyanov 2016) of a batch (N, C, *spatial): each channel of each sample separately.
 
-    Affine, biased variance, epsilon 1e-5, no moving statistics: the same in training and inference. It is group
-    normalisation with one channel per group, which unlike `nn.InstanceNorm3d` has kernels on every device.
+    Affine, biased variance, epsilon 1e-5, without moving statistics, so the same in training and inference. It is
+    implemented as group normalisation with one channel per group, which has kernels on every device, unlike
+    ``nn.InstanceNorm3d``.
     """
 
     def __init__(self, channels: int) -> None:
@@ -70,7 +77,7 @@ class InstanceNorm(nn.GroupNorm):
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         shape = x.shape
-        folded = ops.reshape(x, (shape[0], shape[1], -1, shape[-1]))  # nn.GroupNorm takes 4-D tensors only
+        folded = ops.reshape(x, (shape[0], shape[1], -1, shape[-1]))  # nn.GroupNorm supports only 4-D tensors
         return ops.reshape(super().construct(folded), shape)
 
 
@@ -78,9 +85,10 @@ NORMS = {"batch": BatchNorm, "instance": InstanceNorm}
 
 
 def make_norm(name: str | None, channels: int) -> nn.Cell:
-    """Returns the normalisation called `name` ("batch", "instance"), or the identity for None.
+    """Build the normalisation called ``name`` ("batch", "instance"), or the identity for None.
 
-    Raises ValueError for any other name.
+    Raises:
+        ValueError: another name.
     """
     if name is None:
         return nn.Identity()

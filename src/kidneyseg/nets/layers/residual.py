@@ -1,4 +1,4 @@
-"""Residual learning: He et al., "Deep residual learning for image recognition", CVPR 2016, in the U-shaped networks."""
+"""Residual blocks: He et al., "Deep residual learning for image recognition", CVPR 2016, for the U-shaped networks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from kidneyseg.nets.layers.blocks import ConvNormAct, make_act
 
 
 class ResidualStage(nn.Cell):
-    """(N, channels[0], *S) -> (N, channels[-1], *S) by convolutions, one from each entry of `channels` to the next.
+    """(N, channels[0], *S) -> (N, channels[-1], *S), one convolution from each entry of ``channels`` to the next.
 
-    `shortcut` (N, channels[-1], *S), the stage's input in some form, is added before the last activation.
+    ``shortcut`` (N, channels[-1], *S), the stage's input in some form, is added before the last activation.
 
     Args:
-        stride: of the first convolution; the shortcut and what is returned have *S / stride.
+        stride: stride of the first convolution; shortcut and output have *S / stride.
         dilations: one per convolution; default 1.
     """
 
@@ -48,10 +48,10 @@ class ResidualStage(nn.Cell):
 
 
 class ResidualBlock(nn.Cell):
-    """A residual stage of 3 x 3 (x 3) convolutions and ReLU whose shortcut is its own input.
+    """A residual stage of 3 x 3 (x 3) convolutions and ReLU with its own input as shortcut.
 
-    Where channels or sizes differ the shortcut is projected by a convolution of kernel 1 and a norm (the paper's
-    option B).
+    If channels or sizes differ, the shortcut is projected by a convolution of kernel 1 and a norm (option B of the
+    paper).
     """
 
     any_layout = True

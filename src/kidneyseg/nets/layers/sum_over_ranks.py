@@ -1,4 +1,4 @@
-"""Sums over the processes (ranks) of a distributed run, for what must be known of the whole batch."""
+"""Sums over the processes (ranks) of a distributed run, for statistics of the whole batch."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from mindspore.communication import GlobalComm, get_group_size, get_rank
 
 
 def count_ranks() -> int:
-    """Number of processes that train together: 1 unless `mindspore.communication.init()` was called."""
+    """Return the number of processes that train together: 1 unless ``mindspore.communication.init()`` was called."""
     return get_group_size() if GlobalComm.INITED else 1
 
 
 def own_rank() -> int:
-    """Number of this process among them, from 0."""
+    """Return the number of this process among them, from 0."""
     return get_rank() if GlobalComm.INITED else 0
 
 
 class SumOverRanks(nn.Cell):
-    """Tensor -> its sum over all ranks; the tensor itself where there is one rank. Read when the cell is built.
+    """Sums a tensor over all ranks; with one rank it is the identity. The number of ranks is read when it is built.
 
-    The gradient is summed over the ranks too: what a rank gets back is the gradient of the *sum* of all ranks'
-    losses. Once the training step has averaged the ranks' gradients this is the gradient of the mean loss, exactly
-    that of one process with the whole batch. No other factor is needed.
+    The gradient is also summed over the ranks: each rank gets the gradient of the *sum* of all ranks' losses. After the
+    training step has averaged the gradients over the ranks, this is the gradient of the mean loss, exactly as in one
+    process with the whole batch. No other factor is needed.
     """
 
     def __init__(self) -> None:
