@@ -1,1 +1,1 @@
-"""The speed of a whole prediction, from NIfTI to mask, beside the same networks in PyTorch under MONAI."""
+"""Benchmarks: speed of networks and whole predictions against PyTorch and MONAI, and nnU-Net's method in training."""

@@ -1,7 +1,7 @@
-"""The same cascade as one writes it with PyTorch and MONAI, the peer of the benchmark.
+"""The same cascade implemented with PyTorch and MONAI, for comparison in the benchmark.
 
-Reading, orientation, resampling, sliding windows and writing are MONAI's; networks are plain PyTorch modules with the
-very same weights. Regions and clean-up are the recipe's rules, the same code as everywhere.
+Reading, orientation, resampling, sliding windows and writing are done by MONAI; networks are PyTorch modules with
+exactly the same weights. Regions and clean-up follow the recipe, with the code of this project.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ from kidneyseg.volume.components import clean
 from kidneyseg.volume.grid import Grid
 from kidneyseg.volume.nifti import Scan
 
-CANONICAL = "SPL"  # the ends towards which z, y and x grow
+CANONICAL = "SPL"  # directions in which z, y and x grow
 
 
 class MonaiEngine:
-    """PyTorch on as many threads as the kernels take, with all instructions of the CPU.
+    """PyTorch with as many threads as the project's kernels, and with all instructions of the CPU.
 
     Args:
-        weights: folder of `torch_weights.write_weights`.
-        channels_last: the networks' memory layout.
-        bfloat16: whether PyTorch computes in it what it holds to be safe (autocast).
+        recipe: the recipe.
+        weights: folder of ``torch_weights.write_weights``.
+        channels_last: memory layout of the networks.
+        bfloat16: whether PyTorch's autocast to bfloat16 is used.
     """
 
     def __init__(self, recipe: Recipe, weights: Path, channels_last: bool, bfloat16: bool = False) -> None:
@@ -76,7 +77,7 @@ class MonaiEngine:
         writer(Orientation(axcodes=self.codes)(labels), filename=str(out).removesuffix(".nii.gz"))
 
     def _input(self, stage: Stage, grid: Grid) -> torch.Tensor:
-        """(1, 1, z, y, x) on ``grid``: clipped, resampled, normalised."""
+        """Return the network's input on ``grid``, (1, 1, z, y, x): clipped, resampled, normalised."""
         own = Grid(tuple(self.image.shape[1:]))
         z, y, x = grid.cover([slice(0, n) for n in grid.shape], own)
         low, high = stage.intensity.clip
@@ -84,7 +85,7 @@ class MonaiEngine:
         return (((hu - low) * (255 / (high - low)) - stage.intensity.mean) / stage.intensity.std)[None]
 
     def _probabilities(self, stage: Stage, image: torch.Tensor) -> torch.Tensor:
-        """(classes, z, y, x) of ``image`` (1, 1, z, y, x)."""
+        """Compute the probabilities (classes, z, y, x) of ``image`` (1, 1, z, y, x)."""
         network, layout, size = self.networks[stage.name], self._layout(stage), stage.inference.batch_size
 
         def answer(batch: torch.Tensor) -> torch.Tensor:
@@ -106,7 +107,7 @@ class MonaiEngine:
 
 
 def _resize(values: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-    """(channels, z, y, x) at ``shape`` voxels, outer faces in place; untouched if it has them."""
+    """Resize (channels, z, y, x) to ``shape`` voxels with the same extent; unchanged if it has this shape."""
     if tuple(values.shape[1:]) == tuple(shape):
         return values
     return Resize(shape, mode="trilinear", align_corners=False)(values).as_tensor()

@@ -1,4 +1,4 @@
-"""What `kidneyseg benchmark` measures: networks and single operators, each in MindSpore and in PyTorch."""
+"""The networks and single operators that ``kidneyseg benchmark`` measures, in MindSpore and in PyTorch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class NetworkCase:
-    """Shapes are (N, C, *spatial). The build functions import their framework: neither is needed for the other."""
+    """A network or operator with the shapes of its input, (N, C, *spatial).
 
-    build: str  # name of the function of MINDSPORE / TORCH below
+    The build functions import only their own framework.
+    """
+
+    build: str  # name of the builder in `in_mindspore` and of the function in `torch_networks`
     arguments: tuple[Any, ...]
     shape: tuple[int, ...]
-    small: tuple[int, ...]  # for a first look, and for tests
+    small: tuple[int, ...]  # for tests
 
 
 NETWORKS = {
@@ -35,7 +38,7 @@ NETWORK_CASES = {**NETWORKS, **OPERATORS}
 
 
 def in_mindspore(case: NetworkCase):
-    """The case as an nn.Cell."""
+    """Build the case as an nn.Cell."""
     from mindspore import nn
 
     from kidneyseg.nets.layers import blocks
@@ -57,7 +60,7 @@ def in_mindspore(case: NetworkCase):
 
 
 def in_torch(case: NetworkCase):
-    """The same as a torch.nn.Module, with parameters of its own."""
+    """Build the case as a torch.nn.Module, with its own parameters."""
     from kidneyseg.benchmark import torch_networks as twins
 
     return getattr(twins, case.build)(*case.arguments)

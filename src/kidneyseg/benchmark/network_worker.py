@@ -1,6 +1,6 @@
-"""One process of the network benchmark: makes a step of one network for every line it reads.
+"""One process of the network benchmark: runs a step of one network for every line that it reads.
 
-A training step is forward, mean of the squared logits, backward and one step of SGD.
+A training step consists of forward, mean of the squared logits, backward and one step of SGD.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kidneyseg.system.peak_memory import own_peak
 
 
 def mindspore_step(case: NetworkCase, values: np.ndarray, train: bool, fast: bool, dtype: str) -> Callable[[], object]:
-    """Returns the compiled step. What it returns can be waited for with `asnumpy()`."""
+    """Build the compiled step, which returns after its computation has finished."""
     import mindspore as ms
     from mindspore import nn
 
@@ -60,7 +60,7 @@ def mindspore_step(case: NetworkCase, values: np.ndarray, train: bool, fast: boo
 def torch_step(
     case: NetworkCase, values: np.ndarray, train: bool, channels_last: bool, dtype: str
 ) -> Callable[[], object]:
-    """Returns the eager step."""
+    """Build the step, which PyTorch runs eagerly."""
     import torch
 
     from kidneyseg.benchmark.torch_setup import set_up_torch
@@ -92,7 +92,7 @@ def torch_step(
 
 
 def main(job: dict) -> Iterator[dict]:
-    """The time and memory of a step for every line of stdin, after that of a first one that compiles and allocates."""
+    """Yield time and memory of a first step, which compiles and allocates, and of a step for every line of stdin."""
     case, train = NETWORK_CASES[job["case"]], job["phase"] == "train"
     implementation, dtype = job["implementation"], job["dtype"]
     values = np.random.default_rng(0).standard_normal(case.small if job["small"] else case.shape).astype(np.float32)

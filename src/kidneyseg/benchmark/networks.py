@@ -1,7 +1,7 @@
-"""The speed of MindSpore, of the project's kernels and of PyTorch, side by side in one run.
+"""The speed of MindSpore, of this project's kernels and of PyTorch, compared in one run.
 
-Every implementation lives in a process of its own (network_worker.py), so that their threads and memory do not mix,
-and all take turns, so that a machine that is busy for a while is so for all of them.
+Every implementation has its own process (network_worker.py), so that threads and memory are separate. They are timed
+alternately, so that other work on the machine affects all of them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,14 @@ DTYPES = ("float32", "bfloat16")
 
 @dataclass
 class BenchmarkRow:
-    """One line of the table. `ms` is the fastest of the repeats, which other processes disturb least; `cpu_ms` the
-    least time that all threads together were running, which says more on a machine that others use."""
+    """One row of the table.
+
+    Attributes:
+        ms: time of the fastest repeat, which is affected least by other processes.
+        median_ms: median time of the repeats.
+        cpu_ms: smallest CPU time of all threads together, which is more reliable on a shared machine.
+        peak_mib: peak memory of the process.
+    """
 
     network: str
     phase: str
@@ -36,7 +42,7 @@ class BenchmarkRow:
 
 
 class TimedNetwork:
-    """One implementation of one case in a process of its own: warm when the constructor returns."""
+    """One implementation of one case in its own process; the constructor waits for its first step."""
 
     def __init__(self, case: str, phase: str, implementation: str, dtype: str, small: bool) -> None:
         self.name = (case, phase, implementation, dtype)
@@ -51,7 +57,7 @@ class TimedNetwork:
         self.worker.answer()
 
     def step(self) -> None:
-        """Make one step and note its time."""
+        """Run one step and record its time."""
         self.worker.send({})
         self.answers.append(self.worker.answer())
 
@@ -67,7 +73,7 @@ class TimedNetwork:
 
 
 def runnable() -> list[tuple[str, str]]:
-    """The (implementation, dtype) pairs that this machine can run."""
+    """List the (implementation, dtype) pairs that this machine can run."""
     with_torch = util.find_spec("torch") is not None
     bfloat16 = {"kidneyseg": cpu_kernels.has_bfloat16(), "mindspore": False}  # which has no bfloat16 convolution on CPU
     found = []
@@ -88,7 +94,7 @@ def runnable() -> list[tuple[str, str]]:
 def measure(
     case: str, phase: str, wanted: list[tuple[str, str]], repeats: int, small: bool = False
 ) -> list[BenchmarkRow]:
-    """Times one case in one phase, all implementations in turns. Raises InputError where one fails."""
+    """Time one case in one phase, all implementations alternately. Raises InputError if one fails."""
     timed: list[TimedNetwork] = []
     try:
         for implementation, dtype in wanted:
@@ -103,7 +109,7 @@ def measure(
 
 
 def table(rows: list[BenchmarkRow]) -> str:
-    """The rows as text. The ratio is that to PyTorch's fastest row of the same case, phase and dtype."""
+    """Format the rows. The ratio is relative to the fastest row of PyTorch with the same case, phase and dtype."""
     lines = [
         f"{'case':<26} {'phase':<8} {'implementation':<22} {'dtype':<9} {'ms':>10} {'median':>10} {'CPU ms':>10} "
         f"{'ratio':>7} {'peak MiB':>9}"
@@ -124,7 +130,7 @@ def table(rows: list[BenchmarkRow]) -> str:
 
 
 def as_json(rows: list[BenchmarkRow]) -> dict:
-    """{"processor": as `processor` says, "rows": those of the networks, "operators": those of single operators}"""
+    """Return {"processor": name, "rows": rows of the networks, "operators": rows of single operators}."""
     return {
         "processor": processor(),
         "rows": [asdict(row) for row in rows if row.network in NETWORKS],

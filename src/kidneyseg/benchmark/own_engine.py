@@ -1,4 +1,4 @@
-"""This project's prediction as an engine of the benchmark: the code that `kidneyseg predict` runs."""
+"""This project's prediction as an engine of the benchmark, with the same code as ``kidneyseg predict``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kidneyseg.volume.nifti import Scan, read_image, write_mask
 
 
 class OwnEngine:
-    """The model at ``path`` on the CPU, its networks on the runtime called ``name``; raises as `Model.load`."""
+    """The model at ``path`` on the CPU with the runtime ``name``. Raises InputError as ``Model.load``."""
 
     def __init__(self, path: Path, name: str, precision: str) -> None:
         model = Model.load(path, "CPU", None, name, precision)

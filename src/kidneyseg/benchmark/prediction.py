@@ -1,5 +1,7 @@
-"""A whole prediction timed: every engine in a process of its own, one after the other, so that none takes another's
-memory; seconds and peak memory of every part, and how far the masks agree."""
+"""Benchmark of a whole prediction: seconds and peak memory of every part, and the agreement of the masks.
+
+Every engine has its own process. They run one after the other, so that each can use all the memory.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,24 @@ from kidneyseg.model_folder.folder import RECIPE, checkpoint_path
 from kidneyseg.recipe import Recipe, save_recipe
 from kidneyseg.volume.nifti import read_mask
 
-LAYOUTS = ("monai", "monai-channels_last")  # the peer with PyTorch's two memory layouts
+LAYOUTS = ("monai", "monai-channels_last")  # MONAI with PyTorch's two memory layouts
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one process does. ``title``: of its row; ``regions``: as of `whole_case.segment_file`; ``weights``: of the
-    peer."""
+    """The job of one process.
+
+    Attributes:
+        title: title of its row.
+        engine: name of the engine.
+        model: model folder or package.
+        image: the scan.
+        out: mask to write.
+        repeats: number of runs.
+        precision: number format of the networks.
+        regions: as for ``whole_case.segment_file``.
+        weights: folder of the weights for PyTorch.
+    """
 
     title: str
     engine: str
@@ -36,14 +49,16 @@ class Job:
 
 @dataclass
 class Row:
-    """One engine's fastest run. Stopwatch are named by `whole_case`.
+    """The fastest run of one engine.
 
     Attributes:
-        seconds: wall time from file to file; cpu_seconds: of all threads together, which says more on a busy machine.
-        setup_seconds: before the first scan: the engine's imports, weights, compilation.
-        peak_mib: the most memory held from the start of the process to its end.
-        parts: part -> {"seconds", "peak_mib"}.
-        dice: label name -> Dice of this engine's mask and the first engine's.
+        engine: title of the job.
+        seconds: wall time from file to file.
+        cpu_seconds: CPU time of all threads together, which is more reliable on a busy machine.
+        setup_seconds: time before the first scan, for imports, weights and compilation.
+        peak_mib: peak memory of the process.
+        parts: part -> {"seconds", "peak_mib"}; the parts are named in ``whole_case``.
+        dice: label name -> Dice between the masks of this engine and of the first engine.
     """
 
     engine: str
@@ -56,7 +71,7 @@ class Row:
 
 
 def random_model(recipe: Recipe, folder: Path) -> None:
-    """A model folder of ``recipe`` with random weights: as fast as a trained one."""
+    """Write a model folder of ``recipe`` with random weights, which is as fast as a trained one."""
     import mindspore as ms
 
     from kidneyseg import nets
@@ -72,8 +87,7 @@ def random_model(recipe: Recipe, folder: Path) -> None:
 
 
 def random_package(recipe: Recipe, model: Path, folder: Path) -> None:
-    """The random ``model`` in int8, calibrated on noise: what it says means nothing, and its time does not depend on
-    that."""
+    """Write the random ``model`` in int8, calibrated with noise; its time does not depend on the values."""
     from kidneyseg.export.graph import Graph, TensorSpec, input_shape
     from kidneyseg.export.metadata import write_metadata
     from kidneyseg.export.onnx_export import INPUT, OUTPUT, noise
@@ -96,18 +110,18 @@ def random_package(recipe: Recipe, model: Path, folder: Path) -> None:
 
 
 def make_graphs(recipe: Recipe, model: Path) -> None:
-    """Make the ONNX files that OpenVINO's process will want: to make one takes MindSpore, time and memory."""
+    """Export the ONNX files for OpenVINO's process beforehand, because this needs MindSpore, time and memory."""
     from kidneyseg.runtime.onnx_cache import cached_onnx
 
     for stage in recipe.stages:
-        if checkpoint_path(model, stage.name).exists():  # else a package, which brings its own
+        if checkpoint_path(model, stage.name).exists():  # otherwise it is a package, which contains the graphs
             cached_onnx(stage, model)
 
 
 def require_peer(
     command: str = "benchmark predict", otherwise: str = ", or give --peer none to time this project alone"
 ) -> None:
-    """Raise InputError unless PyTorch and MONAI are installed."""
+    """Raise InputError if PyTorch or MONAI is not installed."""
     missing = [name for name in ("torch", "monai") if not find_spec(name)]
     if missing:
         raise InputError(
@@ -119,7 +133,7 @@ def require_peer(
 
 
 def measure(jobs: Sequence[Job], recipe: Recipe) -> list[Row]:
-    """One row per job, in order. Raises InputError for one that fails."""
+    """Run the jobs and return one row per job, in order. Raises InputError if one fails."""
     rows = []
     for job in jobs:
         answer = _run(job)
@@ -159,7 +173,7 @@ def _agreement(mask: Path, other: Path, recipe: Recipe) -> dict[str, float]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """A column per engine; the ratios are those of the first engine to each."""
+    """Format a table with a column per engine; the ratios are of the first engine to each engine."""
     width = max(24, *(len(part) for row in rows for part in row.parts))
     lines = [" " * width + "".join(f"{row.engine:>22}" for row in rows)]
 
@@ -167,10 +181,10 @@ def table(rows: Sequence[Row]) -> str:
         lines.append(f"{title:<{width}}" + "".join(f"{cell:>22}" for cell in cells))
 
     for part in rows[0].parts:
-        there = [row.parts.get(part) for row in rows]  # a network that had nothing to look at did not run
+        measured = [row.parts.get(part) for row in rows]  # None for a network without any region
         line(
             part,
-            [f"{numbers['seconds']:.2f} s {numbers['peak_mib']:7.0f} MiB" if numbers else "-" for numbers in there],
+            [f"{numbers['seconds']:.2f} s {numbers['peak_mib']:7.0f} MiB" if numbers else "-" for numbers in measured],
         )
     line("file to file", [f"{row.seconds:.2f} s {row.peak_mib:7.0f} MiB" for row in rows])
     line("time, CPU of all threads", [f"{row.cpu_seconds:.2f} s" for row in rows])

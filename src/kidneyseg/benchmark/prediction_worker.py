@@ -1,4 +1,4 @@
-"""One process of `kidneyseg benchmark predict`: segments one scan with one engine."""
+"""One process of ``kidneyseg benchmark predict``: segments one scan with one engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kidneyseg.inference.model import read_model_recipe
 
 
 def main(job: Job) -> dict:
-    """Every run of ``job``, and what one process needs before the first."""
+    """Run ``job``; returns the measurements of the set-up and of every run."""
     setup = Stopwatch()
     with setup.part("set-up"):
         engine = _engine(job)
@@ -30,7 +30,7 @@ def _numbers(watch: Stopwatch) -> dict:
 
 
 def _engine(job: Job) -> Engine:
-    """Only the packages of the engine asked for are imported."""
+    """Make the engine; only its own packages are imported."""
     if job.engine in LAYOUTS:
         from kidneyseg.benchmark.monai_engine import MonaiEngine
 

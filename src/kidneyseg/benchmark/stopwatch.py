@@ -1,4 +1,4 @@
-"""Where the time and the memory of a piece of work go, part by part."""
+"""Measurement of time and memory of the parts of a computation."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import TypeVar
 from kidneyseg.system.peak_memory import own_peak
 
 Value = TypeVar("Value")
-HIGH_WATER = Path("/proc/self/clear_refs")  # Linux: writing 5 forgets the highest resident size so far
+HIGH_WATER = Path("/proc/self/clear_refs")  # Linux: writing 5 resets the peak resident size
 
 
 class Stopwatch:
-    """A stop-watch that is always at one part: one that begins within another stops that one until it ends.
+    """A stop-watch for parts. A part within another part interrupts the time of the outer part.
 
     Attributes:
-        seconds: wall time by part, in the order in which they began.
-        peak_mib: the most memory that the process held during each part, in MiB (resident). Where a peak cannot be
-            forgotten (other systems than Linux), the most until the part's end.
+        seconds: part -> wall time, in the order in which the parts started.
+        peak_mib: part -> peak resident memory of the process during the part, MiB. If the peak cannot be reset (systems
+            other than Linux), the peak until the end of the part.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Stopwatch:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """What happens inside counts for ``name``."""
+        """Measure the block as the part ``name``."""
         self.seconds.setdefault(name, 0.0)
         outer = self._at
         self._switch(name)
@@ -41,7 +41,7 @@ class Stopwatch:
             self._switch(outer)
 
     def timed(self, name: str, function: Callable[..., Value]) -> Callable[..., Value]:
-        """``function``, every call of which counts for ``name``."""
+        """Wrap ``function`` so that every call is measured as the part ``name``."""
 
         def call(*args: object, **options: object) -> Value:
             with self.part(name):

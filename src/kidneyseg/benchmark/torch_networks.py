@@ -1,4 +1,4 @@
-"""The benchmark's networks and operators in PyTorch, layer for layer those of `kidneyseg.nets`."""
+"""The benchmark's networks and operators in PyTorch, layer for layer those of ``kidneyseg.nets``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyTorch, the peer of the benchmarks, as its own users run it."""
+"""Set-up of PyTorch for the benchmarks, as its users run it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from kidneyseg.system.cores import thread_count
 
 
 def set_up_torch() -> None:
-    """As many threads as our kernels take, and all instructions that the CPU has, unless the user has set a limit.
+    """Set as many threads as for the project's kernels, and allow all CPU instructions, unless the user set a limit.
 
-    Call it before the first operator: PyTorch's oneDNN then reads the limit that `kidneyseg/__init__.py` sets for
-    MindSpore's.
+    Call this before the first operator, when PyTorch's oneDNN reads the limit that ``kidneyseg/__init__.py`` sets for
+    MindSpore's oneDNN.
     """
     if CAP not in GIVEN:
         os.environ.pop(CAP, None)

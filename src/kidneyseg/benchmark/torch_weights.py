@@ -1,4 +1,4 @@
-"""Trained weights for the PyTorch twins of the networks: written by a process with MindSpore, read by one without."""
+"""Trained weights for the PyTorch versions of the networks: written by a process with MindSpore, read without it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOVING = ("moving_mean", "moving_variance")
 
 
 def require_twins(recipe: Recipe) -> None:
-    """Raise InputError unless the peer can run every stage of ``recipe``."""
+    """Raise InputError if a stage of ``recipe`` has no PyTorch version."""
     for stage in recipe.stages:
         network, sampling, region = stage.network, stage.sampling, stage.region
         plain = (
@@ -38,13 +38,13 @@ def require_twins(recipe: Recipe) -> None:
             raise InputError(
                 f"benchmark predict, stage {stage.name!r}",
                 expected=f"a plain {' or '.join(TWINS)} on volumes or single slices, without options",
-                found=f"{network.name} with options that have no twin in PyTorch",
+                found=f"{network.name} with options that have no counterpart in PyTorch",
                 remedy="Give --peer none to time this project alone",
             )
 
 
 def write_weights(recipe: Recipe, model: Path, folder: Path) -> None:
-    """``folder/<stage>.npz`` of every stage of a model folder; raises InputError for a bad checkpoint."""
+    """Write ``folder/<stage>.npz`` for every stage of a model folder. Raises InputError for a bad checkpoint."""
     from kidneyseg.model_folder.network import stock_network
 
     for stage in recipe.stages:
@@ -60,8 +60,11 @@ def write_weights(recipe: Recipe, model: Path, folder: Path) -> None:
 
 
 def load_twin(stage: Stage, folder: Path) -> nn.Module:
-    """The network of ``stage`` in PyTorch with the weights in ``folder``. Twins define their layers in the order of
-    `kidneyseg.nets`, so that the order says which tensor goes where."""
+    """Load the network of ``stage`` in PyTorch with the weights in ``folder``.
+
+    Tensors are assigned by their order, because the PyTorch versions define their layers in the order of
+    ``kidneyseg.nets``.
+    """
     import torch
 
     from kidneyseg.benchmark import torch_networks as twins

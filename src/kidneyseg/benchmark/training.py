@@ -1,4 +1,4 @@
-"""`kidneyseg benchmark train`: nnU-Net's method on a fold of ours, in a process of its own, scored by our metrics."""
+"""``kidneyseg benchmark train``: nnU-Net's method on a fold of WORK, in its own process, scored by this project."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ Cases = dict[str, list[Case]]  # by "train" and "val"
 
 
 def find_volumes(work: Path, fold: int) -> tuple[Cases, list[str]]:
-    """The cases of a fold that are volumes, and the names of those that are single slices, which a 3-D network can
-    neither learn from nor be judged by. Data sets of weight 0 are not trained on.
+    """Find the cases of a fold that are volumes; single slices cannot be used with a 3-D network.
+
+    Data sets with weight 0 are not used for training.
+
+    Returns:
+        The cases, and the names of the single slices.
 
     Raises:
-        InputError: no such fold, a case has moved, or no volume is left in a part of the fold.
+        InputError: no such fold, a case has moved, or a part of the fold has no volumes.
     """
     names = fold_cases(work, fold)
     flat = [
@@ -45,7 +49,7 @@ def find_volumes(work: Path, fold: int) -> tuple[Cases, list[str]]:
                 f"fold {fold} of {work}",
                 expected=f"volumes in its part {part!r}",
                 found="none",
-                remedy="Name another fold, or prepare volumes as well",
+                remedy="Name another fold, or also prepare volumes",
             )
     return cases, flat
 
@@ -53,7 +57,7 @@ def find_volumes(work: Path, fold: int) -> tuple[Cases, list[str]]:
 def make_job(
     work: Path, cases: Cases, folder: Path, minutes: float, width: int, patch_voxels: int, mirror: bool
 ) -> Job:
-    """What the peer's process is to do, labels read as the recipe of ``work`` does."""
+    """Make the job of the process; labels are read with the ``merge`` of the recipe in ``work`` and the data sets."""
     merge = load_recipe(work / RECIPE).merge
     of_parts = {
         part: tuple(
@@ -65,15 +69,15 @@ def make_job(
 
 
 def run(job: Job) -> Answer:
-    """Have ``job`` done; progress bars go to stderr. Raises InputError where it fails."""
-    remedy = "The lines above say why; for want of memory, give a smaller --width or --patch-voxels"
+    """Run ``job``; progress bars are printed to stderr. Raises InputError if it fails."""
+    remedy = "See the lines above; if memory was full, give a smaller --width or --patch-voxels"
     module = "kidneyseg.benchmark.nnunet.worker"
     with WorkerProcess(module, asdict(job), "benchmark train", remedy, quiet=False) as worker:
         return Answer(**worker.answer())
 
 
 def score(work: Path, cases: Sequence[Case], predictions: Path) -> FoldScores:
-    """Scores of the masks in ``predictions``; the truth is read as the recipe of ``work`` and the data sets say."""
+    """Score the masks in ``predictions``; true masks are read with the ``merge`` of recipe and data sets."""
     merge = load_recipe(work / RECIPE).merge
     return score_fold(
         [
@@ -89,7 +93,7 @@ def score(work: Path, cases: Sequence[Case], predictions: Path) -> FoldScores:
 
 
 def summary(answer: Answer, flat: Sequence[str]) -> str:
-    """What was done and what it took, for the terminal."""
+    """Format the results for the terminal."""
     plan, steps, tenth = answer.plan, len(answer.losses), max(1, len(answer.losses) // 10)
     lines = [
         f"left out, single slices: {len(flat)}" if flat else "",

@@ -1,4 +1,4 @@
-"""One case from file to file by the rules of a recipe, the work itself left to an engine."""
+"""Segmentation of one case from file to file by the rules of a recipe, with an engine for the computation."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kidneyseg.volume.nifti import Scan, read_mask
 
 
 class Engine(Protocol):
-    """What reads a scan, runs a stage and writes a mask; it says itself what time its networks take.
+    """An engine reads a scan, runs a stage and writes a mask. It measures the time of its networks.
 
-    ``recipe`` is as its networks want it: exported graphs may normalise by themselves.
+    ``recipe`` is adapted to its networks, because exported graphs may normalise the image themselves.
     """
 
     recipe: Recipe
@@ -29,14 +29,17 @@ class Engine(Protocol):
 
 
 def segment_file(engine: Engine, image: Path, out: Path, regions: Path | None = None) -> Stopwatch:
-    """Segment ``image`` into ``out``; regions and clean-up are the engine's recipe's, by the same code for all.
+    """Segment ``image`` and write ``out``; regions and clean-up are computed by the same code for all engines.
 
     Args:
-        regions: a true mask. Stages look at its regions instead of those that the stages before them found; those
-            run all the same. So networks with random weights have as much to do as trained ones.
+        engine: the engine.
+        image: the scan.
+        out: mask to write.
+        regions: a true mask, from which the ROIs are taken instead of from the earlier stages' predictions. The earlier
+            stages run nevertheless. So networks with random weights have as much to compute as trained ones.
 
     Returns:
-        The time and memory of every part.
+        Time and memory of every part.
     """
     recipe, watch = engine.recipe, Stopwatch()
     with watch.part("read"):
@@ -50,8 +53,10 @@ def segment_file(engine: Engine, image: Path, out: Path, regions: Path | None = 
 
 
 def _stage_masks(engine: Engine, scan: Scan, regions: Path | None, watch: Stopwatch) -> dict[str, StageMask]:
-    """The mask of every stage; the true mask, which a prediction would not hold, is held no longer than the stages need
-    it."""
+    """Compute the mask of every stage.
+
+    The true mask is freed on return, because a normal prediction does not need this memory.
+    """
     recipe = engine.recipe
     masks: dict[str, StageMask] = {}
     truth = None if regions is None else read_mask(regions, recipe.merge)
@@ -68,5 +73,5 @@ def _stage_masks(engine: Engine, scan: Scan, regions: Path | None, watch: Stopwa
 
 
 def network_part(stage: Stage) -> str:
-    """The name of the part that is the network of ``stage`` alone."""
+    """Return the name of the part with only the network of ``stage``."""
     return f"{stage.name}: network"

@@ -1,6 +1,6 @@
-"""Processes of the benchmarks: each implementation has one of its own, so that threads and memory do not mix.
+"""Processes of the benchmarks: each implementation has its own, so that threads and memory are separate.
 
-A worker reads its job as one line of JSON and writes every answer as one.
+A worker reads its job as one line of JSON and writes every answer as one line.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from kidneyseg.system.environment import given_environment
 
 
 class WorkerProcess:
-    """``python -m MODULE`` at work on a job; as a context manager it ends with the block.
+    """A process ``python -m MODULE`` with a job; as a context manager it is ended with the block.
 
     Args:
-        module: calls :func:`serve`.
-        job: JSON-ready.
-        name: what error messages call it.
-        remedy: what to do if it fails without saying why.
-        quiet: keep its stderr for the error message. Otherwise stderr is this process's, for progress bars.
+        module: module that calls :func:`serve`.
+        job: the job, as JSON types.
+        name: its name in error messages.
+        remedy: remedy if it fails without a message.
+        quiet: keep its stderr for the error message; otherwise it uses the stderr of this process, for progress bars.
     """
 
     def __init__(self, module: str, job: dict, name: str, remedy: str, *, quiet: bool = True) -> None:
@@ -49,13 +49,13 @@ class WorkerProcess:
         """Write one line to the worker's stdin."""
         try:
             print(json.dumps(message), file=self.process.stdin, flush=True)
-        except BrokenPipeError:  # it has ended; :meth:`answer` says why
+        except BrokenPipeError:  # it has ended; :meth:`answer` reports why
             pass
 
     def answer(self) -> dict:
-        """The next answer. Raises InputError if the worker reports one, or ends."""
+        """Read the next answer. Raises InputError if the worker reports one, or ends."""
         for line in self.process.stdout:
-            if line.startswith("{"):  # libraries may print to stdout, too
+            if line.startswith("{"):  # libraries may print other lines to stdout
                 answer = json.loads(line)
                 if "error" in answer:
                     raise InputError(**answer["error"])
@@ -63,7 +63,7 @@ class WorkerProcess:
         raise InputError(self.name, expected="an answer", found=self._end(), remedy=self.remedy)
 
     def close(self) -> None:
-        """End the worker: its stdin is closed."""
+        """End the worker by closing its stdin."""
         try:
             self.process.stdin.close()
         except BrokenPipeError:
@@ -82,7 +82,7 @@ class WorkerProcess:
 
 
 def serve(work: Callable[[dict], Iterable[dict]]) -> None:
-    """The main program of a worker: write each answer of ``work(job)``, or its InputError."""
+    """Run the main program of a worker: write each answer of ``work(job)``, or its InputError."""
     try:
         for answer in work(json.loads(sys.stdin.readline())):
             print(json.dumps(answer), flush=True)

@@ -1,9 +1,9 @@
-"""nnU-Net's method with MONAI's DynUNet in PyTorch: the peer in training. Start at ``worker.py``.
+"""nnU-Net's method with MONAI's DynUNet in PyTorch, for comparison in training. Start reading at ``worker.py``.
 
-``plan`` decides spacing, patch and network from the training cases, ``images`` resamples and normalises, ``patches``
-draws and augments, ``network`` is the network with its loss, ``speed`` picks the fastest way to compute it,
-``training`` trains until its time is over, ``prediction`` segments a scan.
+``plan`` computes spacing, patch and network from the training cases, ``images`` resamples and normalises, ``patches``
+draws and augments, ``network`` has the network and its loss, ``speed`` selects the fastest layout and precision,
+``training`` trains for a given time, ``prediction`` segments a scan.
 
-Rules and numbers are those of nnU-Net v2 (Isensee et al. 2021, Nature Methods 18:203; github.com/MIC-DKFZ/nnUNet). Its
-limit of GPU memory becomes a limit of voxels per patch, and its training ends by the clock.
+Rules and numbers are those of nnU-Net v2 (Isensee et al. 2021, Nature Methods 18:203; github.com/MIC-DKFZ/nnUNet),
+except that the limit of GPU memory is a limit of voxels per patch, and the training ends after a given time.
 """

@@ -1,4 +1,4 @@
-"""Scans and masks as the network sees them: at the plan's spacing, intensities as those of the foreground vary."""
+"""Preprocessing of scans and masks: resampling to the plan's spacing, normalisation by the foreground's intensities."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from scipy import ndimage as ndi
 
 from kidneyseg.benchmark.nnunet.plan import anisotropic, resampled_shape
 
-STORED_VOXELS = 10_000  # per case and class, of which patches are drawn
-SAMPLED_VOXELS = 100_000  # of the foreground per case, of which intensities are measured
+STORED_VOXELS = 10_000  # per case and class, from which centres of patches are drawn
+SAMPLED_VOXELS = 100_000  # of the foreground per case, for the intensities
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Intensity:
         return cls(float(low), float(high), float(hu.mean()), max(float(hu.std()), 1e-8))
 
     def normalised(self, hu: np.ndarray) -> np.ndarray:
-        """float32, clipped, of mean 0 and SD 1 in the foreground."""
+        """Clip and normalise ``hu`` to mean 0 and SD 1 in the foreground; returns float32."""
         return ((hu.clip(self.low, self.high) - self.mean) / self.std).astype(np.float32)
 
 
@@ -40,7 +40,7 @@ class TrainingCase:
     Attributes:
         image: (z, y, x) float32, normalised.
         classes: (z, y, x) uint8, 0 background, 1, 2, ... the labels in order.
-        voxels: of each class beside the background that the case has, some of its voxels, (n, 3).
+        voxels: for each foreground class of the case, some of its voxels, (n, 3).
     """
 
     image: np.ndarray
@@ -49,20 +49,22 @@ class TrainingCase:
 
 
 def sample_foreground(hu: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """HU of foreground voxels, as many of every case; none of a case without foreground."""
+    """Draw the HU of foreground voxels, the same number for every case; none for a case without foreground."""
     foreground = hu[mask > 0]
     return rng.choice(foreground, SAMPLED_VOXELS) if foreground.size else foreground
 
 
 def make_case(image: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> TrainingCase:
-    """``image`` and ``classes`` are at the plan's spacing."""
+    """Make a training case of ``image`` and ``classes`` at the plan's spacing."""
     places = [np.argwhere(classes == number) for number in range(1, classes.max() + 1)]
     return TrainingCase(image, classes, tuple(rng.permutation(one)[:STORED_VOXELS] for one in places if len(one)))
 
 
 def resampled(image: np.ndarray, spacing: Sequence[float], target: Sequence[float], order: int = 3) -> np.ndarray:
-    """``image`` (z, y, x) float32 at ``target`` mm by splines of ``order``; along an axis of much longer voxels the
-    nearest."""
+    """Resample ``image``, (z, y, x) float32, to ``target`` mm with splines of ``order``.
+
+    Along an axis with much longer voxels it uses nearest neighbours.
+    """
     factors = np.divide(resampled_shape(image.shape, spacing, target), image.shape)
     if not (anisotropic(spacing) or anisotropic(target)):
         return _zoomed(image, factors, order)
@@ -71,7 +73,7 @@ def resampled(image: np.ndarray, spacing: Sequence[float], target: Sequence[floa
 
 
 def resampled_classes(classes: np.ndarray, spacing: Sequence[float], target: Sequence[float]) -> np.ndarray:
-    """Each class apart, linearly; a voxel belongs to the one that has half of it or more."""
+    """Resample each class separately and linearly; a voxel gets the class with a value of 0.5 or more."""
     out = np.zeros(resampled_shape(classes.shape, spacing, target), np.uint8)
     for number in range(1, classes.max() + 1):
         out[resampled((classes == number).astype(np.float32), spacing, target, order=1) >= 0.5] = number
@@ -79,5 +81,5 @@ def resampled_classes(classes: np.ndarray, spacing: Sequence[float], target: Seq
 
 
 def _zoomed(image: np.ndarray, factors: np.ndarray, order: int) -> np.ndarray:
-    """Outer voxel faces stay where they are."""
+    """Zoom ``image`` with the same extent (outer voxel faces)."""
     return ndi.zoom(image, factors, order=order, mode="nearest", grid_mode=True)

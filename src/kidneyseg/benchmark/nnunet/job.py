@@ -1,4 +1,4 @@
-"""What one process is asked for and answers, as JSON."""
+"""Job and answer of the process, as JSON types."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class JobCase:
-    """One case; ``merge``: pairs as of :func:`kidneyseg.volume.nifti.read_mask`."""
+    """One case; ``merge`` has the pairs for :func:`kidneyseg.volume.nifti.read_mask`."""
 
     name: str
     image: str
@@ -20,9 +20,12 @@ class Job:
     """Train on the cases of ``train``, then predict those of ``val`` into ``folder``/predictions/.
 
     Attributes:
-        minutes: of training, without what comes before and after it.
-        width, patch_voxels: as of `network.build` and `plan.make_plan`.
-        mirror: as of `prediction.segment`.
+        train, val: the cases.
+        folder: folder for the results.
+        minutes: training time, without the steps before and after the training.
+        width: as for ``network.build``.
+        patch_voxels: as for ``plan.make_plan``.
+        mirror: as for ``prediction.segment``.
     """
 
     train: tuple[JobCase, ...]
@@ -36,14 +39,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a `Job` has led to.
+    """The results of a ``Job``.
 
     Attributes:
-        plan, intensity: fields of `plan.Plan` and `images.Intensity`.
-        labels: of the network's classes.
-        setting: what computes fastest; step_seconds: a training step with every setting.
-        losses: of every training step.
-        seconds: of every predicted case, by its name.
+        plan, intensity: fields of ``plan.Plan`` and ``images.Intensity``.
+        labels: label of each class of the network.
+        setting: the fastest setting.
+        step_seconds: setting -> time of a training step.
+        threads: number of threads.
+        parameters: number of parameters.
+        losses: loss of every training step.
+        seconds: predicted case -> time.
         part_seconds, part_mib: seconds and peak memory (MiB) of the parts "read", "choose", "train" and "predict".
     """
 

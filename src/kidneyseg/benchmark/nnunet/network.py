@@ -13,7 +13,7 @@ MOST_FEATURES = 320
 
 
 class Network(DynUNet):
-    """In training it gives the logits of each resolution in its own size, as nnU-Net; DynUNet would enlarge them."""
+    """DynUNet that returns the logits of each resolution in their own size in training, as nnU-Net does."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
         logits = self.output_block(self.skip_layers(x))
@@ -21,9 +21,11 @@ class Network(DynUNet):
 
 
 def build(plan: Plan, classes: int, width: int) -> Network:
-    """The network of ``plan``: (n, 1, z, y, x) to logits (n, classes, z, y, x).
+    """Build the network of ``plan``: (n, 1, z, y, x) -> logits (n, classes, z, y, x).
 
     Args:
+        plan: the plan.
+        classes: number of classes, the background included.
         width: features at full resolution, doubled with every level up to 320.
     """
     heads = _heads(plan)
@@ -42,12 +44,12 @@ def build(plan: Plan, classes: int, width: int) -> Network:
 
 
 def build_loss(plan: Plan) -> nn.Module:
-    """Dice of the foreground classes per patch + cross-entropy; a resolution weighs half of the one above it."""
+    """Build the loss: Dice of the foreground classes per patch + cross-entropy; weights halve with each resolution."""
     dice_ce = DiceCELoss(include_background=False, to_onehot_y=True, softmax=True)
     weights = [0.5**level for level in range(_heads(plan) + 1)]
     return DeepSupervisionLoss(dice_ce, weights=[weight / sum(weights) for weight in weights])
 
 
 def _heads(plan: Plan) -> int:
-    """Lower resolutions that are supervised: not the two lowest, of which nnU-Net gives one the weight 0."""
+    """Count the supervised lower resolutions: all but the two lowest, of which nnU-Net gives one the weight 0."""
     return len(plan.strides) - 3

@@ -1,4 +1,4 @@
-"""Batches of random patches, augmented as nnU-Net does, by MONAI's transforms."""
+"""Batches of random patches, with nnU-Net's augmentation by MONAI's transforms."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from kidneyseg.benchmark.nnunet.plan import Triple, anisotropic
 from kidneyseg.volume.grid import Grid, sample
 
 BATCH = 2
-RANDOM = round(BATCH * (1 - 0.33))  # patches of a batch that lie anywhere; the others are centred on foreground
-REACH = 1.6  # edges of what is cut out, in patches: one turned by 30 degrees and shrunk to 0.85 fits in
+RANDOM = round(BATCH * (1 - 0.33))  # patches per batch at random positions; the others are centred on foreground
+REACH = 1.6  # edge of the crop, in patch edges: a patch that is rotated by 30 degrees and scaled by 0.85 fits inside
 
 
 class Patches:
-    """Draws batches from ``cases`` without end; the same ``seed`` gives the same ones."""
+    """Draws any number of batches from ``cases``; the same ``seed`` gives the same batches."""
 
     def __init__(self, cases: Sequence[TrainingCase], patch: Triple, seed: int) -> None:
         self.cases, self.patch = cases, patch
@@ -28,7 +28,7 @@ class Patches:
         self.augment = augmentation(patch).set_random_state(seed)
 
     def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images and classes, (2, 1, z, y, x) float32 each."""
+        """Draw a batch: images and classes, (2, 1, z, y, x) float32 each."""
         drawn = [self.augment(self._cut(foreground=number >= RANDOM)) for number in range(BATCH)]
         image, classes = (torch.stack([one[key] for one in drawn]) for key in ("image", "classes"))
         return image, classes
@@ -36,7 +36,7 @@ class Patches:
     def _cut(self, foreground: bool) -> dict[str, torch.Tensor]:
         case = self.cases[self.rng.integers(len(self.cases))]
         patch, reach = np.array(self.patch), np.rint(REACH * np.array(self.patch)).astype(int)
-        first = patch // 2  # and last: centres of patches that lie in the scan
+        first = patch // 2  # first and last are the limits for centres of patches inside the scan
         last = np.maximum(first, case.image.shape - patch + first)
         if foreground and case.voxels:
             centre = self.rng.choice(case.voxels[self.rng.integers(len(case.voxels))]).clip(first, last)
@@ -52,7 +52,10 @@ class Patches:
 
 
 def augmentation(patch: Triple) -> mt.Compose:
-    """From what `Patches` cuts out to a patch. Patches that are flat are turned in their plane alone, but all round."""
+    """Build the augmentation from a crop of ``Patches`` to a patch.
+
+    Flat patches are rotated only in their plane, but by any angle.
+    """
     both, image = ["image", "classes"], ["image"]
     turns = {"range_x": np.pi} if anisotropic(patch) else {f"range_{axis}": np.pi / 6 for axis in "xyz"}
     return mt.Compose(

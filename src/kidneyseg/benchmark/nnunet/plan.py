@@ -1,4 +1,4 @@
-"""nnU-Net's planner: voxel spacing, patch size and network from the spacings and shapes of the training cases."""
+"""nnU-Net's planner: computes voxel spacing, patch size and network from spacings and shapes of the training cases."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from kidneyseg.errors import InputError
 
 Triple = tuple[int, int, int]
 
-ANISOTROPIC = 3  # an axis with voxels so many times as long as the others is treated on its own
+ANISOTROPIC = 3  # an axis whose voxels are this many times longer than the others is treated separately
 SMALLEST_EDGE = 4  # voxels of the lowest resolution
-LARGEST_PATCH = 256**3  # voxels, where the search for a patch begins
-COVERED = 0.25  # share of the median scan that a patch should hold; with less, spacing grows
+LARGEST_PATCH = 256**3  # voxels, start of the search for a patch
+COVERED = 0.25  # fraction of the median scan that a patch should cover; otherwise the spacing is increased
 COARSER = 1.03
-MIN_LEVELS = 3  # of DynUNet
+MIN_LEVELS = 3  # minimum of DynUNet
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Axes are (z, y, x).
+    """The plan. Axes are (z, y, x).
 
     Attributes:
-        spacing: mm of the voxels that the network sees.
-        shape: voxels of the median training case at that spacing.
-        patch: voxels that the network sees at a time.
-        kernels, strides: of the convolutions per level, from the highest resolution to the lowest.
+        spacing: voxel spacing after resampling, mm.
+        shape: voxels of the median training case at this spacing.
+        patch: size of a patch, voxels.
+        kernels, strides: kernels and strides of the convolutions per level, from the highest resolution to the lowest.
     """
 
     spacing: tuple[float, float, float]
@@ -38,13 +38,15 @@ class Plan:
 
 
 def make_plan(spacings: Sequence[Sequence[float]], shapes: Sequence[Sequence[int]], patch_voxels: int) -> Plan:
-    """The plan for training cases of these spacings (mm) and shapes (voxels), (z, y, x) each.
+    """Compute the plan for the training cases.
 
-    It is nnU-Net's plan at full resolution; its plan at low resolution, where a full-resolution patch would hold less
-    than a quarter of the median case, and where that makes the case at most half as large.
+    It is nnU-Net's full-resolution plan. If a full-resolution patch would cover less than a quarter of the median case,
+    it is nnU-Net's low-resolution plan, if that has at most half of the voxels per case.
 
     Args:
-        patch_voxels: the most voxels of a patch.
+        spacings: mm, (z, y, x) of each case.
+        shapes: voxels, (z, y, x) of each case.
+        patch_voxels: maximum number of voxels in a patch.
 
     Raises:
         InputError: the scans are too small for a network of three levels.
@@ -54,7 +56,7 @@ def make_plan(spacings: Sequence[Sequence[float]], shapes: Sequence[Sequence[int
     plan = fine = _plan_at(full, shape, patch_voxels)
     spacing, coarse_shape = full, shape
     while np.prod(plan.patch) < COVERED * np.prod(coarse_shape):
-        finer = spacing.max() / spacing > 2  # these axes first, until all are similar
+        finer = spacing.max() / spacing > 2  # these axes are made coarser first, until all are similar
         spacing = spacing * np.where(finer if finer.any() else True, COARSER, 1)
         coarse_shape = full / spacing * shape
         plan = _plan_at(spacing, np.rint(coarse_shape), patch_voxels)
@@ -71,9 +73,9 @@ def make_plan(spacings: Sequence[Sequence[float]], shapes: Sequence[Sequence[int
 
 
 def topology(spacing: Sequence[float], patch: Sequence[int]) -> tuple[list[Triple], list[Triple]]:
-    """Kernels and strides per level: axes are halved while they are long enough and among the finest ones.
+    """Compute kernels and strides per level: an axis is halved while it is long enough and among the finest ones.
 
-    A kernel is 1 along an axis until its voxels are less than twice as long as the shortest.
+    A kernel is 1 along an axis as long as its voxels are at least twice as long as the shortest.
     """
     spacing, size, kernel = np.array(spacing, float), np.array(patch), np.ones(3, int)
     kernels, strides = [], [(1, 1, 1)]
@@ -90,17 +92,17 @@ def topology(spacing: Sequence[float], patch: Sequence[int]) -> tuple[list[Tripl
 
 
 def resampled_shape(shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]) -> list[int]:
-    """Voxels of a scan of ``shape`` at ``spacing`` mm when it is brought to ``target`` mm."""
+    """Return the shape of a scan of ``shape`` at ``spacing`` mm after resampling to ``target`` mm."""
     return [max(1, round(n * now / then)) for n, now, then in zip(shape, spacing, target)]
 
 
 def anisotropic(lengths: Sequence[float]) -> bool:
-    """Whether one of three lengths (spacings, or edges of a patch) is much longer than the shortest."""
+    """Tell whether one of three lengths (spacings, or edges of a patch) is much longer than the shortest."""
     return max(lengths) > ANISOTROPIC * min(lengths)
 
 
 def _target_spacing(spacings: np.ndarray, shapes: np.ndarray) -> np.ndarray:
-    """The median; but along an axis of few, long voxels the 10th percentile, and not below the other axes."""
+    """Return the median spacing; for an axis of few, long voxels the 10th percentile, but not below the other axes."""
     target, shape = np.median(spacings, axis=0), np.median(shapes, axis=0)
     worst = int(target.argmax())
     others = [axis for axis in range(3) if axis != worst]
@@ -111,13 +113,16 @@ def _target_spacing(spacings: np.ndarray, shapes: np.ndarray) -> np.ndarray:
 
 
 def _plan_at(spacing: np.ndarray, shape: np.ndarray, patch_voxels: int) -> Plan:
-    """A patch of the proportions of a cube in mm, at most the median case; then the axis that holds most of the case
-    is cut until ``patch_voxels`` are not exceeded."""
+    """Compute the plan at one spacing.
+
+    The patch starts as a cube in mm, limited to the median case. Then the axis that covers the largest fraction of the
+    case is shortened until the patch has at most ``patch_voxels``.
+    """
     cube = np.rint(np.cbrt(LARGEST_PATCH * np.prod(spacing)) / spacing)
     patch = _divisible(spacing, np.minimum(cube, shape).astype(int))
     while np.prod(patch) > patch_voxels:
         axis = max(range(3), key=lambda a: (patch[a] / shape[a], a))
-        smaller = patch.copy()  # may need fewer halvings, so that less has to be cut
+        smaller = patch.copy()  # may need fewer halvings, and thus a smaller step
         smaller[axis] -= _divisors(spacing, patch)[axis]
         patch[axis] -= _divisors(spacing, smaller)[axis]
         patch = _divisible(spacing, patch)
@@ -130,7 +135,7 @@ def _divisors(spacing: np.ndarray, patch: np.ndarray) -> np.ndarray:
 
 
 def _divisible(spacing: np.ndarray, patch: np.ndarray) -> np.ndarray:
-    """``patch``, raised to what its network can halve evenly."""
+    """Round ``patch`` up to a size that its network can halve evenly."""
     divisors = _divisors(spacing, patch)
     return -(-patch // divisors) * divisors
 

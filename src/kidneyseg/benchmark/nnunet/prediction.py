@@ -1,4 +1,4 @@
-"""The mask of one scan: overlapping windows, brought back to the scan's own voxels."""
+"""Segmentation of one scan: sliding windows, resampled to the voxels of the scan."""
 
 from __future__ import annotations
 
@@ -30,11 +30,16 @@ def segment(
     scan: Scan,
     mirror: bool,
 ) -> np.ndarray:
-    """Labels (z, y, x) uint8 on ``scan.array``.
+    """Segment ``scan``; returns labels, (z, y, x) uint8, with the shape of ``scan.array``.
 
     Args:
-        labels: of the network's classes.
-        mirror: average over the scan and its seven mirror images.
+        network: the network.
+        setting: layout and precision.
+        plan: the plan.
+        intensity: intensities of the foreground.
+        labels: label of each class of the network.
+        scan: the scan.
+        mirror: average the predictions of the scan and its seven mirrored copies.
     """
 
     def logits(window: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The fastest way to compute a network on this CPU, tried out as a careful user would."""
+"""Selection of the fastest memory layout and precision of a network on this CPU, by measurement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True)
 class Setting:
-    """A memory layout and a precision. Weights, loss and optimiser are float32 in any case."""
+    """A memory layout and a precision. Weights, loss and optimiser are always float32."""
 
     channels_last: bool = False
     bfloat16: bool = False
@@ -32,13 +32,13 @@ class Setting:
         return torch.channels_last_3d if self.channels_last else torch.contiguous_format
 
     def run(self, network: nn.Module, image: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
-        """``network``, which lies in this layout, of ``image`` (n, 1, z, y, x)."""
+        """Run ``network``, which must have this layout, on ``image`` (n, 1, z, y, x)."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             return network(image.contiguous(memory_format=self.layout))
 
 
 def settings() -> list[Setting]:
-    """Those that this CPU may be fast with."""
+    """List the settings that may be fast on this CPU."""
     halves = (False, True) if multiplies_bfloat16() else (False,)
     return [Setting(last, half) for half in halves for last in (False, True)]
 
@@ -49,12 +49,16 @@ def fastest(
     batch: Batch,
     seconds: float,
 ) -> tuple[Setting, dict[str, float]]:
-    """The setting with the fastest training step, and the seconds of each; infinite where the loss is not finite.
+    """Find the setting with the fastest training step.
 
     Args:
-        network: stays as it is.
-        make_step: makes of a network and a setting what trains one step and returns the loss.
-        seconds: for which each is tried; one step at least.
+        network: the network; not changed.
+        make_step: (network, setting) -> function that trains one step on a batch and returns the loss.
+        batch: a batch.
+        seconds: time for each setting; at least one step is run.
+
+    Returns:
+        The fastest setting, and setting -> seconds per step; infinite if the loss is not finite.
     """
     found = {setting: _time(make_step(copy.deepcopy(network), setting), batch, seconds) for setting in settings()}
     return min(found, key=found.get), {str(setting): took for setting, took in found.items()}

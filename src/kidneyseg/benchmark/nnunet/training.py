@@ -1,4 +1,4 @@
-"""Training until the time is over: SGD with Nesterov momentum, the learning rate by the share of the time."""
+"""Training for a given time: SGD with Nesterov momentum; the learning rate depends on the elapsed fraction of time."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ GRADIENT_NORM = 12
 
 
 class Step:
-    """One training step of ``network``, which is brought into the layout of ``setting``."""
+    """One training step of ``network``, which is converted to the layout of ``setting``."""
 
     def __init__(self, network: nn.Module, loss: nn.Module, setting: Setting) -> None:
         self.network, self.loss, self.setting = network.train().to(memory_format=setting.layout), loss, setting
         self.optimiser = torch.optim.SGD(network.parameters(), RATE, MOMENTUM, weight_decay=DECAY, nesterov=True)
 
     def __call__(self, batch: Batch, share: float = 0.0) -> float:
-        """The loss; ``share`` of the training time that is over, in [0, 1), sets the learning rate."""
+        """Train one step and return the loss; ``share``, the elapsed fraction of time in [0, 1), sets the rate."""
         image, classes = batch
         self.optimiser.param_groups[0]["lr"] = RATE * (1 - share) ** POWER
         self.optimiser.zero_grad()
@@ -39,8 +39,9 @@ class Step:
 
 
 def train(step: Step, patches: Patches, seconds: float, clock: Callable[[], float] = time.perf_counter) -> list[float]:
-    """The loss of every step; the next batch is drawn meanwhile. No step begins that would not end within ``seconds``,
-    but for the first.
+    """Train for at most ``seconds``; returns the loss of every step.
+
+    The next batch is drawn in another thread. A step is started only if it will probably end in time, except the first.
 
     Raises:
         InputError: the loss is not finite.
@@ -56,7 +57,7 @@ def train(step: Step, patches: Patches, seconds: float, clock: Callable[[], floa
                 raise InputError(
                     "benchmark train",
                     expected="a finite loss",
-                    remedy="Look at the scans' intensities",
+                    remedy="Check the scans' intensities",
                     found=f"{losses[-1]} after {len(losses)} steps",
                 )
             passed = clock() - began

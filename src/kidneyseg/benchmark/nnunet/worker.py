@@ -1,4 +1,4 @@
-"""The process of `kidneyseg benchmark train`: plans, trains and predicts."""
+"""The process of ``kidneyseg benchmark train``: plans, trains and predicts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TRIAL_SECONDS = 10  # per setting; at most a tenth of the training time
 
 
 def main(job: Job) -> Answer:
-    """Raises InputError for cases that cannot be read or used."""
+    """Run the job. Raises InputError for cases that cannot be read or used."""
     set_up_torch()
     torch.manual_seed(SEED)
     watch, seconds = Stopwatch(), 60 * job.minutes
@@ -91,8 +91,10 @@ def main(job: Job) -> Answer:
 
 
 def _study(job: Job) -> tuple[Plan, Intensity, list[int]]:
-    """What all training cases together decide: plan, intensities, labels of the classes. Held-out cases are read, too:
-    a bad one is said before the training."""
+    """Compute plan, intensities and labels of the classes from all training cases.
+
+    The held-out cases are read too, so that a bad one is reported before the training.
+    """
     rng, spacings, shapes, hu, found = np.random.default_rng(SEED), [], [], [], {0}
     for scan, mask in _pairs(job.train, "look"):
         spacings.append(scan.spacing)
@@ -104,7 +106,7 @@ def _study(job: Job) -> tuple[Plan, Intensity, list[int]]:
             "benchmark train",
             expected="training masks with a kidney",
             found="empty ones",
-            remedy="Check the labels of the cohort, and the recipe's `merge`",
+            remedy="Check the labels of the data set, and the recipe's `merge`",
         )
     for _ in _pairs(job.val, "look at held-out"):
         pass
@@ -112,7 +114,7 @@ def _study(job: Job) -> tuple[Plan, Intensity, list[int]]:
 
 
 def _pairs(cases: Sequence[JobCase], title: str) -> Iterator[tuple[Scan, Scan]]:
-    """Scan and mask of every case, one at a time."""
+    """Yield scan and mask of every case, one at a time."""
     for case in tqdm(cases, desc=title, unit="case", disable=None):
         scan, mask = read_image(case.image), read_mask(case.label, dict(case.merge))
         mask.require_on(scan)

@@ -43,7 +43,7 @@ class ChannelDropout(nn.Cell):
         return self.scale(x, gate)
 
     def uniform(self, count: int) -> ms.Tensor:
-        """Draw ``count`` numbers from 0 to 1, (count,) float32: a hash of seed, draw and index (squares mod a prime)."""
+        """Draw ``count`` numbers in 0-1, (count,) float32: a hash of seed, draw and index by squaring mod a prime."""
         key = (self.seed + self.draws * STEP) % PRIME
         number = (ms.Tensor(np.arange(count) * STEP % PRIME, ms.int64) + key) % PRIME
         for _ in range(ROUNDS):
