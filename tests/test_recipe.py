@@ -73,7 +73,7 @@ def test_an_override_changes_only_its_stage_where_yaml_shares(config, stage, cha
         ("stages.corse.train.epochs=3", ["corse", "'coarse'"]),
         ("stages.coarse.train.augment.flipp=1", ["flipp", "'flip'"]),
         ("components.0.labelz=1", ["labelz", "'labels'"]),
-        ("stages.coarse.train.epochs=0", ["epochs", "greater than or equal to 1", "src/kidneyseg/recipe/"]),
+        ("stages.coarse.train.epochs=0", ["epochs", "greater than or equal to 1", "docs/recipe.md"]),
         ("stages.coarse.network.depth=x", ["depth", "integer", "'x'"]),
         ("stages.coarse.intensity.clip=[3,1]", ["clip", "low < high"]),
         ("stages.coarse.sampling.stride=[99,1,1]", ["stride <= patch"]),

@@ -118,6 +118,6 @@ def test_results_of_no_patient_are_said():
     assert "more than 900" in large and f"{np.count_nonzero(kidneys == 1) * 2:.0f} ml" in large
     lonely = kidneys.copy()
     lonely[2:4, 2:4, 2:4] = 2
-    assert result_doubts(lonely, 0.25) == ["2.0 ml of tumour without a kidney beside it"]
+    assert result_doubts(lonely, 0.25) == ["2.0 ml of tumour that does not touch a kidney"]
     (empty,) = result_doubts(np.zeros_like(kidneys), 0.2)
     assert "no kidney found" in empty

@@ -75,7 +75,7 @@ def check_case(case: Case, labels: Sequence[int] = (1, 2), wants_mask: bool = Tr
     mask = None
     if case.label is None and wants_mask:
         faults.append(
-            Fault(case.name, str(case.image), "a mask beside the scan", "none", "Add the mask, or move the scan away")
+            Fault(case.name, str(case.image), "a mask for the scan", "none", "Add the mask, or move the scan away")
         )
     elif case.label is not None:
         mask = _read(read_mask, case, case.label, faults)

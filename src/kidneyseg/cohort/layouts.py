@@ -164,7 +164,7 @@ def _kits(folder: Path) -> Cohort:
     if cohort.cases:
         stray = _files(folder, cohort.leftovers)
         cohort.leftovers += [
-            Leftover(path, "case folders only", "a file beside them", "Put it into a case folder, or elsewhere")
+            Leftover(path, "case folders only", "a file outside them", "Put it into a case folder, or elsewhere")
             for _, path in stray
         ]
     return cohort

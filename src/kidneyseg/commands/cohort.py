@@ -53,7 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     check.add_argument("--json", action="store_true", help="print the faults as JSON instead of a table")
 
-    describe = _action(actions, "fingerprint", "spacing, size, intensities and label volumes of a cohort", _fingerprint)
+    describe = _action(
+        actions, "fingerprint", "spacing, size, intensities and label volumes of a data set", _fingerprint
+    )
     describe.add_argument(
         "--json", action="store_true", help="print all values, including those of each case, as JSON instead of tables"
     )

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--work", type=Path, required=True, metavar="DIR", help="folder of `kidneyseg train` and `kidneyseg eval`"
     )
     parser.add_argument("--fold", type=count_from_0, default=0, metavar="K", help="fold, from 0 (default: 0)")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="cohort, if it has moved since it was prepared")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="data folder, if it was moved after `prepare`")
     parser.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help="page to write (default: WORK/fold<K>/report.html)"
     )

@@ -125,7 +125,7 @@ def _phases(args: argparse.Namespace) -> int:
             "simulate --phase",
             expected="COHORT and OUT",
             found="one folder",
-            remedy="Give the cohort and the output folder",
+            remedy="Give the data folder and the output folder",
         )
     sources = require_labels(find_cases(args.labels), args.labels)
     claim_folder(args.out, {"phase": args.phase, "seed": args.seed})

@@ -146,7 +146,7 @@ def _explain(error: ValidationError, subject: str | Path) -> InputError:
         f"{subject}: {where}",
         expected=expected,
         found=found,
-        remedy="Correct the value; src/kidneyseg/recipe/ says what each key means",
+        remedy="Correct the value; docs/recipe.md explains every key",
     )
 
 

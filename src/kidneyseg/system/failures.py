@@ -15,12 +15,12 @@ LOG = logging.getLogger("kidneyseg")  # shows tracebacks with `kidneyseg --debug
 
 CANNOT_WRITE = {
     errno.ENOSPC: ("room on the disk", "Free some room, or write to another disk"),
-    errno.EDQUOT: ("room within the disk quota", "Delete files of yours, or write to another disk"),
-    errno.EFBIG: ("a file that the system lets grow", "Raise the limit (ulimit -f), or write to another disk"),
+    errno.EDQUOT: ("room within the disk quota", "Delete some of your files, or write to another disk"),
+    errno.EFBIG: ("a file size below the system's limit", "Raise the limit (ulimit -f), or write to another disk"),
     errno.EROFS: ("a disk to write to", "Give a path on a disk that is not read-only"),
     errno.EACCES: ("permission", "Change the permissions, or give another path"),
     errno.EPERM: ("permission", "Change the permissions, or give another path"),
-    errno.ENAMETOOLONG: ("a name that the file system takes", "Give shorter names"),
+    errno.ENAMETOOLONG: ("a name that the file system accepts", "Give shorter names"),
 }
 LONGEST = 300  # letters of another library's message
 

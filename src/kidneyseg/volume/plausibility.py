@@ -136,7 +136,7 @@ def result_doubts(mask: np.ndarray, voxel_ml: float) -> list[str]:
     kidney = np.count_nonzero(inside == KIDNEY) * voxel_ml
     lonely = _lonely_tumour(inside) * voxel_ml
     return [f"a kidney of {kidney:.0f} ml, more than {MOST_KIDNEY_ML}"] * (kidney > MOST_KIDNEY_ML) + [
-        f"{lonely:.1f} ml of tumour without a kidney beside it"
+        f"{lonely:.1f} ml of tumour that does not touch a kidney"
     ] * (lonely > 0)
 
 

@@ -96,7 +96,7 @@ def _study(job: Job) -> tuple[Plan, Intensity, list[int]]:
     The held-out cases are read too, so that a bad one is reported before the training.
     """
     rng, spacings, shapes, hu, found = np.random.default_rng(SEED), [], [], [], {0}
-    for scan, mask in _pairs(job.train, "look"):
+    for scan, mask in _pairs(job.train, "read"):
         spacings.append(scan.spacing)
         shapes.append(scan.array.shape)
         hu.append(sample_foreground(scan.array, mask.array, rng))
@@ -108,7 +108,7 @@ def _study(job: Job) -> tuple[Plan, Intensity, list[int]]:
             found="empty ones",
             remedy="Check the labels of the data set, and the recipe's `merge`",
         )
-    for _ in _pairs(job.val, "look at held-out"):
+    for _ in _pairs(job.val, "read held-out"):
         pass
     return make_plan(spacings, shapes, job.patch_voxels), Intensity.of(np.concatenate(hu)), sorted(found)
 
