@@ -71,7 +71,7 @@ LEFT = [  # files, broken links, and what is left over
     ),
     (["case_0/imaging.nii"], ["case_1/imaging.nii.gz"], {"case_1/imaging.nii.gz": "a broken link", "case_1": "none"}),
     (["case_0/imaging.nii", "case_0/imaging.nii.gz"], [], {"case_0/imaging.nii": "imaging.nii.gz as well"}),
-    (["case_0/imaging.nii", "extra.nii.gz"], [], {"extra.nii.gz": "a file beside them"}),
+    (["case_0/imaging.nii", "extra.nii.gz"], [], {"extra.nii.gz": "a file outside them"}),
     (["imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "labelsTr/b.nii.gz"], [], {"labelsTr/b.nii.gz": "none"}),
     (["imagesTr/a_0000.nii.gz"], ["imagesTr/b_0000.nii.gz"], {"imagesTr/b_0000.nii.gz": "a broken link"}),
     (["images/a.nii", "labels/a_seg.nii", "labels/c.nii"], [], {"labels/c.nii": "none"}),
