@@ -57,7 +57,7 @@ def known_sessions(folder: Path) -> dict[str, list[Session]]:
     return read_sessions(folder) if (folder / RECORD).exists() else {}
 
 
-def record(folder: Path, stage: str, facts: dict) -> None:
+def record(folder: Path, name: str, facts: dict) -> None:
     """Add a session to ``folder/run.json``: ``facts``, versions, command, time, git revision.
 
     ``run.json`` maps each stage, and "eval", to the list of its sessions; a resumed stage has several. The user's name
@@ -65,11 +65,11 @@ def record(folder: Path, stage: str, facts: dict) -> None:
 
     Args:
         folder: folder of ``run.json``.
-        stage: stage, or "eval".
+        name: name of the stage, or "eval".
         facts: more entries, as JSON types.
     """
     runs = known_sessions(folder)
-    runs.setdefault(stage, []).append(
+    runs.setdefault(name, []).append(
         without_user(
             {
                 "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -88,10 +88,10 @@ def record(folder: Path, stage: str, facts: dict) -> None:
     write_text(folder / RECORD, json.dumps(runs, indent=2) + "\n")
 
 
-def forget(folder: Path, stage: str) -> None:
-    """Delete the sessions of ``stage``."""
+def forget(folder: Path, name: str) -> None:
+    """Delete the sessions of a stage, or of "eval"."""
     runs = known_sessions(folder)
-    if runs.pop(stage, None):
+    if runs.pop(name, None):
         write_text(folder / RECORD, json.dumps(runs, indent=2) + "\n")
 
 

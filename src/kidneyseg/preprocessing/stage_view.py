@@ -38,8 +38,8 @@ class StageView:
         stage: the stage.
         regions: the regions, which are segmented separately, in the order of ``volume.roi.region_boxes``. They may
             overlap. Their mask grids are parts of ``mask_grid``, with the same voxels.
-        mask_grid: grid of the stage's mask. If the stage segments the whole scan only for later stages, it is the grid
-            of the network's input; otherwise it is the grid of the scan.
+        mask_grid: grid of the stage's mask. If the stage has no ``region.of`` and only later stages use its mask, it is
+            the grid of the network's input; otherwise it is the grid of the scan.
         previous: mask of the stage in ``region.of``; None without such a stage.
     """
 
