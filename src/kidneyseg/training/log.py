@@ -1,4 +1,4 @@
-"""What training tells the world: JSON lines, TensorBoard, a picture per epoch, and the terminal."""
+"""Output of the training: JSON lines, TensorBoard, a picture per epoch, and the terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kidneyseg.report import colours
 from kidneyseg.system.files import writing
 from kidneyseg.training.validation import Picture
 
-# By class; the colour of the background, class 0, is never seen.
+# One colour per class; that of the background, class 0, is not used.
 COLOURS = np.array(
     [
         to_rgb(colour)
@@ -37,7 +37,7 @@ class Log:
 
     Args:
         folder: the stage's folder.
-        epoch: epochs that the checkpoint knows: later rows, of a run that was killed, are dropped.
+        epoch: number of epochs in the checkpoint; later rows, from a killed run, are deleted.
     """
 
     def __init__(self, folder: Path, epoch: int) -> None:
@@ -46,7 +46,7 @@ class Log:
         self.board = TensorBoard(folder / "tensorboard", epoch)
 
     def epoch(self, row: dict, picture: Picture | None) -> None:
-        """Append one row, flushed to the disk, and draw it in TensorBoard against its epoch."""
+        """Append one row, flushed to the disk, and add its values to TensorBoard at its epoch."""
         append_row(self.path, row)
         scalars = {name: row[name] for name in SCALARS if name in row}
         scalars |= {f"val_dice/{name}": value for name, value in row.get("val_dice", {}).items()}
@@ -60,10 +60,11 @@ class Log:
 
 
 class TensorBoard:
-    """An event file, written at once: tensorboardX's own writer does it in a thread, whose errors reach nobody.
+    """A TensorBoard event file. It is written in this thread: tensorboardX's writer has a thread that hides errors.
 
     Args:
-        epoch: what TensorBoard has of this epoch and later ones, of a run that was killed, is hidden.
+        folder: folder of the event file.
+        epoch: first epoch of this run; TensorBoard hides earlier values of this and later epochs, from a killed run.
     """
 
     def __init__(self, folder: Path, epoch: int) -> None:
@@ -90,7 +91,7 @@ class TensorBoard:
 
 
 def draw(picture: Picture) -> np.ndarray:
-    """RGB (3, y, 3 x) in [0, 1]: the slice with most target voxels, bare, with the truth and with the prediction."""
+    """Draw the slice with the most target voxels: image, ground truth, prediction. Returns RGB (3, y, 3 x) in 0-1."""
     image, target, predicted = picture.image, picture.target, picture.predicted
     if image.ndim == 3:
         z = int(np.argmax(np.count_nonzero(target, axis=(1, 2))))
@@ -105,14 +106,14 @@ def draw(picture: Picture) -> np.ndarray:
 
 
 class Terminal:
-    """A progress bar per epoch on a terminal, else one line per epoch; silent on all ranks but the first."""
+    """Progress of the training: a bar per epoch on a terminal, and one line per epoch; only the first rank prints."""
 
     def __init__(self, stage: str, epochs: int, first: bool) -> None:
         self.stage, self.epochs, self.first = stage, epochs, first
         self.bar = first and sys.stderr.isatty()
 
     def steps(self, epoch: int, total: int, done: int) -> tqdm:
-        """The bar of one epoch, ``done`` steps of ``total`` already taken."""
+        """Make the progress bar of one epoch, of which ``done`` of ``total`` steps are finished."""
         return tqdm(
             total=total,
             initial=done,
@@ -124,7 +125,7 @@ class Terminal:
         )
 
     def epoch(self, row: dict, left: float) -> None:
-        """One line on what an epoch gave; ``left``: seconds until the end of training, as expected."""
+        """Print one line with the results of an epoch; ``left`` is the estimated time to the end of training, s."""
         if self.first:
             dice = "  ".join(f"{name} {value:.3f}" for name, value in row.get("val_dice", {}).items())
             print(
