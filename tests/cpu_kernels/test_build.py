@@ -84,7 +84,7 @@ def test_without_a_compiler_the_network_stays_as_it_is(fresh_library, monkeypatc
 def test_a_cache_that_nothing_runs_from_is_no_error(fresh_library, monkeypatch, tmp_path):
     """Mounted noexec, for example: the loader says so with an OSError."""
     (tmp_path / "kernels.so").write_text("not a library")
-    monkeypatch.setattr(build, "build", lambda: tmp_path / "kernels.so")
+    monkeypatch.setattr(build, "compile_kernels", lambda: tmp_path / "kernels.so")
     with pytest.warns(UserWarning, match="slower ones"):
         assert not cpu_kernels.available()
 

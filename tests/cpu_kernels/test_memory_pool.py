@@ -18,7 +18,7 @@ STEP = """
 import sys
 import kidneyseg, mindspore as ms
 from kidneyseg import cpu_kernels
-from kidneyseg.evaluation.command_process import own_peak
+from kidneyseg.system.peak_memory import own_peak
 from kidneyseg.nets.unet3d import UNet3D
 
 network = cpu_kernels.accelerate(UNet3D(1, 3, width=4, depth=2)).set_train()

@@ -19,7 +19,7 @@ import sys
 import numpy as np
 from kidneyseg import cpu_kernels
 from kidneyseg.cpu_kernels import cells
-from kidneyseg.nets import blocks
+from kidneyseg.nets.layers import blocks
 import mindspore as ms
 from mindspore.communication import get_rank, init
 ms.set_device("CPU")

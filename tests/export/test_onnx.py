@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 
 import mindspore as ms
 import numpy as np
@@ -13,7 +14,7 @@ from tiny_model import save_tiny_model
 
 from kidneyseg import cli, nets
 from kidneyseg.errors import InputError
-from kidneyseg.export import onnx_export
+from kidneyseg.export import onnx_export, onnx_operators
 from kidneyseg.recipe import Network
 from kidneyseg.system.digest import sha256
 
@@ -100,12 +101,10 @@ def test_nothing_else_is_left(exported):
 
 def test_a_file_that_computes_something_else_is_not_written(exported, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(
-        onnx_export.Writer.write.__globals__["OPERATORS"],
-        "ReLU",
-        lambda writer, node: writer.emit("Neg", node, [writer.tensor(node.inputs[0])]),
+        onnx_operators.OPERATORS, "ReLU", lambda writer, node: writer.emit("Neg", node, [writer.tensor(node.inputs[0])])
     )
     assert cli.main(["export", "-m", str(exported[0] / "model"), "-o", str(tmp_path / "out"), "--format", "onnx"]) == 2
-    assert "apart in ONNX Runtime" in capsys.readouterr().err
+    assert re.search(r"found differences up to \S+ in ONNX Runtime", capsys.readouterr().err)
     assert not list((tmp_path / "out").glob("*"))
 
 

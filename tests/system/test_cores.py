@@ -15,7 +15,7 @@ FORWARD = """
 import pathlib
 import mindspore as ms
 from kidneyseg import cpu_kernels
-from kidneyseg.nets import blocks
+from kidneyseg.nets.layers import blocks
 ms.set_device("CPU")
 network = cpu_kernels.accelerate(blocks.ConvNormAct(2, 1, 4))
 network.set_train(False)

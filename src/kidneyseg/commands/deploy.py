@@ -30,6 +30,9 @@ FORMATS = {"Ascend310": ("MindIR",), "CPU": ("ONNX", "MindIR")}  # formats that 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = """examples:
+  kidneyseg deploy model.zip kits19/data --program build/kidneyseg_infer --out OUT
+  kidneyseg deploy mindir scan.nii.gz --program build/kidneyseg_infer --device Ascend310 --device-id 1"""
     parser.add_argument("package", type=Path, help="folder or .zip that `kidneyseg export` wrote")
     parser.add_argument("data", type=Path, help="a scan or a data folder; if it has masks, scores are printed")
     parser.add_argument("--program", type=Path, required=True, help="the compiled program kidneyseg_infer")

@@ -72,7 +72,7 @@ def compile_kernels() -> Path:
         return target
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with open(cache / "compile_kernels.lock", "w", encoding="utf-8") as lock:
+        with open(cache / "build.lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (target.exists() and private.exists()):
                 forget_unused()
