@@ -24,6 +24,7 @@ from kidneyseg.metrics.pairing import Pairing
 from kidneyseg.metrics.summary import FoldScores, pooled_dice, score_fold
 from kidneyseg.model_folder.folder import RECIPE
 from kidneyseg.recipe import Recipe, load_recipe
+from kidneyseg.recipe.files import split_override
 from kidneyseg.report.tables import format_table, mean_and_sd, write_json, write_scores
 from kidneyseg.system.files import require_writable
 from kidneyseg.system.worker_pool import require_all
@@ -134,7 +135,7 @@ def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
     }
     results = {fold: _score_fold(args, fold, cases[fold]) for fold in folds}
     total = sum(len(of_fold) for of_fold in cases.values())
-    of_folds = {fold: result.scores or result.oracle for fold, result in results.items()}
+    of_folds = {fold: _scores_of(result, fold) for fold, result in results.items()}
     if len(folds) == 1:
         return of_folds[folds[0]], total
     every = sum(cases.values(), [])
@@ -152,6 +153,19 @@ def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
     print(f"\nMeans of {len(folds)} folds\n{format_table(over_folds)}", end="")
     _write(over_folds, args.work / "scores")
     return over_folds, total
+
+
+def _scores_of(result: FoldResult, fold: int) -> FoldScores:
+    """Those of the whole cascade, or of the oracle where there are no others. Raises InputError if there are none."""
+    scores = result.scores or result.oracle
+    if scores is None:
+        raise InputError(
+            f"fold {fold}",
+            expected="cases that the whole cascade can segment",
+            found="single slices only",
+            remedy="Leave out --no-oracle",
+        )
+    return scores
 
 
 def _of_datasets(cases: list[Case], args: argparse.Namespace) -> list[Case]:
@@ -212,8 +226,8 @@ def _report_datasets(folds: Sequence[FoldScores | None], cases: Sequence[Case], 
     """Print the means of every named data set over the cases of ``folds`` and write its scores to STEM.DATASET.*."""
     datasets = {case.name: case.dataset_name for case in cases}
     scored = [case for scores in folds if scores for case in scores.cases]
-    for name in sorted({datasets[case["case"]] for case in scored} - {""}):
-        part = score_fold([case for case in scored if datasets[case["case"]] == name])
+    for name in sorted({datasets[str(case["case"])] for case in scored} - {""}):
+        part = score_fold([case for case in scored if datasets[str(case["case"])] == name])
         pooled = pooled_dice(part)
         print(
             f"{name}, {what}: {mean_and_sd(part)}; pooled: kidney {pooled['kidney']:.4f}, tumour "
@@ -224,7 +238,7 @@ def _report_datasets(folds: Sequence[FoldScores | None], cases: Sequence[Case], 
 
 def _take_overrides(args: argparse.Namespace) -> None:
     """-m takes all words that follow it; KEY=VALUE among them change the recipe, as they do elsewhere."""
-    words = [model for model in args.model or () if "=" in str(model) and not model.exists()]
+    words = [model for model in args.model or () if split_override(str(model)) and not model.exists()]
     args.overrides = [*args.overrides, *map(str, words)]
     args.model = [model for model in args.model or () if model not in words]
 
