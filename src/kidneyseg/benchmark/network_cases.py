@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ OPERATORS = {
 NETWORK_CASES = {**NETWORKS, **OPERATORS}
 
 
-def in_mindspore(case: NetworkCase):
+def in_mindspore(case: NetworkCase) -> Any:
     """The case as an nn.Cell."""
     from mindspore import nn
 
@@ -43,7 +44,7 @@ def in_mindspore(case: NetworkCase):
     from kidneyseg.nets.unet3d import UNet3D
     from kidneyseg.nets.unet3plus import UNet3Plus
 
-    builders = {
+    builders: dict[str, Callable[..., Any]] = {
         "unet3d": UNet3D,
         "unet3plus": UNet3Plus,
         "conv": blocks.conv,
@@ -56,7 +57,7 @@ def in_mindspore(case: NetworkCase):
     return builders[case.build](*case.arguments)
 
 
-def in_torch(case: NetworkCase):
+def in_torch(case: NetworkCase) -> Any:
     """The same as a torch.nn.Module, with parameters of its own."""
     from kidneyseg.benchmark import torch_networks as twins
 

@@ -30,7 +30,7 @@ class RecipeCandidate(Candidate):
 
     def understand(self, asked: dict) -> dict:
         try:  # what no recipe could say then had its default
-            return asked | {"recipe": _facts(parse_recipe(asked.get("recipe")))}
+            return asked | {"recipe": _facts(parse_recipe(asked.get("recipe", {})))}
         except InputError:  # words that no longer exist
             return asked
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from kidneyseg.recipe import Stage
 
 Shape = tuple["int | None", ...]
+Batch = TypeVar("Batch", bound="int | None")
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,6 @@ class Graph:
         return self.path.with_suffix(".json" if self.format == "MindIR" else f"{self.path.suffix}.json")
 
 
-def input_shape(stage: Stage, batch: int | None) -> Shape:
+def input_shape(stage: Stage, batch: Batch) -> tuple[Batch | int, ...]:
     """(N, channels, *S): what the stage's network takes; ``batch`` None leaves N open."""
     return (batch, stage.channels, *stage.window)

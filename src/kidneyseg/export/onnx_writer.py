@@ -45,19 +45,29 @@ class Writer:
 
     def pass_on(self, node: Node, source: str) -> None:
         """The result of ``node`` is that of ``source``."""
-        self.names[node.name] = self.tensor(source)
+        self.names[node.name] = self.names[source] if source in self.names else self.tensor(source)
 
-    def tensor(self, name: str) -> str | tuple[str, ...]:
-        """What holds ``name`` in the ONNX graph; a tuple's name gives its members."""
-        if name in self.names:
-            return self.names[name]
-        return self.weight(name, self.value(name))
+    def tensor(self, name: str) -> str:
+        """What holds ``name`` in the ONNX graph. Raises ValueError where it is a tuple."""
+        if name not in self.names:
+            return self.weight(name, self.value(name))
+        held = self.names[name]
+        if isinstance(held, tuple):
+            raise ValueError(f"{name}, which must be one tensor, is {len(held)}")
+        return held
+
+    def members(self, name: str) -> tuple[str, ...]:
+        """What holds the members of the tuple ``name``. Raises ValueError where it is none."""
+        held = self.names[name]
+        if not isinstance(held, tuple):
+            raise ValueError(f"{name}, which must be a tuple, is one tensor")
+        return held
 
     def value(self, name: str) -> Any:
         """A constant or parameter. Raises ValueError where ``name`` is computed."""
         origin = self.names.get(name, name)
         for known in (self.source.constants, self.source.parameters):
-            if origin in known:
+            if isinstance(origin, str) and origin in known:
                 return known[origin]
         raise ValueError(f"{name}, which must be a constant, is computed")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import mindspore as ms
 import numpy as np
-from mindspore import nn
+from mindspore import amp, nn
 
 from kidneyseg.errors import InputError
 from kidneyseg.system.files import use_default_mode
@@ -54,7 +54,7 @@ def save_training(
     path: Path,
     network: nn.Cell,
     optimizer: nn.Optimizer,
-    scaler: object,
+    scaler: amp.DynamicLossScaler,
     progress: TrainingState,
     losses: np.ndarray | None = None,
 ) -> None:
@@ -76,7 +76,11 @@ def load_weights(network: nn.Cell, path: str | Path) -> TrainingState:
 
 
 def load_training(
-    path: str | Path, network: nn.Cell, optimizer: nn.Optimizer, scaler: object, losses: np.ndarray | None = None
+    path: str | Path,
+    network: nn.Cell,
+    optimizer: nn.Optimizer,
+    scaler: amp.DynamicLossScaler,
+    losses: np.ndarray | None = None,
 ) -> TrainingState:
     """Bring all that `save_training` was given back to where it was then. Errors as of `load_weights`."""
     entries, progress = _read(path)
@@ -94,7 +98,7 @@ def sweep(folder: Path) -> None:
 
 
 def _training_state(
-    network: nn.Cell, optimizer: nn.Optimizer, scaler: object, losses: np.ndarray | None
+    network: nn.Cell, optimizer: nn.Optimizer, scaler: amp.DynamicLossScaler, losses: np.ndarray | None
 ) -> dict[str, ms.Parameter]:
     """By their names in the file: weights, the optimiser's moments, counters and learning rate, loss scale, losses."""
     weights = {id(parameter) for parameter in network.get_parameters()}

@@ -80,7 +80,8 @@ def openvino() -> ModuleType:
     """
     name = "openvino_telemetry"
     loaded = sys.modules.get(name)
-    sys.modules[name] = None  # "cannot be imported": OpenVINO then takes a stub
+    # "Cannot be imported": OpenVINO then takes a stub. Typeshed does not know of this use of None.
+    sys.modules[name] = None  # type: ignore[assignment]
     try:
         with uncapped():
             import openvino as package

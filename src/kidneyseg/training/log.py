@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from kidneyseg.model_folder.epoch_log import append_row, keep_rows
+from kidneyseg.model_folder.epoch_log import Row, append_row, keep_rows
 from kidneyseg.report import colours
 from kidneyseg.training.validation import Picture
 
@@ -38,7 +38,7 @@ class Log:
         keep_rows(self.path, epoch)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=epoch)
 
-    def epoch(self, row: dict, picture: Picture | None) -> None:
+    def epoch(self, row: Row, picture: Picture | None) -> None:
         """Append one row, flushed to the disk, and draw it in TensorBoard against its epoch."""
         append_row(self.path, row)
         for name, value in row.items():
@@ -88,7 +88,7 @@ class Terminal:
             dynamic_ncols=True,
         )
 
-    def epoch(self, row: dict, left: float) -> None:
+    def epoch(self, row: Row, left: float) -> None:
         """One line on what an epoch gave; ``left``: seconds until the end of training, as expected."""
         if self.first:
             dice = "  ".join(f"{name} {value:.3f}" for name, value in row.get("val_dice", {}).items())

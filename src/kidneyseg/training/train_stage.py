@@ -89,6 +89,7 @@ def train_stage(
             },
         )
     done = loop.run()
+    assert done.best is not None  # the last epoch is validated
     ranks.barrier()  # the files are there for every rank
     return {
         "stage": stage.name,

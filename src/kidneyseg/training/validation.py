@@ -32,7 +32,7 @@ class Validated:
 
     dice: dict[str, float]
     loss: float
-    picture: Picture
+    picture: Picture | None
 
     def score(self, measure: str) -> float:
         """What the best checkpoint has most of: the mean "dice" of the regions, or the negative "loss"."""

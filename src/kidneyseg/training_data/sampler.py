@@ -49,12 +49,12 @@ def balance(origins: Sequence[str], foreground: np.ndarray | None, weights: Mapp
         foreground: (n,) bool, whether each sample holds a target: the two kinds are then balanced apart, as they are
             drawn; None: all samples together. The mean of what is balanced together is 1.
     """
-    origins, factors = np.asarray(origins), np.ones(len(origins))
+    datasets, factors = np.asarray(origins), np.ones(len(origins))
     for kind in [np.ones(len(origins), bool)] if foreground is None else [foreground, ~foreground]:
-        names, counts = np.unique(origins[kind], return_counts=True)
+        names, counts = np.unique(datasets[kind], return_counts=True)
         whole = sum(weights.get(name, 1.0) for name in names.tolist())
         for name, count in zip(names.tolist(), counts.tolist()):
-            factors[kind & (origins == name)] = weights.get(name, 1.0) * np.count_nonzero(kind) / (count * whole)
+            factors[kind & (datasets == name)] = weights.get(name, 1.0) * np.count_nonzero(kind) / (count * whole)
     return factors
 
 
