@@ -40,113 +40,6 @@ LISTS = {
 }
 # Rules that a function checks, by the name of the type in the schema.
 CHECKED = {"Pair": "0 < low ≤ high", "Range": "0 ≤ factor < 1, or 0 < low ≤ high"}
-# Meanings that the docstrings give in their first lines, or not at all. A docstring that has the key comes first.
-MEANINGS = {
-    "Recipe": {
-        "name": "name of the system",
-        "description": "one line for reports",
-        "labels": "names of the labels in the mask and their numbers",
-        "stages": "the stages, in the order in which they run",
-        "components": "clean-up of the final mask",
-    },
-    "Stage": {
-        "name": "name of the stage; its folder is `STAGE/`",
-        "region": "the part of the scan that the stage sees",
-        "intensity": "HU window and normalisation",
-        "sampling": "grid on which the network sees its input; the keys decide which of the four kinds it is",
-        "targets": "entry k lists the labels that make class k; all else is background, class 0. "
-        "The first label of an entry is written to the mask",
-        "network": "network and its size",
-        "loss": "training loss",
-        "train": "training settings",
-        "inference": "inference settings",
-        "components": "clean-up of the stage's mask",
-    },
-    "Intensity": {
-        "mean": "subtracted from the 8-bit image before the network",
-        "std": "the 8-bit image is divided by it after `mean` is subtracted",
-    },
-    "VolumeSampling": {
-        "spacing": "voxel spacing after resampling, mm",
-        "patch": "size of a patch, voxels",
-        "stride": "distance from one training patch to the next, voxels",
-    },
-    "WholeSampling": {"shape": "size to which the region is resized, voxels"},
-    "SlabSampling": {
-        "slices": "consecutive axial slices in one input",
-        "size": "in-plane size (y, x) to which slices are resized, pixels",
-    },
-    "SliceSampling": {"size": "in-plane size (y, x) to which slices are resized, pixels"},
-    "Region": {
-        "of": "name of the earlier stage whose mask is used; `null`: the whole scan",
-        "gap": "`crop: extents` only: the mask is split where voxels are further apart than this",
-    },
-    "Network": {
-        "name": "name of the network: see [networks](systems.md#networks)",
-        "norm": "normalisation layer",
-        "deep_supervision": "train side outputs of the decoder too (unet3plus, unetpp, resunet3d)",
-        "residual": "residual units in the levels (unet3d)",
-        "attention": "attention gates on the skip connections (unet3d)",
-    },
-    "Component": {
-        "labels": "labels whose union is cleaned; filled voxels get the first one",
-        "fill_holes": "fill holes",
-    },
-    "SideOutputs": {
-        "weight": "weight of the finest side output; the main output has weight 1",
-        "falloff": "factor from one side output to the next coarser one",
-        "decay": "factor on all side outputs after every `every` epochs",
-        "every": "epochs between two decays",
-    },
-    "Train": {
-        "epochs": "number of epochs",
-        "batch_size": "samples per step on each device",
-        "optimizer": "optimiser",
-        "weight_decay": "weight decay of the optimiser",
-        "schedule": "learning rate",
-        "clip_norm": "gradients are clipped to this global L2 norm; 0: not clipped",
-        "precision": "type in which the network computes; `auto`: float32 on a CPU, float16 on Ascend and GPU",
-        "sampler": "which samples an epoch holds",
-        "augment": "random changes of the samples",
-        "validate_every": "epochs between two validations",
-        "checkpoint_every": "steps between two checkpoints; 0: only after each epoch",
-        "seed": "seed of all random numbers",
-    },
-    "Schedule": {
-        "kind": "form of the schedule after the warm-up",
-        "start": "learning rate at step 0",
-        "peak": "learning rate after the warm-up",
-        "end": "lowest learning rate (cosine: at the last step; exponential: lower bound)",
-        "warmup": "steps of the linear warm-up from `start` to `peak`",
-        "factor": "factor after every epoch (exponential)",
-    },
-    "Augment": {
-        "flip_axes": "axes that may be flipped",
-        "elastic": "elastic deformation",
-        "lesion": "intensity changes inside lesions",
-    },
-    "Elastic": {
-        "probability": "chance that a sample is deformed",
-        "sigma": "blur of the random displacements, voxels",
-        "magnitude": "factor on the blurred displacements",
-    },
-    "Lesion": {
-        "classes": "classes inside which the intensity changes",
-        "brightness": "as in Augment",
-        "contrast": "as in Augment",
-        "gamma": "as in Augment",
-    },
-    "Phases": {
-        "unenhanced": "probability of an unenhanced phase",
-        "weak": "probability of a weakly enhanced phase",
-        "corticomedullary": "probability of a corticomedullary phase",
-        "nephrographic": "probability of a nephrographic phase",
-    },
-    "Saturation": {
-        "probability": "chance that a sample is clipped",
-        "hu": "range from which the upper limit is drawn, HU",
-    },
-}
 
 
 def page() -> str:
@@ -154,9 +47,6 @@ def page() -> str:
     places: dict[type[BaseModel], list[str]] = {}
     _walk(Recipe, "", places)
     sections = [_section(model, keys) for model, keys in places.items()]
-    unknown = set(MEANINGS) - {model.__name__ for model in places}
-    if unknown:
-        raise SystemExit(f"docs/make_recipe.py: MEANINGS names {sorted(unknown)}, which the recipe no longer has")
     return "\n".join([HEAD, *sections])
 
 
@@ -179,15 +69,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _section(model: type[BaseModel], keys: list[str]) -> str:
-    intro, found = _docstring(model)
-    spare = MEANINGS.get(model.__name__, {})
-    doubled, unknown = spare.keys() & found.keys(), spare.keys() - model.model_fields.keys()
-    if doubled or unknown:
-        raise SystemExit(
-            f"docs/make_recipe.py: delete {sorted(doubled | unknown)} of {model.__name__} from MEANINGS: "
-            "the docstring has the key, or the recipe has it no longer"
-        )
-    meanings = spare | found
+    intro, meanings = _docstring(model)
     missing = model.model_fields.keys() - meanings.keys()
     if missing:
         raise SystemExit(

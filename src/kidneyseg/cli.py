@@ -15,25 +15,30 @@ from kidneyseg.system.failures import LOG, explain
 DEBUG = "--debug"
 COMMANDS = {
     "demo": "phantom cohort -> train -> score -> predict -> report, in minutes on two cores",
-    "cohort": "look at a data set before trusting it: check, fingerprint, split",
-    "simulate": "CT from label volumes (SimKiTS) or from nothing (phantom)",
-    "prepare": "volumes -> MindRecord",
-    "budget": "a recipe cut to a training time",
+    "cohort": "inspect a data set before training: check, fingerprint, split",
+    "simulate": "make synthetic CT from label volumes (SimKiTS) or from scratch (phantom)",
+    "prepare": "convert volumes to MindRecord training samples",
+    "budget": "set the epochs of a recipe to fit a training time",
     "train": "train one stage, or all, of a recipe on one fold",
-    "eval": "fold scores of a trained recipe, or scores of anybody's masks",
-    "compare": "several recipes on the same folds: scores and costs in one table",
-    "predict": "segment one scan, many, or a folder",
+    "eval": "score a trained recipe on a fold, or score any masks",
+    "compare": "train several recipes on the same folds: scores and costs in one table",
+    "predict": "segment one scan, several scans, or a folder",
     "report": "one HTML page: scores, curves and pictures of a trained fold",
     "deploy": "segment with exported graphs and the C++ inference program",
-    "export": "MindIR or ONNX of every stage with what inference needs beside it",
-    "benchmark": "speed beside the peers, in one run",
+    "export": "export every stage as MindIR or ONNX, with the metadata that inference needs",
+    "benchmark": "measure the speed of this project and of other software in one run",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one sub-command; returns the exit status.
+    """Run one sub-command.
 
-    2: bad input, 1: another failure; both are said in one line on stderr. ``--debug``, anywhere, adds the traceback.
+    Args:
+        argv: command line without the program's name; default: ``sys.argv[1:]``. ``--debug`` at any place adds the
+            traceback of an error.
+
+    Returns:
+        Exit status. 2: bad input, 1: another failure, both with one line on stderr; 130: interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     if DEBUG in argv:
@@ -45,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Kidney and kidney-tumour segmentation on CT with MindSpore.",
         epilog="`kidneyseg COMMAND --help` explains each. Start with `kidneyseg demo`.",
     )
-    parser.add_argument(DEBUG, action="store_true", help="show where an error happened; may stand anywhere")
+    parser.add_argument(DEBUG, action="store_true", help="print the traceback of an error; at any place in the command")
     parser.add_argument("--version", action="version", version=f"kidneyseg {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     chosen = next((word for word in argv if not word.startswith("-")), None)
@@ -59,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
     args, rest = parser.parse_known_args(argv)
-    if rest:  # argparse takes one group of positional words; KEY=VALUE may stand anywhere
+    if rest:  # argparse collects only one group of positional words, but KEY=VALUE may stand at any place
         from kidneyseg.recipe.files import split_override  # pydantic takes time to import
 
         if not hasattr(args, "overrides") or any(word.startswith("-") or not split_override(word) for word in rest):

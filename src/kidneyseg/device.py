@@ -12,13 +12,16 @@ from kidneyseg.errors import InputError
 
 
 def use(name: str = "auto") -> str:
-    """Make ``name`` (auto, CPU, GPU or Ascend) MindSpore's device, in graph mode, with deterministic kernels.
+    """Select MindSpore's device, in graph mode and with deterministic kernels.
+
+    Args:
+        name: auto, CPU, GPU or Ascend. ``auto`` selects the first of Ascend, GPU, CPU that this MindSpore build finds.
 
     Returns:
-        The device chosen; ``auto`` takes the first of Ascend, GPU, CPU that this MindSpore build finds.
+        The selected device.
 
     Raises:
-        InputError: the device is not there.
+        InputError: the device is not available.
     """
     wanted = ["Ascend", "GPU", "CPU"] if name == "auto" else [name]
     for target in wanted:
@@ -27,7 +30,7 @@ def use(name: str = "auto") -> str:
                 continue
             ms.set_device(target)
         except (RuntimeError, ValueError):
-            if ms.get_context("device_target") != target:  # else MindSpore is at work on it already
+            if ms.get_context("device_target") != target:  # otherwise MindSpore already uses this device
                 continue
         ms.set_context(mode=ms.GRAPH_MODE)
         if target != "CPU":
@@ -43,19 +46,24 @@ def use(name: str = "auto") -> str:
 
 @cache
 def _make_deterministic() -> None:
-    """MindSpore takes this once in a process, and raises RuntimeError when it is said again."""
+    """Ask MindSpore for deterministic kernels; a second call in the same process would raise RuntimeError."""
     ms.set_deterministic(True)
 
 
 def prepare_network(network: nn.Cell, precision: str, device: str) -> nn.Cell:
-    """``network`` as ``device`` computes it best; use what is returned, it has the same Parameters.
+    """Optimise ``network`` for ``device``.
 
     Args:
-        precision: float32, float16 or bfloat16. On CPU the first and the last run on the project's own kernels, float16
-            on MindSpore's.
+        network: the network; use only the returned one afterwards.
+        precision: float32, float16 or bfloat16. On a CPU float32 and bfloat16 run on the project's kernels, float16 on
+            those of MindSpore.
+        device: CPU, GPU or Ascend.
+
+    Returns:
+        A network with the same Parameters.
 
     Raises:
-        InputError: bfloat16 on a CPU that is not faster with it.
+        InputError: bfloat16 on a CPU that has no fast instructions for it.
     """
     if device == "CPU" and precision != "float16":
         return cpu_kernels.accelerate(network, precision)

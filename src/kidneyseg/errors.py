@@ -1,4 +1,4 @@
-"""The one exception that means "your input, not our bug"."""
+"""The exception for bad input, as opposed to an error in this program."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 class InputError(Exception):
-    """Bad input, said once and completely. The command line prints it as one line and exits with status 2.
+    """Bad input. The command line prints it as one line and exits with status 2.
 
     Args:
-        subject: the file, folder, option or recipe key at fault.
-        expected: what would have been right.
-        found: what is there instead.
+        subject: the wrong file, folder, option or recipe key.
+        expected: what would be correct.
+        found: what was found instead.
         remedy: what the user can do about it, an imperative sentence.
     """
 
@@ -24,16 +24,16 @@ class InputError(Exception):
         super().__init__(f"{subject}: expected {expected}, found {found}. {remedy}{end}")
 
     def __reduce__(self) -> tuple[partial[InputError], tuple[()]]:
-        """Pickled with its keyword arguments, so that it reaches the parent of a worker process whole."""
+        """Pickle with the keyword arguments, so that the error passes from a worker process to its parent."""
         return partial(InputError, self.subject, expected=self.expected, found=self.found, remedy=self.remedy), ()
 
 
 def did_you_mean(word: str, words: Sequence[str]) -> str | None:
-    """Ask whether a close word of ``words`` was meant by a misspelt ``word``; None when none is close."""
+    """Suggest the word of ``words`` that is most similar to the misspelt ``word``; None if none is similar."""
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     return f"Did you mean {close[0]!r}?" if close else None
 
 
 def shortened(names: Sequence[str], limit: int = 5) -> str:
-    """The first of ``names``, for one line."""
+    """Join at most ``limit`` of ``names`` in one line, with "..." if there are more."""
     return ", ".join(names[:limit]) + (" ..." if len(names) > limit else "")

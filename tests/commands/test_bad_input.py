@@ -88,7 +88,7 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     (TRAIN + "--work {no_records} --overwrite", [".fine.mindrecord", "no such file", "run kidneyseg prepare"]),
     (TRAIN + "--work {cut_records} --overwrite", [".fine.mindrecord", "a broken MindRecord", "kidneyseg prepare"]),
     (TRAIN + "--work {changed_records} --overwrite", [".fine.mindrecord", "another SHA-256", "run kidneyseg prepare"]),
-    (TRAIN + "--work {earlier_run}", ["fold0/fine", "one that began before", "--resume", "--overwrite"]),
+    (TRAIN + "--work {earlier_run}", ["fold0/fine", "one that was started before", "--resume", "--overwrite"]),
     (TRAIN + "--work {earlier_run} --resume stages.fine.train.seed=5", ["recipe.yaml", "another value of train"]),
     (TRAIN + "--work {earlier_run} --resume", ["fine/last.ckpt", "damaged", "Copy it again"]),
     ("eval --work {work} --fold one", ["--fold", "0 or more", "'one'"]),

@@ -211,20 +211,20 @@ def test_a_mask_is_done_only_for_its_scan_model_and_options(doubled, model, tmp_
         assert cli.main([*args, *more]) == 0
         return capsys.readouterr().out
 
-    assert "made anew" in said(model)
+    assert "made again" in said(model)
     assert nib.load(out / "ct.nii.gz").shape == nib.load(path).shape
     assert "skipped" in said(model)
     (out / "ct.nii.gz").write_bytes(b"drawn into since")
     assert "skipped" in said(model) and (out / "ct.nii.gz").read_bytes() == b"drawn into since"
     assert "skipped" not in said(model, "--overwrite")
-    assert "made anew" in said(model, "--overlay") and "skipped" in said(model, "--overlay")  # the picture was missing
+    assert "made again" in said(model, "--overlay") and "skipped" in said(model, "--overlay")  # the picture was missing
     other = shutil.copytree(model, tmp_path / "other")
     assert "skipped" in said(str(other))  # the same model elsewhere
     save_tiny_model(tmp_path / "trained", tiny_recipe(fine="unet2d"))
-    assert "made anew" in said(str(tmp_path / "trained"))
-    assert "made anew" in said(str(tmp_path / "trained"), "--precision", "float32")
+    assert "made again" in said(str(tmp_path / "trained"))
+    assert "made again" in said(str(tmp_path / "trained"), "--precision", "float32")
     scan(tmp_path / "ct.nii.gz", np.zeros(SHAPE, np.uint8))
-    assert "made anew" in said(model)
+    assert "made again" in said(model)
     assert not np.asarray(nib.load(out / "ct.nii.gz").dataobj).any()
 
 

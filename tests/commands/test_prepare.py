@@ -55,7 +55,7 @@ def test_a_second_run_says_that_all_is_there_and_keeps_the_folds(data, work, cap
     before = (work / "splits.json").read_bytes()
     assert run(data, work) == 0
     said = capsys.readouterr().out
-    assert "4 already there" in said and "coarse" in said and "MiB" in said
+    assert "4 already prepared" in said and "coarse" in said and "MiB" in said
     assert (work / "splits.json").read_bytes() == before
 
 
@@ -92,7 +92,7 @@ def test_folds_written_by_hand_are_not_replaced_unasked(data, written, capsys):
     error = capsys.readouterr().err
     assert "written by hand" in error and NAMES[3] in error and "--folds" in error
     assert run(data, own, "--folds", "2") == 0
-    assert "dealt anew" in capsys.readouterr().out
+    assert "split again" in capsys.readouterr().out
     splits = json.loads((own / "splits.json").read_text())
     assert len(splits["folds"]) == 2 and splits["seed"] == 2022 and split_names(splits) == NAMES
 
@@ -102,7 +102,7 @@ def test_new_cases_are_dealt_as_the_others_were(data, written, capsys):
     assert run(data, own) == 0
     splits = json.loads((own / "splits.json").read_text())
     assert len(splits["folds"]) == 3 and splits["seed"] == 7 and split_names(splits) == NAMES
-    assert "3 of 4 cases with seed 7" in capsys.readouterr().out
+    assert "3 folds of 4 cases with seed 7" in capsys.readouterr().out
 
 
 def test_several_data_sets_share_a_work_folder(data, tmp_path, capsys):
@@ -116,7 +116,7 @@ def test_several_data_sets_share_a_work_folder(data, tmp_path, capsys):
         for names in fold.values():
             one, two = ({name[4:] for name in names if name.startswith(dataset)} for dataset in ("one.", "two."))
             assert one == two
-    assert run(listed, work) == 0 and "8 already there" in capsys.readouterr().out
+    assert run(listed, work) == 0 and "8 already prepared" in capsys.readouterr().out
     folds[0]["val"][0], folds[0]["train"][0] = folds[0]["train"][0], folds[0]["val"][0]
     (work / "splits.json").write_text(json.dumps({"folds": folds}))
     assert run(listed, work) == 2

@@ -24,6 +24,7 @@ def test_types_defaults_ranges_and_meanings_are_those_of_the_schema():
     for row in (
         "| `overlap` | number | `0.5` | ≥ 0, < 1 |",
         '| `optimizer` | `adam`, `adamw`, `sgd` | `"adam"` |  |',
-        "| [VolumeSampling](#volumesampling) or [WholeSampling](#wholesampling) or [SlabSampling](#slabsampling) or [SliceSampling](#slicesampling) | **required** |",
+        "| [VolumeSampling](#volumesampling) or [WholeSampling](#wholesampling) or [SlabSampling](#slabsampling) "
+        "or [SliceSampling](#slicesampling) | **required** |",
     ):
         assert row in page

@@ -69,7 +69,7 @@ def test_a_bad_input_is_told_in_the_commands_words(capfd):
     [
         ("raise ValueError('of no use')", "train: ValueError: of no use"),
         ("import os; os._exit(7)", "train: exit status 7"),
-        ("import os; os.kill(os.getpid(), 9)", "train: killed by SIGKILL, perhaps for want of memory"),
+        ("import os; os.kill(os.getpid(), 9)", "train: killed by SIGKILL, perhaps because memory was full"),
         (
             "import sys; print('kidneyseg train: error: so it is\\nbye', file=sys.stderr); sys.exit(2)",
             "train: so it is",

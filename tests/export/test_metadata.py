@@ -49,7 +49,7 @@ WHOLE = {"sampling": {"shape": [16, 32, 32]}, "region": {"of": "coarse", "crop":
         (
             WHOLE,
             [1, 16, 32, 32],
-            ["the whole scan, where stage 'coarse' found anything", '"region_voxels": [16, 32, 32]'],
+            ["the whole scan, if the mask of stage 'coarse' is not empty", '"region_voxels": [16, 32, 32]'],
             ["window_weights", "slice_spacing_mm"],
         ),
     ],

@@ -161,7 +161,7 @@ def test_oracle_takes_rois_from_the_true_mask(tmp_path):
     result = model.segment(read_saved(tmp_path, make_hu(labels), SPACING), oracle=labels)
     check(result.mask, labels)
     assert len(result.rois["fine"]) == 2
-    with pytest.raises(ValueError, match="does not lie on"):
+    with pytest.raises(ValueError, match="does not fit a scan"):
         model.segment(read_saved(tmp_path, make_hu(labels), SPACING), oracle=labels[1:])
 
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +33,9 @@ def test_needs_neither_mindspore_nor_tensorboard():
         "import sys, kidneyseg.model_folder.epoch_log; sys.exit(bool({'mindspore', 'tensorboardX'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_said_with_the_files_name():
+    with pytest.raises(InputError, match="/dev/full: expected room on the disk"):
+        append_row(Path("/dev/full"), {"epoch": 0})

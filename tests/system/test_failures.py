@@ -38,6 +38,7 @@ mindspore/ccsrc/minddata/mindrecord/io/shard_writer.cc(1131).
         ),
         (OSError(errno.EROFS, "Read-only file system", "out/x"), ["out/x", "not read-only"]),
         (RuntimeError(MINDSPORE.format("No space left on device")), ["case_1: expected room on the disk"]),
+        (RuntimeError("[ERROR] No free disk to be used while writing mindrecord files"), ["room on the disk", "Free"]),
         (RuntimeError(MINDSPORE.format("bad page")), ["RuntimeError: [ERROR] Failed to write file, reason: bad page."]),
         (BrokenProcessPool("terminated abruptly"), ["killed, most likely for lack of memory", "--workers"]),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "x.raw"), ["No such file or directory: x.raw"]),

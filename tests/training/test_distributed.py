@@ -90,7 +90,7 @@ def test_two_ranks_train_like_one(tmp_path):
     resumed = subprocess.run(
         [sys.executable, "-m", "kidneyseg", "train", *alone, "--resume"], capture_output=True, text=True, timeout=200
     )
-    assert resumed.returncode == 2 and "one that began on 2" in resumed.stderr
+    assert resumed.returncode == 2 and "one that was started on 2" in resumed.stderr
     shards = [samples(tmp_path, rank) for rank in (0, 1)]
     assert shards[0].isdisjoint(shards[1])
 

@@ -177,7 +177,7 @@ def test_changed_files_and_broken_notes_are_made_again(data, work, tmp_path, cap
     again = Case(second.name, second.image, tmp_path / second.label.name)
     summary = prepare(recipe(), [first, again, third], tmp_path / "work", workers=2)
     assert (summary.skipped, summary.rebuilt) == (["case_00000"], ["case_00001", "case_00002"])
-    assert "2 cases were prepared with other settings or from other files" in capsys.readouterr().out
+    assert "2 cases were prepared with other settings or files" in capsys.readouterr().out
 
 
 def test_a_cohort_that_moved_is_not_made_again_and_is_found_where_it_is(data, work, tmp_path):
@@ -324,5 +324,5 @@ def test_two_runs_on_one_folder_are_refused(data, tmp_path):
     (tmp_path / "prepared").mkdir()
     with open(tmp_path / "prepared" / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(InputError, match="no other prepare"):
+        with pytest.raises(InputError, match="no other `kidneyseg prepare`"):
             prepare(recipe(), find_cases(data), tmp_path)

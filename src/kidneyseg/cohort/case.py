@@ -84,7 +84,7 @@ class Case:
     patient: str = ""
 
     def true_mask_path(self) -> Path:
-        """``label`` of a case that must have one. Raises InputError when there is no mask."""
+        """Return ``label``, which is then not None. Raises InputError if the case has no mask."""
         if self.label is None:
             raise InputError(
                 self.image,

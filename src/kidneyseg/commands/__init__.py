@@ -1,1 +1,1 @@
-"""One module per sub-command: `add_arguments(parser)` and `run(args) -> exit status`."""
+"""One module per sub-command, each with `add_arguments(parser)` and `run(args) -> exit status`."""

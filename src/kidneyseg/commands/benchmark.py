@@ -1,8 +1,9 @@
-"""Speed beside the peers, in one run: of the networks (the default), or of a whole prediction. Or a peer in training.
+"""Measure speed against other software in one run: networks (the default), a whole prediction, or nnU-Net training.
 
-Peers without a library (PyTorch: pip install "kidneyseg[benchmark]"; MONAI as well: "kidneyseg[peer]") are left out or
-named. PyTorch is measured in bfloat16, too, where the CPU has AVX-512 BF16 or AMX, our kernels where it has AMX. Every
-process gets the environment that you have set. Stop other work first: all share the cores.
+Other software must be installed: PyTorch by pip install "kidneyseg[benchmark]", PyTorch and MONAI by
+"kidneyseg[peer]". If it is missing, it is left out or an error names it. PyTorch is also measured in bfloat16 if the
+CPU has AVX-512 BF16 or AMX, this project's kernels if it has AMX. Every process runs in the environment that you have
+set. Stop other programs first, because they would share the cores.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from kidneyseg.volume.nifti import read_mask
 
 PEERS = [*prediction.LAYOUTS, "none"]
 SMALLEST_PATCH = 16**3  # voxels
-TRAIN = """Voxel spacing, patch and network follow nnU-Net's rules for the training cases, with --patch-voxels in place
-of its limit of memory. Where a patch would hold less than a quarter of the median scan, the voxels grow as in nnU-Net's
-low-resolution plan. Reading, resampling and the trial of memory layouts and precisions do not count in --minutes.
-Single slices are left out. Labels that cover others (datasets.yaml) count as they stand. Writes OUT/fold<K>/model.pt,
-predictions/, scores.{json,csv,md} and run.json."""
+TRAIN = """Voxel spacing, patch and network follow nnU-Net's rules for the training cases, with --patch-voxels instead
+of its memory limit. If a patch would contain less than a quarter of the median scan, the spacing is increased as in
+nnU-Net's low-resolution configuration. Reading, resampling and the test of memory layouts and precisions do not count
+in --minutes. Single slices are left out. Labels with `covers` (datasets.yaml) are used without it. Writes
+OUT/fold<K>/model.pt, predictions/, scores.{json,csv,md} and run.json."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg benchmark predict -c mplab -i case/imaging.nii.gz --regions case/segmentation.nii.gz --json case.json
   kidneyseg benchmark train --work work --fold 0 --minutes 30 -o nnunet"""
     _add_networks(parser)
-    actions = parser.add_subparsers(dest="action", metavar="predict|train", title="instead of networks alone")
-    title = "a whole case from NIfTI to mask, and the same networks under MONAI's sliding window in PyTorch"
+    actions = parser.add_subparsers(dest="action", metavar="predict|train", title="instead of the networks")
+    title = "a whole case from NIfTI to mask, and the same networks in PyTorch with MONAI's sliding window"
     _add_predict(actions.add_parser("predict", help=title, description=f"{title}: seconds and peak memory per part."))
     title = "nnU-Net's method, with MONAI's DynUNet, trained and scored on a fold of WORK"
     _add_train(actions.add_parser("train", help=title, description=f"{title}. {TRAIN}"))
@@ -70,7 +71,7 @@ def _add_networks(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-operators", action="store_true", help="leave out the table of single operators")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="timed steps of each (default: 3)")
-    parser.add_argument("--small", action="store_true", help="tiny inputs: shows that all runs, not how fast it is")
+    parser.add_argument("--small", action="store_true", help="tiny inputs: a test that all runs, without useful times")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE as well")
 
 
@@ -83,35 +84,34 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="FOLDER",
-        help="trained model, such as WORK/fold0; those after it, an int8 package of it for example, are "
+        help="trained model, such as WORK/fold0; further models, for example an int8 package of the first, are "
         "timed on OpenVINO",
     )
     model.add_argument(
         "-c", "--recipe", metavar="RECIPE", help="a recipe's networks with random weights instead; needs --regions"
     )
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of -c: recipe keys to change")
-    parser.add_argument("--int8", action="store_true", help="of -c: OpenVINO with the networks in int8, too")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="with -c: recipe keys to change")
+    parser.add_argument("--int8", action="store_true", help="with -c: also time the networks in int8 on OpenVINO")
     parser.add_argument("-i", "--input", type=Path, required=True, metavar="SCAN", help="one CT")
     parser.add_argument(
         "--regions",
         type=Path,
         metavar="MASK",
-        help="later stages look at the regions of this true mask of the scan; the stages that would "
-        "find them run all the same",
+        help="true mask of the scan, from which the ROIs of later stages are taken; the earlier stages are "
+        "computed too",
     )
     parser.add_argument(
         "--runtime",
         choices=list(BACKENDS),
         nargs="+",
         default=["openvino"],
-        help="what computes the networks, each timed; the first is what the others are compared with "
-        "(default: openvino)",
+        help="software that computes the networks; each is timed and compared with the first (default: openvino)",
     )
     parser.add_argument(
         "--precision",
         choices=["float32", "bfloat16"],
         default="float32",
-        help="of the runtimes; peers run in float32 and, where the CPU has instructions for it, in "
+        help="number format of the runtimes; PyTorch runs in float32 and, if the CPU has instructions for it, in "
         "bfloat16 (default: float32)",
     )
     parser.add_argument(
@@ -119,15 +119,15 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         choices=PEERS,
         nargs="+",
         default=list(prediction.LAYOUTS),
-        help="PyTorch and MONAI with which memory layout, or none (default: both layouts)",
+        help="memory layouts of PyTorch and MONAI, or none (default: both layouts)",
     )
-    # SUPPRESS: what stands before `predict` counts, too.
+    # SUPPRESS: no default here, so that an option before `predict` is not overwritten.
     parser.add_argument(
         "--repeats",
         type=int,
         default=argparse.SUPPRESS,
         metavar="N",
-        help="runs of each, the fastest counts (default: 3)",
+        help="runs of each; the fastest is reported (default: 3)",
     )
     parser.add_argument(
         "--json", type=Path, default=argparse.SUPPRESS, metavar="FILE", help="write the numbers to FILE as well"
@@ -141,7 +141,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="folder that `kidneyseg prepare` filled: its cases, folds and labels are taken",
+        help="folder that `kidneyseg prepare` filled: its cases, folds and labels are used",
     )
     parser.add_argument("--fold", type=count_from_0, default=0, metavar="K", help="fold, from 0 (default: 0)")
     parser.add_argument("--minutes", type=positive, required=True, metavar="M", help="training time")
@@ -151,19 +151,19 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=32,
         metavar="N",
-        help="features at full resolution; fewer make more steps of a short training (default: 32, nnU-Net's)",
+        help="features at full resolution; with fewer a short training has more steps (default: 32, as nnU-Net)",
     )
     parser.add_argument(
         "--patch-voxels",
         type=int,
         default=64 * 128 * 128,
         metavar="N",
-        help="the most voxels of a patch (default: those of 64 x 128 x 128)",
+        help="maximum number of voxels in a patch (default: 64 x 128 x 128)",
     )
     parser.add_argument(
         "--mirror",
         action="store_true",
-        help="average the predictions of all mirror images, which takes 8 times as long",
+        help="average the predictions of all mirrored inputs, which takes 8 times as long",
     )
     parser.add_argument(
         "--json", type=Path, default=argparse.SUPPRESS, metavar="FILE", help="write the numbers to FILE as well"
@@ -204,7 +204,7 @@ def _refuse_networks_options(args: argparse.Namespace) -> None:
                 f"--{option.replace('_', '-')}",
                 expected="no option of the networks' benchmark",
                 found=f"{args.action} after it",
-                remedy="Leave it out: it says nothing there",
+                remedy="Leave it out: it has no effect there",
             )
 
 
@@ -212,12 +212,12 @@ def _predict(args: argparse.Namespace) -> dict:
     _refuse_networks_options(args)
     recipe, peers = _recipe(args), [name for name in args.peer if name != "none"]
     model, *rest = args.model or [None]
-    others = {path: read_model_recipe(path) for path in rest}  # a bad one is said before all the work
+    others = {path: read_model_recipe(path) for path in rest}  # reports a bad model before the measurements
     if peers:
         prediction.require_peer()
         require_twins(recipe)
         if model is not None:
-            read_checkpoints_recipe(model)  # a package has no weights for the peer
+            read_checkpoints_recipe(model)  # a package has no weights that PyTorch could load
     if args.regions:
         read_mask(args.regions)
     with TemporaryDirectory() as folder:
@@ -283,7 +283,7 @@ def _train(args: argparse.Namespace) -> dict:
             args.out,
             expected="another folder than --work",
             found="the same",
-            remedy="Name one of the peer's own: the models in --work keep their scores",
+            remedy="Name a separate folder, so that the scores of the models in --work are kept",
         )
     require_folder(args.out)
     prediction.require_peer("benchmark train", otherwise="")

@@ -1,7 +1,8 @@
-"""A recipe cut to a training time: its epochs are set so that all its stages together take so many minutes here.
+"""Fit a recipe to a training time: set its epochs so that all stages together take that many minutes on this machine.
 
-Times a few steps and validation batches of every stage on the prepared data, after compilation; their weights are not
-kept. Each stage gets the share of the time that its own epochs would take. Writes the resulting recipe.
+Measures a few steps and validation batches of every stage on the prepared data, after compilation; their weights are
+discarded. The time is shared among the stages in proportion to the time of their original epochs. Writes the new
+recipe.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         print(
             f"{before.name}: {pace.step:.3f} s a step, {pace.validation:.1f} s a validation, {pace.once:.0f} s to "
             f"compile: {after.train.epochs} epochs of {_steps(after, pace.steps)} steps "
-            f"(the recipe's own: {before.train.epochs} of {pace.steps})",
+            f"(in the given recipe: {before.train.epochs} of {pace.steps})",
             flush=True,
         )
     save_recipe(fitted, args.out)

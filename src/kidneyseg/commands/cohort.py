@@ -1,4 +1,4 @@
-"""Look at a data set before trusting it: check every file, describe it, split it into folds, or say where to get it."""
+"""Inspect a data set before training: check every file, describe it, split it into folds, or print where to get it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXAMPLES = """examples:
   kidneyseg cohort split kits19/data --work work --folds 5 --seed 2022
   kidneyseg cohort download"""
 
-SOURCES = """KiTS is published by its authors; its scans are CC BY-NC-SA and come from their servers, not from here.
+SOURCES = """KiTS is published by its authors. Its scans are CC BY-NC-SA; download them from the authors' servers.
 
 KiTS19, 210 labelled scans, labels 1 kidney (with cysts) and 2 tumour:
   git clone https://github.com/neheller/kits19 && cd kits19
@@ -49,13 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=[1, 2],
         metavar="N",
-        help="labels that masks may hold beside 0 (default: 1 2; KiTS21 and KiTS23: 1 2 3)",
+        help="labels that masks may contain besides 0 (default: 1 2; KiTS21 and KiTS23: 1 2 3)",
     )
     check.add_argument("--json", action="store_true", help="print the faults as JSON instead of a table")
 
     describe = _action(actions, "fingerprint", "spacing, size, intensities and label volumes of a cohort", _fingerprint)
     describe.add_argument(
-        "--json", action="store_true", help="print everything, per case too, as JSON instead of tables"
+        "--json", action="store_true", help="print all values, including those of each case, as JSON instead of tables"
     )
 
     split = _action(
@@ -63,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     split.add_argument("--work", type=Path, required=True, help="folder in which splits.json is written")
     split.add_argument("--folds", type=int, default=5, help="number of folds (default: 5)")
-    split.add_argument("--seed", type=count_from_0, default=2022, help="of the random deal (default: 2022)")
-    split.add_argument("--overwrite", action="store_true", help="replace a splits.json that says something else")
+    split.add_argument("--seed", type=count_from_0, default=2022, help="seed of the random split (default: 2022)")
+    split.add_argument("--overwrite", action="store_true", help="replace a splits.json with other folds")
 
     download = actions.add_parser(
         "download",
@@ -101,7 +101,7 @@ def _action(
         "--workers",
         type=int,
         default=default_workers(),
-        help="processes; each needs up to 2 GiB on full-size scans (default: %(default)s, the CPUs)",
+        help="number of processes; each needs up to 2 GiB on full-size scans (default: one per CPU, %(default)s)",
     )
     parser.set_defaults(action_run=function)
     return parser
@@ -109,26 +109,25 @@ def _action(
 
 def _check(args: argparse.Namespace) -> int:
     cohort = read_cohort(args.data)
-    cases, lone = cohort.cases, leftover_faults(cohort.leftovers)
+    cases, leftovers = cohort.cases, leftover_faults(cohort.leftovers)
     of_cases = check_cohort(cases, args.labels, workers=args.workers)
-    faults = of_cases + lone
-    bare = [case.name for case in cases if case.label is None]
+    faults = of_cases + leftovers
+    unlabelled = [case.name for case in cases if case.label is None]
     if args.json:
-        print(
-            json.dumps(
-                {"cases": len(cases), "without_mask": bare, "faults": [asdict(fault) for fault in faults]}, indent=1
-            )
-        )
+        report = {"cases": len(cases), "without_mask": unlabelled, "faults": [asdict(fault) for fault in faults]}
+        print(json.dumps(report, indent=1))
         return 1 if faults else 0
     if faults:
         _print_faults(faults, args.data)
         print()
-    if 0 < len(bare) < len(cases):
-        print(f"{len(bare)} of {len(cases)} cases have no mask: {shortened(bare)}; training leaves them out")
+    if 0 < len(unlabelled) < len(cases):
+        print(
+            f"{len(unlabelled)} of {len(cases)} cases have no mask: {shortened(unlabelled)}; training leaves them out"
+        )
     if of_cases:
         print(f"{len(of_cases)} faults in {len({fault.case for fault in of_cases})} of {len(cases)} cases")
-    if lone:
-        print(f"{len(lone)} files or folders belong to no case")
+    if leftovers:
+        print(f"{len(leftovers)} files or folders belong to no case")
     if not faults:
         print(f"{len(cases)} cases, no faults")
     return 1 if faults else 0
@@ -225,7 +224,7 @@ def _download(args: argparse.Namespace) -> int:
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Left-aligned columns as wide as their widest cell."""
+    """Print a table with left-aligned columns as wide as their widest cell."""
     widths = [max(map(len, column)) for column in zip(headings, *rows)]
     for row in (headings, ["-" * width for width in widths], *rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

@@ -1,10 +1,10 @@
-"""Several recipes on the same folds of the same cases: prepares, trains and scores each, and writes one table.
+"""Compare recipes on the same folds of the same cases: prepare, train and score each, and write one table.
 
-Writes WORK/splits.json, WORK/<recipe>/ (as `kidneyseg prepare`, `train` and `predict` leave it) and
-WORK/comparison.{md,csv,json,png}. Every step runs in a process of its own, whose peak memory is in the table. Called
-again it goes on where it was: a fold that is scored is not scored again unless its model has changed. A recipe that
-fails does not stop the others; the table says so, and the exit status is 1. Ensembles of the recipes, whose
-probabilities are averaged, get rows of their own; so do recipes which others help to find the kidneys.
+Writes WORK/splits.json, WORK/<recipe>/ (the results of `kidneyseg prepare`, `train` and `predict`) and
+WORK/comparison.{md,csv,json,png}. Every step runs in its own process; the table has the peak memory of that process.
+The same command continues an interrupted comparison: a fold is scored again only if its model has changed. If a recipe
+fails, the others continue; the table reports the failure, and the exit status is 1. Ensembles of the recipes, which
+average their probabilities, get their own rows. So do ensembles in which some recipes only help to locate the kidneys.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from kidneyseg.system.files import require_folder
 from kidneyseg.system.worker_pool import default_workers
 from kidneyseg.training_data.prepare import check_names
 
-FINDER = "@"  # before the name of a recipe that only helps the others of an ensemble to find regions
+FINDER = "@"  # prefix of a recipe that takes part only in the localisation of an ensemble
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="RECIPE",
-        help="recipes: YAML files, or bare names of those in configs/",
+        help="recipes: YAML files, or names of those in configs/",
     )
     parser.add_argument(
         "--data",
@@ -60,15 +60,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[0],
         metavar="K",
-        help=f"folds to train and score, from 0 (default: 0); of those in WORK/splits.json, or of "
-        f"{FOLDS} that are made",
+        help=f"folds to train and score, from 0 (default: 0); folds are read from WORK/splits.json, which is written "
+        f"with {FOLDS} folds if it is missing",
     )
     parser.add_argument(
         "--minutes",
         type=positive,
         metavar="M",
-        help="the same training time for every recipe: its epochs are set so that all its stages "
-        "together take M minutes of a fold (default: the recipes' own epochs)",
+        help="give every recipe the same training time: its epochs are set so that all its stages "
+        "together take M minutes per fold (default: the epochs in the recipes)",
     )
     parser.add_argument(
         "--ensemble",
@@ -76,15 +76,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="score these of the recipes as one, too; one with an @ before its name only helps the "
-        "others to find regions (`kidneyseg predict --finders`); may be given several times",
+        help="also score these recipes as one ensemble; a recipe with an @ before its name only takes part in the "
+        "localisation of the ROIs (`kidneyseg predict --finders`); may be given several times",
     )
     parser.add_argument(
         "--workers",
         type=int,
         default=default_workers(),
         metavar="N",
-        help="processes that prepare (default: one per CPU, at most 8)",
+        help="number of processes for the preparation (default: one per CPU, at most 8)",
     )
     add_device(parser)
 
@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
         args.device,
     )
     outcomes = [_outcome(recipe.name, partial(RecipeCandidate, contest, recipe)) for recipe in recipes]
-    outcomes += [_team_outcome(contest, names, recipes, outcomes) for names in args.ensemble]
+    outcomes += [_ensemble_outcome(contest, names, recipes, outcomes) for names in args.ensemble]
     rows = [outcome.row for outcome in outcomes]
     paths = write_comparison(rows, contest.facts(), args.work / "comparison")
     paths += _draw(outcomes, args.work / "comparison.png")
@@ -130,31 +130,31 @@ def _recipes(names: Sequence[str]) -> list[Recipe]:
 
 
 def _splits(args: argparse.Namespace, cases: Sequence[Case], merge: dict[int, int]) -> dict:
-    """The folds of WORK/splits.json, which are made if there are none. Raises InputError if they are of other cases."""
+    """Read WORK/splits.json, or write it if it is missing. Raises InputError if it has other cases."""
     path, names = args.work / "splits.json", sorted(case.name for case in cases)
     if not path.exists():
-        make_splits(dict.fromkeys(names, 0.0), FOLDS, SEED)  # too few cases are said before all masks are read
+        make_splits(dict.fromkeys(names, 0.0), FOLDS, SEED)  # reports too few cases before all masks are read
         save_splits(make_splits(tumour_volumes(cases, merge, workers=args.workers), FOLDS, SEED), path)
     splits = load_splits(path)
     if others := sorted(set(split_names(splits)) ^ set(names)):
         raise InputError(
             path,
             expected="folds of the cases of --data",
-            found=f"folds of others (they differ in {', '.join(others[:5])})",
-            remedy="Give the cohort that these folds were made of, or another --work",
+            found=f"folds of other cases (they differ in {', '.join(others[:5])})",
+            remedy="Give the data folder from which these folds were made, or another --work",
         )
     return splits
 
 
 def _check_folds(splits: dict, folds: Sequence[int]) -> None:
-    made = len(splits["folds"])
-    wrong = [fold for fold in folds if fold >= made]
+    number = len(splits["folds"])
+    wrong = [fold for fold in folds if fold >= number]
     if wrong or len(set(folds)) < len(folds):
         raise InputError(
             "--folds",
-            expected=f"each of 0 to {made - 1} once at most",
+            expected=f"folds from 0 to {number - 1}, each at most once",
             found=" ".join(map(str, folds)),
-            remedy="Name folds that there are",
+            remedy="Name existing folds",
         )
 
 
@@ -166,7 +166,7 @@ def _check_ensembles(ensembles: Sequence[Sequence[str]], recipes: Sequence[str])
                 "--ensemble",
                 expected=f"two or more of {', '.join(recipes)}, not all with {FINDER}",
                 found=" ".join(names),
-                remedy="Name recipes of -c, each once, as their `name` says",
+                remedy="Name recipes of -c, each once, by the `name` in their files",
             )
 
 
@@ -178,16 +178,16 @@ def _outcome(name: str, enter: Callable[[], Candidate]) -> CandidateResult:
         return CandidateResult.failure(name, str(error))
 
 
-def _team_outcome(
+def _ensemble_outcome(
     contest: Contest, names: Sequence[str], recipes: Sequence[Recipe], outcomes: Sequence[CandidateResult]
 ) -> CandidateResult:
     members, finders = _members(names), [name.removeprefix(FINDER) for name in names if name.startswith(FINDER)]
-    team = ensemble_name(members, finders)
+    ensemble = ensemble_name(members, finders)
     missing = [
         outcome.row.recipe for outcome in outcomes if outcome.row.failed and outcome.row.recipe in (*members, *finders)
     ]
     if missing:
-        return CandidateResult.failure(team, f"it needs {', '.join(missing)}")
+        return CandidateResult.failure(ensemble, f"it needs {', '.join(missing)}")
     by_name = {recipe.name: recipe for recipe in recipes}
 
     def enter() -> EnsembleCandidate:
@@ -195,7 +195,7 @@ def _team_outcome(
             contest, *([RecipeCandidate(contest, by_name[name]) for name in some] for some in (members, finders))
         )
 
-    return _outcome(team, enter)
+    return _outcome(ensemble, enter)
 
 
 def _members(names: Sequence[str]) -> list[str]:
@@ -203,7 +203,7 @@ def _members(names: Sequence[str]) -> list[str]:
 
 
 def _draw(outcomes: Sequence[CandidateResult], path: Path) -> list[Path]:
-    """One box per recipe that has scores; of several folds, all cases together."""
+    """Draw one box per recipe that has scores; the cases of several folds are put together."""
     scores = {outcome.row.recipe: outcome.scores for outcome in outcomes if outcome.scores is not None}
     if not scores:
         return []

@@ -1,7 +1,7 @@
-"""The whole system once, on made-up CTs: every step is a kidneyseg command, printed before it runs.
+"""Run all steps once on synthetic CTs. Every step is a kidneyseg command, which is printed before it runs.
 
 Phantom cohort -> check -> prepare -> train both stages -> fold scores -> predict one scan -> MindIR -> report page.
-Interrupted, it goes on where it stopped when called again with the same --work.
+After an interruption, the same command with the same --work continues.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ FLOOR = {"kidney": 0.90, "tumour": 0.60}  # Dice that the demo's recipe reaches 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: kidneyseg demo --work demo"
-    parser.add_argument(
-        "--work", type=Path, default=Path("demo"), help="folder for everything it makes (default: demo)"
-    )
+    parser.add_argument("--work", type=Path, default=Path("demo"), help="folder for all outputs (default: demo)")
     parser.add_argument("-c", "--recipe", default="demo", help="recipe to run (default: demo, sized for two CPU cores)")
     parser.add_argument("--cases", type=int, default=20, help="phantom CTs to make (default: 20, a fifth held out)")
-    parser.add_argument("--device", choices=["auto", "CPU", "GPU", "Ascend"], default="auto", help="where to compute")
+    parser.add_argument(
+        "--device", choices=["auto", "CPU", "GPU", "Ascend"], default="auto", help="device to compute on"
+    )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="recipe keys to change")
 
 
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Raise InputError for what would stop a later step."""
+    """Raise InputError for bad options that would stop a later step."""
     if args.cases < FOLDS:
         raise InputError(
             "--cases",
@@ -93,7 +93,7 @@ def _step(argv: list[str]) -> int:
 
 
 def _summary(work: Path, fold: Path, seconds: float) -> int:
-    """Say where everything is and whether the scores are what they should be; 1 when they are not."""
+    """Print all output paths and compare the scores with those expected; return 1 if one is too low, else 0."""
     mean = read_scores(fold / "scores.json").mean
     print(f"\nDone in {seconds / 60:.1f} minutes.")
     for what, where in (

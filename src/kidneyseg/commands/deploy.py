@@ -1,7 +1,7 @@
-"""Segment scans with exported graphs, run by the C++ program of ascend310_infer: no MindSpore in Python.
+"""Segment scans with exported graphs, computed by the C++ program of ascend310_infer, without MindSpore in Python.
 
-`bash scripts/run_infer_310.sh` builds the program and calls this. Writes to OUT: preprocess_Result (what the networks
-get), result_Files (what they answer), time_Result, masks, and scores where the data have true masks.
+`bash scripts/run_infer_310.sh` builds the program and calls this command. Writes to OUT: preprocess_Result (inputs of
+the networks), result_Files (their outputs), time_Result, masks, and scores if the data have true masks.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from kidneyseg.system.failures import explain
 from kidneyseg.system.files import require_folder
 from kidneyseg.volume.nifti import read_mask
 
-FORMATS = {"Ascend310": ("MindIR",), "CPU": ("ONNX", "MindIR")}  # what each device target takes, the better first
+FORMATS = {"Ascend310": ("MindIR",), "CPU": ("ONNX", "MindIR")}  # formats that each device reads, the preferred first
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("package", type=Path, help="folder or .zip that `kidneyseg export` wrote")
-    parser.add_argument("data", type=Path, help="a scan or a data folder; where it has masks, scores are printed")
-    parser.add_argument("--program", type=Path, required=True, help="the built kidneyseg_infer")
+    parser.add_argument("data", type=Path, help="a scan or a data folder; if it has masks, scores are printed")
+    parser.add_argument("--program", type=Path, required=True, help="the compiled program kidneyseg_infer")
     parser.add_argument("--out", type=Path, default=Path(), help="folder to write to (default: the current one)")
     parser.add_argument(
         "--preprocess",
         choices=["y", "n"],
         default="y",
-        help="n takes the tensors that an earlier run made of the same scans (default: y)",
+        help="n: use the input tensors that an earlier run wrote for the same scans (default: y)",
     )
     parser.add_argument("--device", choices=FORMATS, default="Ascend310", help="default: Ascend310")
-    parser.add_argument("--device-id", type=count_from_0, default=0, help="which of several NPUs (default: 0)")
+    parser.add_argument("--device-id", type=count_from_0, default=0, help="number of the NPU (default: 0)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def segment(package: Package, args: argparse.Namespace) -> int:
-    """Write masks and scores of the scans that ``args`` names; returns the exit status."""
+    """Write masks and scores of the scans that ``args`` names. Returns the exit status."""
     cases = find_labelled(args.data)
     require_folder(args.out)
     deployment = Deployment(package, Program(args.program, args.device, args.device_id), args.out)
@@ -65,13 +65,13 @@ def segment(package: Package, args: argparse.Namespace) -> int:
 
 
 def find_labelled(data: Path) -> list[Case]:
-    """The scans that `predict` finds at ``data``, under its names, with the masks that lie beside them."""
+    """Find the same scans with the same case names as `predict` does, together with their masks."""
     labels = {case.image: case.label for case in find_cases(data)} if data.is_dir() else {}
     return [replace(case, label=labels.get(case.image)) for case in find_scans([data])]
 
 
 def score(deployment: Deployment, cases: Sequence[Case]) -> None:
-    """Print the scores of the masks of ``cases``, which have true ones, and write them to OUT/scores.*."""
+    """Score the predictions of ``cases``, which must have true masks; print the scores and write OUT/scores.*."""
     scores = []
     for case in cases:
         try:

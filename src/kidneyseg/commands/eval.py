@@ -1,10 +1,10 @@
-"""Fold scores of a trained recipe, or scores of anybody's masks.
+"""Score a trained recipe on a fold, or score any masks.
 
 With --work: predicts the fold's validation cases from raw CT with the whole cascade and scores them; then once more
-with ROIs from the true masks (oracle), which judges the last stage alone. Writes WORK/fold<K>/predictions/ and
-WORK/fold<K>/scores.{json,csv,md} (oracle: scores_oracle). Results of another model (-m) go to WORK/fold<K>/model/,
-those of several, scored as one ensemble, to WORK/fold<K>/ensemble/. With --pred and --truth: scores masks, whoever made
-them.
+with ROIs from the true masks (oracle), which evaluates the last stage alone. Writes WORK/fold<K>/predictions/ and
+WORK/fold<K>/scores.{json,csv,md} (oracle: scores_oracle). Results of another model (-m) are written to
+WORK/fold<K>/model/, those of several models, scored as one ensemble, to WORK/fold<K>/ensemble/. With --pred and
+--truth: scores existing masks from any source.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg eval --work work --fold 0
   kidneyseg eval -c mplab --work work --fold all --no-oracle
   kidneyseg eval --work work --fold 0 --datasets btcv
-  kidneyseg eval -m one/fold0 other/fold0 --work one --fold 0      an ensemble; no model may have seen the fold's cases
+  kidneyseg eval -m one/fold0 other/fold0 --work one --fold 0   ensemble; its models must not be trained on these cases
   kidneyseg eval --pred masks --truth kits19/data --out masks/scores"""
     trained = parser.add_argument_group("a trained recipe")
     trained.add_argument("--work", type=Path, metavar="DIR", help="folder of `kidneyseg prepare` and `kidneyseg train`")
-    trained.add_argument("--fold", type=_fold, default=0, metavar="K", help="fold, from 0, or all (default: 0)")
+    trained.add_argument("--fold", type=_fold, default=0, metavar="K", help="number from 0, or all (default: 0)")
     trained.add_argument(
         "-c",
         "--recipe",
         metavar="RECIPE",
-        help="recipe, for other inference settings than the model's (default: the one it was trained with)",
+        help="recipe with other inference settings (default: the recipe of the training)",
     )
     trained.add_argument(
         "overrides",
@@ -63,17 +63,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="model folder or exported package, or several to score as an ensemble (default: WORK/fold<K>)",
     )
-    trained.add_argument("--data", type=Path, metavar="DIR", help="cohort, if it has moved since it was prepared")
-    trained.add_argument("--datasets", nargs="+", metavar="NAME", help="of several data sets only these (default: all)")
+    trained.add_argument("--data", type=Path, metavar="DIR", help="data folder, if it was moved after `prepare`")
+    trained.add_argument("--datasets", nargs="+", metavar="NAME", help="score only these data sets (default: all)")
     trained.add_argument("--no-oracle", action="store_true", help="leave out the scores with ROIs from the true masks")
     add_device(parser)
     add_runtime(parser, default="mindspore")
-    masks = parser.add_argument_group("anybody's masks")
+    masks = parser.add_argument_group("existing masks")
     masks.add_argument("--pred", type=Path, metavar="DIR", help="folder of predicted masks")
-    masks.add_argument("--truth", type=Path, metavar="DIR", help="folder of true masks, or a cohort")
+    masks.add_argument("--truth", type=Path, metavar="DIR", help="folder of true masks, or a data folder")
     masks.add_argument("--out", metavar="STEM", help="also write STEM.json, STEM.csv and STEM.md")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the scores to FILE: cases, mean, sd")
-    masks.add_argument("--workers", type=int, default=1, metavar="N", help="processes, about 1 GiB each (default: 1)")
+    masks.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="number of processes, about 1 GiB each (default: 1)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -98,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _score_masks(args: argparse.Namespace) -> tuple[FoldScores, int]:
-    """The scores, and the number of cases."""
+    """Score the masks of --pred; returns the scores and the number of cases."""
     scores = score_folder(args.pred, args.truth, workers=args.workers, paired=_print_guesses)
     print(format_table(scores), end="")
     _write(scores, args.out)
@@ -106,7 +108,7 @@ def _score_masks(args: argparse.Namespace) -> tuple[FoldScores, int]:
 
 
 def _print_guesses(pairing: Pairing) -> None:
-    """Name the pairs where the names are not the same."""
+    """Print the pairs of prediction and true mask if they have different names."""
     if pairing.rule:
         print(f"No names agree; paired {pairing.rule}:")
         for pair in pairing.pairs:
@@ -115,7 +117,7 @@ def _print_guesses(pairing: Pairing) -> None:
 
 
 def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
-    """The scores of a fold, or the means of all, and the number of cases."""
+    """Score one fold or all folds; returns the scores of the fold, or the means of all, and the number of cases."""
     from kidneyseg.cohort.folds import fold_cases, load_splits
     from kidneyseg.training_data.prepared_case import locate_cases
 
@@ -127,7 +129,7 @@ def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
             f"--model {' '.join(map(str, args.model))}",
             expected="one fold",
             found="--fold all",
-            remedy="Name the fold that the model has not seen",
+            remedy="Name the fold whose cases the model was not trained on",
         )
     cases = {
         fold: _of_datasets(locate_cases(args.work, fold_cases(args.work, fold)["val"], args.data), args)
@@ -156,7 +158,7 @@ def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
 
 
 def _scores_of(result: FoldResult, fold: int) -> FoldScores:
-    """Those of the whole cascade, or of the oracle where there are no others. Raises InputError if there are none."""
+    """Return the scores of the whole cascade, else those of the oracle. Raises InputError if there are none."""
     scores = result.scores or result.oracle
     if scores is None:
         raise InputError(
@@ -169,28 +171,28 @@ def _scores_of(result: FoldResult, fold: int) -> FoldScores:
 
 
 def _of_datasets(cases: list[Case], args: argparse.Namespace) -> list[Case]:
-    """Those of ``cases`` that --datasets asks for, all by default."""
+    """Select the ``cases`` of --datasets; by default all."""
     names = sorted({case.dataset_name for case in cases})
     unknown = sorted(set(args.datasets or ()) - set(names))
     if unknown:
         raise InputError(
             f"--datasets {' '.join(unknown)}",
             expected=f"data sets of {args.work}: {', '.join(names)}",
-            found="no case of it in the fold",
+            found="no case of this data set in the fold",
             remedy="Name one of them",
         )
     return [case for case in cases if not args.datasets or case.dataset_name in args.datasets]
 
 
 def _score_fold(args: argparse.Namespace, fold: int, cases: list[Case]) -> FoldResult:
-    """Predict, print, write."""
+    """Predict and score the cases of one fold, print the scores and write all results."""
     from kidneyseg.evaluation.held_out import evaluate_cases
     from kidneyseg.inference.ensemble.ensemble import load_models
     from kidneyseg.model_folder import run_record
 
     folder = args.work / f"fold{fold}"
     sources = args.model or [folder]
-    if args.model:  # the fold's own results stay
+    if args.model:  # keeps the results of the fold's own model
         folder /= "model" if len(sources) == 1 else "ensemble"
     run_record.known_sessions(folder)
     model = load_models(
@@ -208,7 +210,7 @@ def _score_fold(args: argparse.Namespace, fold: int, cases: list[Case]) -> FoldR
             "seconds": result.seconds,
         },
     )
-    for old in [*folder.glob("scores.*"), *folder.glob("scores_oracle.*")]:  # of other masks than those written now
+    for old in [*folder.glob("scores.*"), *folder.glob("scores_oracle.*")]:  # scores of the masks that were replaced
         old.unlink()
     if result.scores:
         mean = sum(result.seconds.values()) / len(result.seconds)
@@ -223,7 +225,7 @@ def _score_fold(args: argparse.Namespace, fold: int, cases: list[Case]) -> FoldR
 
 
 def _report_datasets(folds: Sequence[FoldScores | None], cases: Sequence[Case], stem: Path, what: str) -> None:
-    """Print the means of every named data set over the cases of ``folds`` and write its scores to STEM.DATASET.*."""
+    """Print the mean scores of every named data set in ``folds`` and write its scores to STEM.DATASET.*."""
     datasets = {case.name: case.dataset_name for case in cases}
     scored = [case for scores in folds if scores for case in scores.cases]
     for name in sorted({datasets[str(case["case"])] for case in scored} - {""}):
@@ -237,20 +239,20 @@ def _report_datasets(folds: Sequence[FoldScores | None], cases: Sequence[Case], 
 
 
 def _take_overrides(args: argparse.Namespace) -> None:
-    """-m takes all words that follow it; KEY=VALUE among them change the recipe, as they do elsewhere."""
+    """Move KEY=VALUE words from -m, which takes all words that follow it, to the overrides."""
     words = [model for model in args.model or () if split_override(str(model)) and not model.exists()]
     args.overrides = [*args.overrides, *map(str, words)]
     args.model = [model for model in args.model or () if model not in words]
 
 
 def _recipe(args: argparse.Namespace, model: Path) -> Recipe | None:
-    """The recipe that is asked for in place of the model's own, if any."""
+    """Load the recipe that replaces the recipe of ``model``; None if neither -c nor KEY=VALUE is given."""
     if args.recipe and args.model and len(args.model) > 1:
         raise InputError(
             f"--recipe {args.recipe}",
             expected="one model",
             found=f"{len(args.model)}",
-            remedy="Leave it out: every model has its own; KEY=VALUE changes them all",
+            remedy="Leave it out: every model has its own recipe; KEY=VALUE changes them all",
         )
     if args.recipe:
         return recipe_from(args)

@@ -1,9 +1,9 @@
-"""MindIR or ONNX of every stage of a trained model, for deployment, with a JSON of what inference needs beside each.
+"""Export every stage of a trained model as MindIR or ONNX, for deployment, with a JSON file of metadata for inference.
 
-Writes OUT/<stage>.mindir (fixed batch), OUT/<stage>.dynamic.mindir (any batch), a .json beside each and recipe.yaml;
-`predict -m` and run_infer_310.sh take that folder, or the .zip of it. ONNX (.onnx, .onnx.json) is run in ONNX Runtime
-at once: its probabilities must be the network's up to 1e-4 (2e-2 with --float16). With --int8 that comes before the
-rounding, and how many voxels change their class is said.
+Writes OUT/<stage>.mindir (fixed batch size), OUT/<stage>.dynamic.mindir (any batch size), a .json file for each and
+recipe.yaml. `predict -m` and run_infer_310.sh read this folder, or a .zip of it. ONNX files (.onnx, .onnx.json) are
+verified in ONNX Runtime: the probabilities must agree with those of the network within 1e-4 (2e-2 with --float16). With
+--int8 this check is made before the quantisation; then the fraction of voxels that change their class is printed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=["mindir", "onnx", "air"],
         default="mindir",
-        help="file format; air only Ascend can write (default: mindir)",
+        help="file format; air can be written only on Ascend (default: mindir)",
     )
     parser.add_argument(
         "-o",
@@ -57,20 +57,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="OUT",
-        help="folder to write to, it is made; or one file ending in .zip",
+        help="folder to write to, which is created; or one file ending in .zip",
     )
     parser.add_argument(
         "--batch",
         type=_batch,
         default="both",
         metavar="N|dynamic|both",
-        help="images per call: a number, dynamic (any), or both, the recipe's inference.batch_size "
+        help="images per call: a number; dynamic (any number); or both, which is the recipe's inference.batch_size "
         "and dynamic (default: both)",
     )
     parser.add_argument(
         "--uint8",
         action="store_true",
-        help="graphs take the 8-bit image and normalise it themselves: a quarter of the bytes to move",
+        help="the input of the graphs is the 8-bit image, which they normalise: a quarter of the bytes to transfer",
     )
     parser.add_argument(
         "--float16", action="store_true", help="convolutions and their weights in float16, as Ascend 310 computes them"
@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="SCAN",
-        help="ONNX only: convolutions in int8; their ranges are found on these scans, files or folders",
+        help="ONNX only: convolutions in int8, calibrated with these scans (files or folders)",
     )
 
 
@@ -105,22 +105,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _export(recipe: Recipe, args: argparse.Namespace, out: Path) -> None:
-    """Write all graphs and the recipe to the folder ``out``; what is printed names ``args.out``."""
+    """Write all graphs and the recipe to the folder ``out``; messages name ``args.out``."""
     from kidneyseg.export.metadata import write_metadata  # MindSpore takes seconds to import
     from kidneyseg.model_folder.network import stock_network
 
     export = _exporter(args.format)
-    for stage in recipe.stages:  # a bad checkpoint is said before the first file is written
+    for stage in recipe.stages:  # reports a bad checkpoint before the first file is written
         stock_network(stage, checkpoint_path(args.model, stage.name))
-    seen = _calibrate(args.model, args.int8) if args.int8 else {}
+    images = _calibrate(args.model, args.int8) if args.int8 else {}
     for stage in recipe.stages:
         for batch in _batches(args, stage):
             path = out / f"{stage.name}{'.dynamic' if batch is None else ''}.{args.format}"
             graph = export(stage, args.model, path, ExportOptions(batch, args.uint8, args.float16))
             if args.int8:
-                graph = _to_int8(graph, seen[stage.name])
+                graph = _to_int8(graph, images[stage.name])
             described = write_metadata(graph, recipe, stage, args.model)
-            print(f"{args.out / path.name}: {_summary(graph)}; {described.name} beside it", flush=True)
+            print(f"{args.out / path.name}: {_summary(graph)}; metadata: {described.name}", flush=True)
         if graph.format != "ONNX":
             print(f"  {where_it_runs(graph.operators)}")
     write_text(out / RECIPE, (args.model / RECIPE).read_text(encoding="utf-8"))
@@ -134,14 +134,14 @@ def _calibrate(model: Path, scans: Sequence[Path]) -> dict[str, np.ndarray]:
 
 
 def _to_int8(graph: Graph, images: np.ndarray) -> Graph:
-    """Round the exported ``graph`` where it lies, and say what that changes."""
+    """Quantise the exported file of ``graph`` in place, and print how many voxels change their class."""
     import onnx
 
     from kidneyseg.export.onnx_export import count_operators
     from kidneyseg.export.quantise import quantise_onnx
 
     changed = quantise_onnx(graph.path, images, graph.path)
-    print(f"{graph.path.name}: in int8 {changed:.2%} of the voxels it was calibrated with have another class")
+    print(f"{graph.path.name}: with int8, {changed:.2%} of the calibration voxels have another class")
     return replace(graph, precision="int8", operators=count_operators(onnx.load(graph.path)))
 
 
@@ -151,7 +151,7 @@ def _summary(graph: Graph) -> str:
 
 
 def _exporter(name: str) -> Callable[[Stage, Path, Path, ExportOptions], Graph]:
-    """What writes graphs of a format, with MindSpore's device chosen for it."""
+    """Return the export function of a format, and select MindSpore's device for it."""
     from kidneyseg import device
 
     if name == "air":
@@ -165,9 +165,9 @@ def _exporter(name: str) -> Callable[[Stage, Path, Path, ExportOptions], Graph]:
                 remedy="Export MindIR for MindSpore Lite, or ONNX for ATC",
             ) from None
     else:
-        device.use("CPU")  # writing a graph needs no accelerator, and the file suits them all
+        device.use("CPU")  # exporting needs no accelerator, and the file works on all of them
     if name == "onnx":
-        from kidneyseg.export.onnx_export import export_onnx  # asks for packages that MindIR does without
+        from kidneyseg.export.onnx_export import export_onnx  # needs packages that MindIR does not need
 
         return export_onnx
     from kidneyseg.export.mindir import export_mindir
@@ -184,7 +184,7 @@ def _batch(text: str) -> int | str:
 
 
 def _batches(args: argparse.Namespace, stage: Stage) -> list[int | None]:
-    """Batch sizes to export; None is any, which AIR has not."""
+    """List the batch sizes to export; None means any, which AIR does not support."""
     fixed = args.batch if isinstance(args.batch, int) else stage.inference.batch_size
     if args.format == "air" or isinstance(args.batch, int):
         return [fixed]

@@ -17,13 +17,13 @@ CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
-    """`-c RECIPE` and `KEY=VALUE ...`."""
+    """Add the options `-c RECIPE` and `KEY=VALUE ...`."""
     parser.add_argument(
         "-c",
         "--recipe",
         required=True,
         metavar="RECIPE",
-        help="recipe: a YAML file, or the bare name of one in configs/ (mplab, mplab_small)",
+        help="recipe: a YAML file, or the name of one in configs/ (mplab, mplab_small)",
     )
     parser.add_argument(
         "overrides",
@@ -34,67 +34,67 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def recipe_from(args: argparse.Namespace) -> Recipe:
-    """The validated recipe that ``args`` names, overrides applied. Raises InputError."""
+    """Load the recipe that ``args`` names and apply the overrides. Raises InputError."""
     return named_recipe(args.recipe, args.overrides)
 
 
 def named_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe in the file ``name``, or the one that configs/ has of that name. Raises InputError."""
+    """Load the recipe from the file ``name``, or the one of this name in configs/. Raises InputError."""
     path, known = Path(name), CONFIGS / f"{name}.yaml"
     return load_recipe(known if not path.is_file() and known.exists() else path, overrides)
 
 
 def labelled_cases(cases: Sequence[Case], data: str | Path) -> list[Case]:
-    """Those of ``cases`` that have a mask; says how many have none. Raises InputError if none has."""
+    """Select the ``cases`` that have a mask and print how many have none. Raises InputError if none has a mask."""
     labelled = with_labels(cases, data)
-    bare = [case.name for case in cases if case.label is None]
-    if bare:
+    unlabelled = [case.name for case in cases if case.label is None]
+    if unlabelled:
         print(
-            f"{data}: {len(bare)} of {len(cases)} cases have no mask and are left out: {shortened(bare)}",
+            f"{data}: {len(unlabelled)} of {len(cases)} cases have no mask and are left out: {shortened(unlabelled)}",
             file=sys.stderr,
         )
     return labelled
 
 
 def count_from_0(text: str) -> int:
-    """Type of options that take 0, 1, 2, ..., such as seeds and folds."""
+    """Parse a whole number, 0 or more, such as a seed or a fold; a ``type`` for argparse."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, found {text!r}")
     return int(text)
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """`--device`."""
+    """Add the option `--device`."""
     parser.add_argument(
         "--device",
         choices=["auto", "CPU", "GPU", "Ascend"],
         default="auto",
-        help="where to compute (default: auto, the first of Ascend, GPU, CPU that is there)",
+        help="device to compute on (default: auto, the first of Ascend, GPU, CPU that is available)",
     )
 
 
 def add_runtime(parser: argparse.ArgumentParser, default: str) -> None:
-    """`--runtime` and `--precision`."""
+    """Add the options `--runtime` and `--precision`."""
     parser.add_argument(
         "--runtime",
         choices=["auto", *BACKENDS],
         default=default,
-        help="what computes the networks; auto is OpenVINO on a CPU if it is installed, else "
-        "MindSpore, and in float32 MindSpore, too, for networks of width 32 or more, which its "
-        "kernels compute faster. OpenVINO's first time with a model takes longer: its ONNX is "
-        "made and kept (default: %(default)s)",
+        help="software that computes the networks. auto: on a CPU OpenVINO if it is installed, "
+        "except for networks of width 32 or more in float32, which run faster on MindSpore with this "
+        "project's kernels; otherwise MindSpore. The first run of a model on OpenVINO takes longer: "
+        "its ONNX file is written to a cache (default: %(default)s)",
     )
     parser.add_argument(
         "--precision",
         choices=["auto", "float32", "float16", "bfloat16"],
         default="auto",
-        help="what they are computed in: auto is float32 on a CPU, elsewhere that of training; "
+        help="number format of the networks. auto: float32 on a CPU, elsewhere that of the training; "
         "bfloat16 is faster on CPUs with AVX-512 BF16 or AMX (default: auto)",
     )
 
 
 def positive(text: str) -> float:
-    """Type of options that take a number above 0."""
+    """Parse a finite number above 0; a ``type`` for argparse."""
     try:
         value = float(text)
     except ValueError:

@@ -1,10 +1,10 @@
-"""Segment one scan, many, or a folder: a mask OUT/<case>.nii.gz per scan.
+"""Segment one scan, several scans, or a folder: one mask OUT/<case>.nii.gz per scan.
 
-Masks are uint8 and have the exact shape, affine and orientation of their scan. A scan is skipped if its mask is there
-and was made of this very scan by the same models with the same options, as OUT/.kidneyseg/<case>.json says; what was
-drawn into such a mask since stays. A scan that fails, whatever the error, does not stop the others. Several models, of
-one recipe or of several, are averaged: their first stages find together where the later ones look, and in every voxel
-the label with the greatest mean probability counts.
+Masks are uint8 and have exactly the shape, affine and orientation of their scan. A scan is skipped if its mask exists
+and was made from the same scan by the same models with the same options, as recorded in OUT/.kidneyseg/<case>.json.
+Manual corrections of such a mask are kept. An error in one scan does not stop the others. Several models, of one recipe
+or of several, are averaged: the mean probabilities of their first stages locate the ROIs for all later stages, and
+every voxel gets the label with the highest mean probability.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="MODEL",
-        help="trained model: recipe.yaml and STAGE/best.ckpt, such as WORK/fold0, or what `kidneyseg "
-        "export` made of one, a folder or .zip; several make an ensemble, whose mask is cleaned "
-        "as the first one's recipe says",
+        help="trained model: folder with recipe.yaml and STAGE/best.ckpt, such as WORK/fold0, or the folder or .zip "
+        "that `kidneyseg export` wrote; several models form an ensemble, whose mask is cleaned by the `components` "
+        "of the first model's recipe",
     )
     parser.add_argument(
         "--finders",
@@ -63,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="MODEL",
-        help="more models, of which only the first stages are used: they help to find the regions in "
-        "which those of -m look",
+        help="more models, of which only the first stages are used: they take part in the localisation of the ROIs, "
+        "but not in the segmentation",
     )
     parser.add_argument(
         "-i",
@@ -75,13 +75,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SCAN",
         help="NIfTI, MetaImage or NRRD files, or folders of them (KiTS, nnU-Net or flat; masks are ignored)",
     )
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the masks; it is made")
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the masks, which is created"
+    )
     parser.add_argument("--overlay", action="store_true", help="also draw OUT/<case>.png, the contours on the CT")
     parser.add_argument(
         "--disagreement",
         action="store_true",
-        help="of several models: also write OUT/<case>_disagreement.nii.gz, uint8, the percentage of "
-        "models that give a voxel another label than the mask does",
+        help="for several models: also write OUT/<case>_disagreement.nii.gz, uint8: the percentage of "
+        "models whose label of a voxel differs from that in the mask",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write volumes in ml, times and failures to FILE")
     parser.add_argument("--overwrite", action="store_true", help="also segment scans whose mask is up to date")
@@ -91,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass
 class Summary:
-    """What came of all scans, JSON-ready."""
+    """Results of all scans, as JSON types."""
 
     cases: list[dict] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -118,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     todo = [case for case in scans if args.overwrite or not _is_done(args, notes, case)]
     summary = Summary(skipped=[case.name for case in scans if case not in todo])
     for name in summary.skipped:
-        print(f"{name}: mask is already there, skipped (--overwrite to segment it again)")
+        print(f"{name}: mask already exists, skipped (--overwrite to segment it again)")
     failures: dict[str, InputError] = {}
     if todo:
         from kidneyseg.inference.ensemble.ensemble import load_models
@@ -153,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
             f"{len(failures)} of {len(scans)} scans",
             expected="scans without faults",
             found=f"faults in {', '.join(failures)}",
-            remedy="See the lines above; the other scans are done",
+            remedy="See the lines above; the other scans are segmented",
         )
     return 0
 
@@ -165,24 +167,24 @@ def _check_out(out: Path, inputs: Sequence[Path], scans: Sequence[Case]) -> None
             out,
             expected="a folder other than that of the scans",
             found="the scans in it",
-            remedy="Give another -o: masks would take the scans' places, or pass for scans the next time",
+            remedy="Give another -o: masks would replace the scans, or be read as scans the next time",
         )
 
 
 def _is_done(args: argparse.Namespace, notes: Notes, case: Case) -> bool:
-    """Whether nothing is left to do for ``case``; says so where its mask is there and still has to be made anew."""
+    """Tell whether all outputs of ``case`` are up to date; print a message if its mask exists but is not."""
     files = [_mask_path(args.out, case), *_extras(args, case)]
     try:
         done = notes.is_done(case.name, case.image, files)
-    except OSError:  # the scan cannot be read: it fails later, by its name
+    except OSError:  # the scan cannot be read; the error is reported later with the case's name
         done = False
     if not done and files[0].exists():
-        print(f"{case.name}: a mask is there, but not of this scan, model and options: it is made anew")
+        print(f"{case.name}: mask exists, but was made from another scan, model or options: it is made again")
     return done
 
 
 def _extras(args: argparse.Namespace, case: Case) -> list[Path]:
-    """What is asked for beside the mask."""
+    """List the output files of ``case`` besides the mask."""
     picture, disagreement = args.out / f"{case.name}.png", args.out / f"{case.name}_disagreement.nii.gz"
     return [picture] * args.overlay + [disagreement] * args.disagreement
 
@@ -192,7 +194,7 @@ def _mask_path(out: Path, case: Case) -> Path:
 
 
 def _segment(case: Case, read: Callable[[], Scan], model: Segmenter, bar: tqdm) -> tuple[Scan, Result, list[str]]:
-    """The scan, what was found in it, and warnings."""
+    """Segment one scan; returns the scan, the result and all warnings."""
     done: dict[str, int] = {}
 
     def progress(stage: str, count: int) -> None:
@@ -209,7 +211,7 @@ def _segment(case: Case, read: Callable[[], Scan], model: Segmenter, bar: tqdm) 
 def _write(
     args: argparse.Namespace, model: Segmenter, notes: Notes, case: Case, segmented: tuple[Scan, Result, list[str]]
 ) -> dict:
-    """Write what is asked for, say the volumes; returns the case's entry of the summary."""
+    """Write all outputs of a case and print its volumes; returns its entry in the summary."""
     scan, result, messages = segmented
     out = args.out
     notes.forget(case.name)

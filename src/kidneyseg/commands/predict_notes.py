@@ -1,4 +1,4 @@
-"""Which masks of an output folder are done: what each was made of, noted in OUT/.kidneyseg/<case>.json."""
+"""Records of the finished masks of an output folder: inputs of each mask, in OUT/.kidneyseg/<case>.json."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ from kidneyseg.system.files import write_text
 from kidneyseg.volume.filenames import stem
 
 FOLDER = ".kidneyseg"
-DETACHED = (".mhd", ".nhdr")  # headers, whose voxels are in another file
+DETACHED = (".mhd", ".nhdr")  # header files; the voxels are in another file
 
 
 @dataclass(frozen=True)
 class Notes:
-    """Notes about the masks in ``out``.
+    """Records about the masks in one folder.
 
     Attributes:
-        asked: models and options, as JSON types, with the SHA-256 of all the models' files.
+        out: folder of the masks.
+        asked: models and options of this call, as JSON types, with the SHA-256 of all model files.
     """
 
     out: Path
     asked: dict
 
     def is_done(self, case: str, scan: Path, files: Sequence[Path]) -> bool:
-        """Whether all ``files`` are there and their mask was made of ``scan`` as is asked now."""
+        """Tell whether all ``files`` exist and the mask was made from ``scan`` with the same models and options."""
         return all(file.exists() for file in files) and self._read(case) == self._content(scan)
 
     def forget(self, case: str) -> None:
-        """To be called before the mask is replaced."""
+        """Delete the record of ``case``; call this before its mask is replaced."""
         self._file(case).unlink(missing_ok=True)
 
     def write(self, case: str, scan: Path) -> None:
-        """To be called once the mask and all that belongs to it are written."""
+        """Write the record of ``case``; call this after its mask and all other outputs are written."""
         write_text(self._file(case), json.dumps(self._content(scan), indent=1) + "\n")
 
     def _read(self, case: str) -> dict | None:
@@ -57,7 +58,7 @@ class Notes:
 
 
 def asked_for(models: Sequence[Path], finders: Sequence[Path], **options: str) -> dict:
-    """:attr:`Notes.asked`; where the models lie does not matter."""
+    """Return :attr:`Notes.asked`. It does not depend on the paths of the models."""
     return {
         "models": [model_digests(model) for model in models],
         "finders": [model_digests(one) for one in finders],
@@ -67,7 +68,7 @@ def asked_for(models: Sequence[Path], finders: Sequence[Path], **options: str) -
 
 
 def model_digests(model: Path) -> dict[str, str]:
-    """SHA-256 of the files that make a model: a .zip, a folder of graphs, or a recipe and its checkpoints."""
+    """Return the SHA-256 of each file of a model: a .zip, a folder of graphs, or a recipe and its checkpoints."""
     if model.is_file():
         return {"package": sha256(model)}
     files = [file for pattern in (RECIPE, f"*/{BEST}", "*.onnx", "*.mindir") for file in model.glob(pattern)]
@@ -75,7 +76,7 @@ def model_digests(model: Path) -> dict[str, str]:
 
 
 def scan_digests(scan: Path) -> list[str]:
-    """SHA-256 of a scan's file, and of those of its name beside it where it is only the header."""
+    """Return the SHA-256 of a scan's file; for a detached header, those of all files of the same name."""
     files = [scan]
     if scan.suffix.lower() in DETACHED:
         files = sorted(file for file in scan.parent.iterdir() if file.name.startswith(f"{stem(scan)}."))

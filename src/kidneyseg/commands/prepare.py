@@ -1,9 +1,9 @@
-"""Volumes -> MindRecord: the training samples of every stage of a recipe, and the folds.
+"""Convert volumes to MindRecord: write the training samples of every stage of a recipe, and the folds.
 
-Writes WORK/recipe.yaml, WORK/datasets.yaml, WORK/splits.json and WORK/prepared/<case>/. Cases that are done are
-skipped, so a run that was interrupted, or whose data has grown, is completed by the same command. A splits.json written
-by hand stays as it is. Several data sets share a work folder: their cases are called DATASET.CASE, every data set is
-drawn from equally often in training, and no patient is on both sides of a fold.
+Writes WORK/recipe.yaml, WORK/datasets.yaml, WORK/splits.json and WORK/prepared/<case>/. Finished cases are skipped.
+After an interruption, or when cases were added to the data, the same command completes the rest. A splits.json that you
+wrote by hand is not changed. Several data sets can share a work folder: their cases are called DATASET.CASE, training
+draws equally often from every data set, and no patient is in both the training and the validation cases of a fold.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 datasets.yaml is a list; only name and folder (relative to the file) are needed:
   - name: kits23
     folder: kits23/dataset
-    patient: case_[0-9]+      # finds the patient in a case's name; default: every case is one
+    patient: case_[0-9]+      # regular expression of the patient in a case's name; default: every case is a patient
   - name: btcv
     folder: btcv
-    merge: {2: 1}             # its left kidney, 2, is kidney, too
-    covers: {1: [1, 2, 3]}    # what is drawn as 1 may be kidney, tumour or cyst: the losses take it so
-    weight: 0.5               # drawn half as often; 0: never trained or validated on, only scored by eval
+    merge: {2: 1}             # read label 2, the left kidney of this data set, as kidney
+    covers: {1: [1, 2, 3]}    # a voxel with label 1 may be kidney, tumour or cyst; the losses allow for that
+    weight: 0.5               # drawn half as often; 0: neither trained nor validated on, only scored by eval
   - name: simulated
     folder: simkits
     source: kits23            # the same patients as kits23
@@ -78,7 +78,8 @@ datasets.yaml is a list; only name and folder (relative to the file) are needed:
         type=int,
         default=default_workers(),
         metavar="N",
-        help="processes, fewer at a time for large scans, to stay below 6 GiB (default: one per CPU, at most 8)",
+        help="number of processes; fewer run at a time for large scans, to need less than 6 GiB (default: one per "
+        "CPU, at most 8)",
     )
 
 
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         require_whole_patients(before, patients, path)
     number = _first_given(args.folds, len(before["folds"]) if before else None, FOLDS)
     seed = _first_given(args.seed, before.get("seed"), SEED)
-    if not keep:  # a wrong number of folds is said now, not after hours of work
+    if not keep:  # reports a wrong number of folds now, not after hours of work
         make_splits({case.name: 0.0 for case in cases}, number, seed, patients=patients)
     summary = prepare(recipe, cases, args.work, workers=args.workers)
     save_datasets(datasets, args.work)
@@ -105,18 +106,18 @@ def run(args: argparse.Namespace) -> int:
         origins = {case.name: case.dataset_name for case in cases}
         save_splits(make_splits(volumes, number, seed, patients=patients, datasets=origins), path)
     save_recipe(recipe, args.work / RECIPE)
-    print(_told(summary, args.work))
+    print(_message(summary, args.work))
     if before and not keep:
-        print(f"folds: dealt anew, {number} of {len(cases)} cases with seed {seed}")
+        print(f"folds: split again, {number} folds of {len(cases)} cases with seed {seed}")
     return 0
 
 
 def _stays(splits: dict, cases: list[Case], args: argparse.Namespace) -> bool:
-    """Whether splits.json stays: it names these cases, and nothing else is asked for.
+    """Tell whether splits.json can be kept: it has exactly these cases and agrees with --folds and --seed.
 
     Raises:
-        InputError: it should not, but models have been trained on it, or it was written by hand and neither --folds
-            nor --seed asks for others.
+        InputError: it does not fit, but models have been trained on it, or it was written by hand and neither --folds
+            nor --seed was given to replace it.
     """
     path, others = args.work / "splits.json", sorted(set(split_names(splits)) ^ {case.name for case in cases})
     if not others and args.folds in (None, len(splits["folds"])) and args.seed in (None, splits.get("seed")):
@@ -133,7 +134,7 @@ def _stays(splits: dict, cases: list[Case], args: argparse.Namespace) -> bool:
         raise InputError(
             path,
             expected="folds of the cases of --data",
-            found=f"folds written by hand, of others (they differ in {', '.join(others[:5])})",
+            found=f"folds of other cases, written by hand (they differ in {', '.join(others[:5])})",
             remedy="Correct the file, or give --folds and --seed to have it replaced",
         )
     return False
@@ -143,18 +144,18 @@ def _first_given(*numbers: int | None) -> int:
     return next(number for number in numbers if number is not None)
 
 
-def _told(summary: Summary, work: Path) -> str:
-    made = [
+def _message(summary: Summary, work: Path) -> str:
+    counts = [
         f"{len(names)} {what}"
         for what, names in (
             ("prepared", summary.prepared),
-            ("made again", summary.rebuilt),
-            ("already there", summary.skipped),
+            ("prepared again", summary.rebuilt),
+            ("already prepared", summary.skipped),
         )
         if names
     ]
     samples = ", ".join(f"{stage} {count}" for stage, count in summary.samples.items())
     return (
-        f"cases: {', '.join(made)}; samples: {samples}; "
+        f"cases: {', '.join(counts)}; samples: {samples}; "
         f"{summary.bytes / 2**20:.0f} MiB in {work / 'prepared'}; {summary.seconds:.1f} s"
     )

@@ -1,7 +1,7 @@
-"""One HTML page of a trained fold: scores, training curves, and pictures of the worst, middle and best case.
+"""Make one HTML page of a trained fold: scores, training curves, and pictures of the worst, middle and best case.
 
-Reads what `kidneyseg train` and `kidneyseg eval` left in WORK/fold<K>/ and writes WORK/fold<K>/report.html, which holds
-everything it shows. MindSpore is not needed.
+Reads the results of `kidneyseg train` and `kidneyseg eval` in WORK/fold<K>/ and writes WORK/fold<K>/report.html, one
+file with all pictures inside. Does not need MindSpore.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _charts(folder: Path, recipe: Recipe, scores: dict[str, FoldScores], pictures: Path) -> Figures:
-    """Box plots of the scores and, where a stage was trained here, its curves."""
+    """Draw box plots of the scores and the training curves of all stages that were trained in this folder."""
     from kidneyseg.report.plots import boxplot, curves  # Matplotlib takes a second to import
 
     short = dict(zip(("cascade", "oracle"), scores.values()))
@@ -69,13 +69,13 @@ def _charts(folder: Path, recipe: Recipe, scores: dict[str, FoldScores], picture
 
 
 def _cases(args: argparse.Namespace, recipe: Recipe, scores: dict[str, FoldScores], pictures: Path) -> Figures:
-    """The validation cases with the lowest, middle and highest composite Dice."""
+    """Draw the validation cases with the lowest, middle and highest composite Dice."""
     from kidneyseg.report.overlay import overlay
     from kidneyseg.training_data.prepared_case import locate_cases
     from kidneyseg.volume.nifti import read_image, read_mask
 
-    honest = next(iter(scores.values()))
-    ranked = sorted(honest.cases, key=lambda case: case["composite"])
+    cascade = next(iter(scores.values()))
+    ranked = sorted(cascade.cases, key=lambda case: case["composite"])
     chosen = {"Worst": ranked[0], "Middle": ranked[len(ranked) // 2], "Best": ranked[-1]}
     cases = locate_cases(args.work, [str(score["case"]) for score in chosen.values()], args.data)
     figures = []
@@ -91,7 +91,7 @@ def _cases(args: argparse.Namespace, recipe: Recipe, scores: dict[str, FoldScore
 
 
 def _facts(folder: Path, description: str) -> dict[str, object]:
-    """How the fold was made, from the last session of each stage in ``run.json``."""
+    """List how the fold was trained, from the last session of each stage in ``run.json``."""
     facts: dict[str, object] = {"recipe": description}
     for stage, sessions in read_sessions(folder).items():
         last = sessions[-1]

@@ -1,4 +1,4 @@
-"""Make CT with exact truth: scans around KiTS masks (SimKiTS), lesions on real scans, or phantoms from nothing."""
+"""Make synthetic CT with exact ground truth: scans around KiTS masks (SimKiTS), lesions in real scans, or phantoms."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg simulate --phantom 20 phantoms                     20 phantoms, labels 1 kidney and 2 tumour
   kidneyseg simulate kits23/dataset simkits --kits19 --spacing 3.22 1.62 1.62
   kidneyseg simulate kits23/dataset withtumours --onto healthy --copies 5     5 cases of each scan in healthy
-  kidneyseg simulate --phase unenhanced contrast_ct without_contrast           each scan with its contrast taken out
+  kidneyseg simulate --phase unenhanced contrast_ct without_contrast           each scan with the contrast removed
 
-An interrupted run is completed by the same command: cases that are there are kept."""
+After an interruption the same command continues: finished cases are kept."""
     parser.add_argument(
         "labels",
         type=Path,
         nargs="?",
         metavar="LABELS",
-        help="folder of KiTS masks, case_00000/segmentation.nii.gz; with --phase a cohort of scans with masks; not "
+        help="folder of KiTS masks, case_00000/segmentation.nii.gz; with --phase: data folder of scans with masks; not "
         "with --phantom",
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for case_00000/{imaging,segmentation}.nii.gz")
-    parser.add_argument("--phantom", type=int, metavar="N", help="make N phantoms from nothing instead")
+    parser.add_argument("--phantom", type=int, metavar="N", help="make N phantoms, which need no input")
     parser.add_argument(
         "--onto",
         type=Path,
         metavar="COHORT",
-        help="put tumours and cysts of the masks on the kidneys of these real scans with kidney masks (label 1); "
-        "cases are called NAME_lesions00, NAME_lesions01, ...",
+        help="insert the tumours and cysts of the masks into the kidneys of these real scans with kidney masks (label "
+        "1); cases are called NAME_lesions00, NAME_lesions01, ...",
     )
-    parser.add_argument("--copies", type=int, metavar="N", help="with --onto, cases made of each scan (default: 1)")
+    parser.add_argument("--copies", type=int, metavar="N", help="with --onto: cases per scan (default: 1)")
     parser.add_argument(
         "--phase",
         choices=NAMES,
-        help="the scans of the cohort LABELS in this contrast phase instead, with their masks; cases are called "
+        help="change the scans of the data folder LABELS to this contrast phase and keep their masks; cases are called "
         "NAME_PHASE",
     )
     parser.add_argument("--cysts", action="store_true", help="phantoms with cysts, label 3 (default: without)")
@@ -60,10 +60,10 @@ An interrupted run is completed by the same command: cases that are there are ke
     )
     parser.add_argument("--kits19", action="store_true", help="merge cysts (3) into kidney (1), as KiTS19 labels them")
     parser.add_argument(
-        "--seed", type=count_from_0, default=19, help="one seed gives one cohort, voxel for voxel (default: 19)"
+        "--seed", type=count_from_0, default=19, help="the same seed gives exactly the same voxels (default: 19)"
     )
     parser.add_argument(
-        "--workers", type=int, default=default_workers(), help="processes (default: %(default)s, the CPUs)"
+        "--workers", type=int, default=default_workers(), help="number of processes (default: one per CPU, %(default)s)"
     )
 
 
@@ -92,7 +92,7 @@ def _phantoms(args: argparse.Namespace) -> int:
 def _refuse(args: argparse.Namespace, option: str, value: object) -> None:
     if value:
         if args.phantom is not None:
-            other = "--phantom, which makes masks itself"
+            other = "--phantom, which makes its own masks"
         elif args.phase:
             other = "--phase, which keeps scans and masks as they are"
         elif args.onto:

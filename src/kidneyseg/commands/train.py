@@ -1,9 +1,10 @@
 """Train one stage of a recipe, or all, on one fold of the prepared data.
 
-Writes WORK/fold<K>/<stage>/{best.ckpt, last.ckpt, log.jsonl, tensorboard/}, and recipe.yaml and run.json beside them.
-Killed at any moment and called again with --resume, it ends with exactly the weights it would have had. With --resume
-and a greater `train.epochs`, a run goes on beyond its end if its schedule is constant or exponential. A cosine schedule
-depends on the number of epochs: --init and --overwrite begin a new one.
+Writes WORK/fold<K>/<stage>/{best.ckpt, last.ckpt, log.jsonl, tensorboard/}, and WORK/fold<K>/{recipe.yaml, run.json}.
+A training that was stopped at any moment can be continued with --resume; its final weights are exactly those of a
+training without interruption. With --resume and a larger `train.epochs` a finished training is extended if its schedule
+is constant or exponential. A cosine schedule depends on the number of epochs: start a new training with --init and
+--overwrite.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   kidneyseg train -c mplab --work work --stage all --fold 0
   kidneyseg train -c mplab stages.coarse.train.epochs=2 --work work --stage coarse --fold 0 --device CPU
   kidneyseg train -c mplab --work work --stage fine --fold 0 --resume
-  kidneyseg train -c mplab_small --work mine --init model_zoo/mplab-small     fine-tune on one's own cases
+  kidneyseg train -c mplab_small --work mine --init model_zoo/mplab-small     fine-tune on your own cases
   bash scripts/run_distribute_train.sh Ascend 8 work mplab all 0     eight devices; batch_size is per device"""
     add_recipe(parser)
     parser.add_argument(
@@ -34,17 +35,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fold", type=count_from_0, default=0, metavar="K", help="fold held out for validation, from 0 (default: 0)"
     )
     earlier = parser.add_mutually_exclusive_group()
-    earlier.add_argument("--resume", action="store_true", help="go on from last.ckpt where there is one")
+    earlier.add_argument("--resume", action="store_true", help="continue from last.ckpt if it exists")
     earlier.add_argument(
         "--overwrite",
         action="store_true",
-        help="train anew, forgetting an earlier run of the stage and the fold's scores",
+        help="start again and delete the stage's earlier training and the fold's scores",
     )
     parser.add_argument(
         "--init",
         type=Path,
         metavar="MODEL",
-        help="model folder whose weights a new run starts from, to fine-tune (default: random weights)",
+        help="model folder with the initial weights of a new training, for fine-tuning (default: random weights)",
     )
     add_device(parser)
 
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     recipe = recipe_from(args)
     names = [stage.name for stage in recipe.stages] if args.stage == "all" else [recipe.stage(args.stage).name]
-    fold_cases(args.work, args.fold)  # says at once what is missing
+    fold_cases(args.work, args.fold)  # reports missing data before the slow import of MindSpore
     from kidneyseg.training.train_stage import train_stage  # imports MindSpore
 
     for name in names:

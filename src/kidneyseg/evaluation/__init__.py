@@ -1,4 +1,4 @@
-"""Recipes, and ensembles of them, scored on the same folds of the same cases: what `kidneyseg compare` does."""
+"""Evaluation of recipes and ensembles on the same folds of the same cases, for ``kidneyseg compare`` and ``eval``."""
 
 from kidneyseg.evaluation.candidate import Candidate, CandidateResult, Contest
 from kidneyseg.evaluation.ensemble_candidate import EnsembleCandidate, ensemble_name

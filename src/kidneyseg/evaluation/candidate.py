@@ -1,4 +1,4 @@
-"""Whatever is scored in a contest: its masks are predicted and scored by commands of their own, and not twice."""
+"""The candidates of a comparison. Their masks are predicted by kidneyseg commands in own processes, only once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from kidneyseg.volume.nifti import read_mask
 
 
 class FoldNotes(TypedDict):
-    """What is known of one fold."""
+    """Results of one fold."""
 
     training_mib: NotRequired[float]
     model: NotRequired[dict[str, str]]
@@ -53,7 +53,7 @@ class Notes(TypedDict):
 
 
 class PredictedCase(TypedDict):
-    """Of the summary of `kidneyseg predict`, what is wanted here."""
+    """The entries used here of one case in the summary of ``kidneyseg predict``."""
 
     image: str
     mask: str
@@ -66,17 +66,17 @@ class Predicted(TypedDict):
 
 @dataclass(frozen=True)
 class Contest:
-    """What all entrants have in common.
+    """The settings that all candidates of a comparison share.
 
     Attributes:
-        data: the cohort.
-        work: holds ``splits.json``.
-        cases: of the cohort, by name.
-        merge: labels read as others, in the truth and in every entrant's masks.
+        data: the data folder.
+        work: folder with ``splits.json``.
+        cases: name -> case.
+        merge: label -> the label that it is read as, in the true and in the predicted masks.
         folds: numbers of the folds to train and score.
-        minutes: of training per fold, None for the recipes' own epochs.
-        workers: processes that prepare.
-        device: as of ``--device``.
+        minutes: training time per fold; None: the epochs in the recipes.
+        workers: number of processes for the preparation.
+        device: as for ``--device``.
     """
 
     data: Path
@@ -89,7 +89,7 @@ class Contest:
     device: str
 
     def facts(self) -> dict:
-        """What one must know to repeat it, JSON-ready."""
+        """Collect all that is needed to repeat the comparison, as JSON types."""
         return {
             "data": without_user(self.data),
             "folds": list(self.folds),
@@ -108,21 +108,32 @@ class Contest:
 
 @dataclass(frozen=True)
 class CandidateResult:
-    """An entrant's row of the table and, unless it failed, the scores of all its cases, of all folds."""
+    """The result of a candidate.
+
+    Attributes:
+        row: its row of the table.
+        scores: scores of all cases of all folds; None if it failed.
+    """
 
     row: Row
     scores: FoldScores | None = None
 
     @classmethod
     def failure(cls, name: str, reason: str) -> CandidateResult:
+        """Make the result of a failed candidate."""
         return cls(Row(name, failed=without_user(reason)))
 
 
 class Candidate(ABC):
-    """One at work in WORK/<name>/; ``contest.json`` there says what was asked of it and how far it has come.
+    """A candidate with its folder WORK/<name>/; ``contest.json`` in it has its settings and its progress.
+
+    Args:
+        contest: the shared settings.
+        name: name of the candidate.
+        asked: its own settings, as JSON types.
 
     Raises:
-        InputError: something else was asked when it began there.
+        InputError: the folder was started with other settings.
     """
 
     def __init__(self, contest: Contest, name: str, asked: dict) -> None:
@@ -133,13 +144,13 @@ class Candidate(ABC):
             self.notes = read_json(
                 self.notes_file,
                 Notes,
-                expected="how far `kidneyseg compare` has come",
+                expected="the progress of `kidneyseg compare`",
                 remedy=f"Give another --work, or delete {self.place}",
             )
             if without_user(self.understand(self.notes["asked"])) != asked:
                 raise InputError(
                     self.place,
-                    expected="the recipe and --minutes that were begun with",
+                    expected="the recipe and --minutes with which it was started",
                     found="others",
                     remedy="Give another --work, or delete this folder",
                 )
@@ -147,23 +158,23 @@ class Candidate(ABC):
             self.notes = {"asked": asked, "folds": {}}
 
     def understand(self, asked: dict) -> dict:
-        """What was asked when it began, perhaps of an earlier version, as this version would put it."""
+        """Convert the settings in ``contest.json``, maybe of an earlier version, to the form of this version."""
         return asked
 
     @abstractmethod
     def models(self, fold: int) -> list[Path]:
-        """Folders of the models that predict together."""
+        """Return the folders of the models that are averaged."""
 
     def finders(self, fold: int) -> list[Path]:
-        """Folders of more models, which only help to find regions."""
+        """Return the folders of more models, which take part only in the localisation."""
         return []
 
     @abstractmethod
     def costs(self) -> dict[str, float]:
-        """Of its training and prediction, by the keys of the table."""
+        """Return the costs of training and prediction, by column of the table."""
 
     def outcome(self) -> CandidateResult:
-        """Score what is not scored yet. Raises ChildFailed or InputError."""
+        """Score all folds that are not scored yet. Raises ChildFailed or InputError."""
         for fold in self.contest.folds:
             if not self._scored(fold):
                 self._score(fold)
@@ -192,7 +203,7 @@ class Candidate(ABC):
         }
 
     def _score(self, fold: int) -> None:
-        """Predict the held-out cases from their CTs and score the masks against the truth."""
+        """Predict the held-out cases from their CTs and score the masks against the true masks."""
         folder, digests = self.folder(fold), self._digests(fold)
         cases = [self.contest.cases[name] for name in fold_cases(self.contest.work, fold)["val"]]
         folder.mkdir(parents=True, exist_ok=True)
@@ -214,7 +225,10 @@ class Candidate(ABC):
             self.contest.device,
         )
         predicted = read_json(
-            summary, Predicted, expected="what `kidneyseg predict --json` wrote", remedy="Run the same command again"
+            summary,
+            Predicted,
+            expected="the summary of `kidneyseg predict --json`",
+            remedy="Run the same command again",
         )
         found = {entry["image"]: entry for entry in predicted["cases"]}
         entries = [found[without_user(case.image)] for case in cases]
@@ -243,7 +257,7 @@ class Candidate(ABC):
         return [list(pair) for pair in sorted(self.contest.merge.items())]
 
     def _digests(self, fold: int) -> dict[str, str]:
-        """Of all files that make the models, by their path under WORK."""
+        """Return path under WORK -> SHA-256 of all files of the models."""
         files = [
             folder / file
             for folder in (*self.models(fold), *self.finders(fold))
@@ -253,6 +267,6 @@ class Candidate(ABC):
 
 
 def _mean_scores(folds: list[FoldScores]) -> dict[str, float]:
-    """Means over folds of the means over cases; NaN where no fold has a number."""
+    """Average the folds' means over cases; NaN if no fold has a number."""
     columns = {key: [of_fold.mean[key] for of_fold in folds if not math.isnan(of_fold.mean[key])] for key in SCORES}
     return {key: float(np.mean(numbers)) if numbers else math.nan for key, numbers in columns.items()}

@@ -1,4 +1,4 @@
-"""Commands in processes of their own: what they take of memory is known, and why they fail reaches the parent."""
+"""Running kidneyseg commands in separate processes, which report their peak memory and their error messages."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from kidneyseg.system.peak_memory import PEAK_PIPE
 
 
 class ChildFailed(Exception):
-    """A command ended with an error; the message says which and why."""
+    """A command ended with an error; the message has the command and the reason."""
 
 
 def run_command(argv: Sequence[str]) -> float:
-    """Run ``kidneyseg ARGV``, its output going where this process's goes.
+    """Run ``kidneyseg ARGV`` with the output of this process.
 
     Returns:
-        The most memory that its process held at a time, in MiB (resident).
+        Peak resident memory of its process, MiB.
 
     Raises:
         ChildFailed: its exit status is not 0.
     """
-    told, tell = os.pipe()
+    read_end, write_end = os.pipe()
     try:
         child = subprocess.Popen(
             [sys.executable, "-m", "kidneyseg", *argv],
             stderr=subprocess.PIPE,
             text=True,
-            pass_fds=(tell,),
-            env=given_environment() | {PEAK_PIPE: str(tell)},
+            pass_fds=(write_end,),
+            env=given_environment() | {PEAK_PIPE: str(write_end)},
         )
     finally:
-        os.close(tell)
-    with open(told, encoding="ascii") as peak, child:
+        os.close(write_end)
+    with open(read_end, encoding="ascii") as peak, child:
         try:
             lines = _relay(child)
         except BaseException:
@@ -48,7 +48,7 @@ def run_command(argv: Sequence[str]) -> float:
 
 
 def _relay(child: subprocess.Popen) -> list[str]:
-    """Pass the child's stderr on as it comes; returns its last lines."""
+    """Print the child's stderr line by line as it arrives. Returns its last lines."""
     lines: list[str] = []
     assert child.stderr is not None  # a pipe
     for line in child.stderr:
@@ -58,10 +58,10 @@ def _relay(child: subprocess.Popen) -> list[str]:
 
 
 def _reason(status: int, command: str, lines: Sequence[str]) -> str:
-    """The command's own last word, else the last line it wrote."""
+    """Return the command's last error message, or else its last line of output."""
     if status < 0:
         what = signal.Signals(-status).name
-        return f"killed by {what}" + (", perhaps for want of memory" if -status == signal.SIGKILL else "")
+        return f"killed by {what}" + (", perhaps because memory was full" if -status == signal.SIGKILL else "")
     mark = f"kidneyseg {command}: error: "
-    said = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
-    return (said or [line for line in lines if line] or [f"exit status {status}"])[-1]
+    messages = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
+    return (messages or [line for line in lines if line] or [f"exit status {status}"])[-1]

@@ -1,4 +1,4 @@
-"""Several contestants as one entrant: the ensemble of their models of each fold."""
+"""An ensemble of several recipes as one candidate: the models of each fold are averaged."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from kidneyseg.evaluation.recipe_candidate import RecipeCandidate
 
 
 class EnsembleCandidate(Candidate):
-    """Trained contestants whose probabilities are averaged; in WORK/<one>+<other>@<finder>/.
+    """Trained recipes whose probabilities are averaged; its folder is WORK/<one>+<other>@<finder>/.
 
     Args:
-        members: one or more, all trained on all folds.
-        finders: others, whose first stages help to find regions, trained too.
+        contest: the shared settings.
+        members: one or more recipes, all trained on all folds.
+        finders: trained recipes that take part only in the localisation.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class EnsembleCandidate(Candidate):
         return [finder.folder(fold) for finder in self.finding]
 
     def costs(self) -> dict[str, float]:
-        """Of training, those of all members and finders together, which were trained one after the other."""
+        """Return the costs; those of training are for all members and finders, trained one after the other."""
         members = [member.costs() for member in (*self.members, *self.finding)]
         return {
             "parameters": sum(costs["parameters"] for costs in members),
@@ -41,4 +42,5 @@ class EnsembleCandidate(Candidate):
 
 
 def ensemble_name(members: Sequence[str], finders: Sequence[str]) -> str:
+    """Return the name ``<one>+<other>@<finder>``."""
     return "@".join("+".join(names) for names in (members, finders) if names)

@@ -1,4 +1,4 @@
-"""The honest scores of a trained recipe: whole cascade, from raw CT, on cases it has not seen."""
+"""Scores of a trained recipe on held-out cases, with the whole cascade from raw CT, and with ROIs from true masks."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class FoldResult:
     """Scores of a fold's validation cases.
 
     Attributes:
-        scores: of the masks as they are predicted, ROIs from the earlier stage's mask; None if there are no such cases.
-            They name what failed.
-        oracle: the same with ROIs from the true mask, None if not asked for.
-        seconds: wall time per case of the honest prediction, by case.
+        scores: scores of the whole cascade, with ROIs from the earlier stage's mask, and the failed cases; None if no
+            case was scored.
+        oracle: the same with ROIs from the true mask; None if not requested.
+        seconds: case -> wall time of the whole cascade.
     """
 
     scores: FoldScores | None
@@ -36,14 +36,16 @@ class FoldResult:
 
 
 def evaluate_cases(model: Segmenter, cases: Sequence[Case], out: Path, *, oracle: bool = True) -> FoldResult:
-    """Segment ``cases``, write ``out/<case>.nii.gz`` and score those files against the cases' masks.
+    """Segment ``cases``, write ``out/<case>.nii.gz`` and score these files against the true masks.
+
+    If a case fails, it is listed in the scores and the others continue, whatever the error is.
 
     Args:
-        cases: scans with masks that training has not seen; labels are read as data set and recipe say. A single slice
-            cannot be searched by a 3-D stage and is scored on true regions alone.
-        oracle: also score the stages with ROIs alone, on ROIs cut from the true mask.
-
-    A case that fails, whatever the error, is named and does not stop the others.
+        model: the model.
+        cases: scans with masks that were not used in training. Labels are read with the ``merge`` of data set and
+            recipe. A single slice cannot be segmented by a 3-D stage and is scored only with true ROIs.
+        out: folder for the masks.
+        oracle: also score the last stages alone, with ROIs from the true mask.
 
     Raises:
         InputError: all cases failed.
@@ -70,7 +72,7 @@ def evaluate_cases(model: Segmenter, cases: Sequence[Case], out: Path, *, oracle
         if oracle:
             best = model.segment(scan, oracle=truth.array).mask
             ideal.append(score_masks(case.name, replace(truth, array=best), truth, uncertain))
-        if scores:  # a case that fails is in neither
+        if scores:  # here, so that a failed case is in neither list
             honest.extend(scores)
             seconds[case.name] = sum(result.seconds.values())
 

@@ -1,4 +1,4 @@
-"""One recipe among several: prepared and trained by commands in processes of their own, and resumable."""
+"""A recipe as a candidate: prepared and trained by kidneyseg commands in own processes, resumable."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ from kidneyseg.recipe import Recipe, load_recipe, parse_recipe, save_recipe
 
 
 class RecipeCandidate(Candidate):
-    """A recipe, with one model per fold in WORK/<recipe>/fold<K>.
+    """A recipe with one model per fold in WORK/<recipe>/fold<K>.
+
+    Args:
+        contest: the shared settings.
+        recipe: the recipe.
 
     Raises:
-        InputError: another recipe of that name, or another training time, began there.
+        InputError: the folder was started with another recipe of this name, or with another training time.
     """
 
     def __init__(self, contest: Contest, recipe: Recipe) -> None:
         super().__init__(contest, recipe.name, {"recipe": _facts(recipe), "minutes": contest.minutes})
         self.recipe_file = self.place / RECIPE
         if not self.notes.setdefault("fitted", contest.minutes is None) or not self.notes_file.exists():
-            save_recipe(recipe, self.recipe_file)  # its epochs are not set for good
+            save_recipe(recipe, self.recipe_file)  # its epochs may still be changed
             self.save()
 
     def understand(self, asked: dict) -> dict:
-        try:  # what no recipe could say then had its default
+        try:  # parsing adds the defaults of keys that did not exist then
             return asked | {"recipe": _facts(parse_recipe(asked.get("recipe", {})))}
-        except InputError:  # words that no longer exist
+        except InputError:  # keys that no longer exist
             return asked
 
     def models(self, fold: int) -> list[Path]:
@@ -112,11 +116,11 @@ class RecipeCandidate(Candidate):
             self.contest.device,
         )
         notes = self.notes_of(fold)
-        notes["training_mib"] = max(peak, notes.get("training_mib", 0.0))  # a resumed run has had several processes
+        notes["training_mib"] = max(peak, notes.get("training_mib", 0.0))  # a resumed run had several processes
         self.save()
 
     def _trained(self, fold: int) -> bool:
-        """Whether every stage has come to the end of its last epoch."""
+        """Tell whether every stage has finished its last epoch."""
         if not self.notes["fitted"]:
             return False
         for stage in load_recipe(self.recipe_file).stages:
@@ -128,5 +132,5 @@ class RecipeCandidate(Candidate):
 
 
 def _facts(recipe: Recipe) -> dict:
-    """All of it, defaults too, JSON-ready."""
+    """Return the whole recipe, with defaults, as JSON types."""
     return json.loads(recipe.model_dump_json())

@@ -1,1 +1,1 @@
-"""Trained stages as files that other runtimes load, and what must travel with them."""
+"""Export of trained stages to files for other runtimes, with the metadata that they need."""

@@ -1,4 +1,4 @@
-"""An exported graph as its user sees it: what goes in, what comes out, what it is made of."""
+"""Description of an exported graph: export options, input, output and operators."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ Batch = TypeVar("Batch", bound="int | None")
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """How a stage is to be exported.
+    """Options of an export.
 
     Attributes:
-        batch: images per call, None for any number.
-        uint8: takes 8-bit images and normalises them itself; else it takes normalised float32.
-        float16: convolutions compute in float16 and their weights are stored so; normalisation layers, logits and
-            softmax stay float32.
+        batch: images per call; None: any number.
+        uint8: the input is the 8-bit image, which the graph normalises; otherwise it is normalised float32.
+        float16: convolutions and their weights are float16; normalisation layers, logits and softmax stay float32.
     """
 
     batch: int | None = None
@@ -30,18 +29,18 @@ class ExportOptions:
 
     @property
     def dtype(self) -> str:
-        """Of the input."""
+        """Number format of the input."""
         return "uint8" if self.uint8 else "float32"
 
     @property
     def precision(self) -> str:
-        """What convolutions compute in."""
+        """Number format of the convolutions."""
         return "float16" if self.float16 else "float32"
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An input or output of a graph: its name in the file, its shape with None where any length goes, its dtype."""
+    """An input or output of a graph: name in the file, shape with None for axes of any length, and dtype."""
 
     name: str
     shape: Shape
@@ -53,9 +52,11 @@ class Graph:
     """An exported graph.
 
     Attributes:
+        path: its file.
         format: MindIR, ONNX or AIR.
-        precision: what convolutions compute in: float32, float16 or int8.
-        operators: how many it has of each kind, by the format's names (of AIR MindSpore's).
+        input, output: its input and output.
+        precision: number format of the convolutions: float32, float16 or int8.
+        operators: name of the operator in this format (for AIR in MindSpore) -> number of such operators.
     """
 
     path: Path
@@ -67,10 +68,10 @@ class Graph:
 
     @property
     def description(self) -> Path:
-        """Where the JSON about it goes: ``NAME.json`` for ``NAME.mindir``, ``NAME.onnx.json`` for ``NAME.onnx``."""
+        """Path of its metadata: ``NAME.json`` for ``NAME.mindir``, ``NAME.onnx.json`` for ``NAME.onnx``."""
         return self.path.with_suffix(".json" if self.format == "MindIR" else f"{self.path.suffix}.json")
 
 
 def input_shape(stage: Stage, batch: Batch) -> tuple[Batch | int, ...]:
-    """(N, channels, *S): what the stage's network takes; ``batch`` None leaves N open."""
+    """Return the input shape (N, channels, *S) of the stage's network; N is ``batch``, None for any number."""
     return (batch, stage.channels, *stage.window)

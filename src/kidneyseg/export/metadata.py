@@ -1,4 +1,4 @@
-"""The JSON beside an exported graph: everything its user needs to know, so that the graph alone can be deployed."""
+"""The JSON metadata of an exported graph, with all that is needed to deploy the graph without this package."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ IN_GRAPH = {"normalise": "nothing: the graph takes the uint8 values and normalis
 
 
 def write_metadata(graph: Graph, recipe: Recipe, stage: Stage, model: Path) -> Path:
-    """Write :func:`describe` beside ``graph``; returns its path."""
+    """Write the result of :func:`describe` next to the file of ``graph``. Returns its path."""
     write_text(graph.description, json.dumps(describe(graph, recipe, stage, model), indent=2) + "\n")
     return graph.description
 
 
 def describe(graph: Graph, recipe: Recipe, stage: Stage, model: Path) -> dict:
-    """What inference with ``graph`` needs, JSON-ready: how to make its input, and what its output means."""
+    """Describe how to compute the input of ``graph`` and what its output means, as JSON types."""
     return {
         "stage": stage.name,
         "graph": {"file": graph.path.name, "format": graph.format, "sha256": sha256(graph.path)},
@@ -60,7 +60,7 @@ def _axes(stage: Stage) -> list[str]:
 
 
 def _preprocessing(stage: Stage, uint8: bool) -> dict:
-    """How the input is made of a scan in HU, step by step in the order of the keys."""
+    """Describe how the input is computed from a scan in HU, step by step in the order of the keys."""
     return {
         "orientation": "index of z grows towards Superior, of y towards Posterior, of x towards Left",
         "clip_hu": list(stage.intensity.clip),
@@ -83,9 +83,9 @@ def _region(region: Region) -> str:
     if region.of is None:
         return "the body" if region.body else "the whole scan"
     if region.crop == "none":
-        return f"the whole scan, where stage {region.of!r} found anything"
+        return f"the whole scan, if the mask of stage {region.of!r} is not empty"
     how = {
-        "extents": f"boxes: along each axis the mask's coordinates split at holes of {region.gap} or more voxels",
+        "extents": f"boxes: along each axis the mask's coordinates split at gaps of {region.gap} or more voxels",
         "kidneys": "a box around each 26-connected component",
         "box": "one box around all",
         "slices": "from the first to the last axial slice, at the scan's full width",
@@ -98,11 +98,11 @@ def _region(region: Region) -> str:
 
 
 def _grown(region: Region) -> str:
-    return f", grown by {region.grow:g} mm" if region.grow else ""
+    return f", dilated by {region.grow:g} mm" if region.grow else ""
 
 
 def _lattice(sampling: Sampling) -> dict:
-    """The lattice that a region is resampled to."""
+    """Describe the grid to which a region is resampled."""
     if isinstance(sampling, VolumeSampling):
         return {"spacing_mm": list(sampling.spacing)}
     if isinstance(sampling, WholeSampling):
@@ -111,15 +111,16 @@ def _lattice(sampling: Sampling) -> dict:
 
 
 def _windows(stage: Stage) -> dict:
-    """What of that lattice is one input."""
+    """Describe which part of this grid is one input."""
     if stage.dims == 2:
-        stack = f"the {stage.channels} slices around it, beyond the region's ends the last one; output: the middle's"
+        stack = f"the {stage.channels} slices around it, beyond the region's ends the last one; output: middle slice"
         return {"slices": "every axial slice", "channels": stack if stage.channels > 1 else "the slice"}
     if isinstance(stage.sampling, WholeSampling):
         return {}
     weights = {
         "gaussian": "Gaussian, SD = patch / 8",
-        "centre": "1 in the middle half of every axis with several windows, which at its ends reaches to them",
+        "centre": "1 in the middle half of the window along every axis, 1e-6 per axis elsewhere; the middle half of "
+        "the first and of the last window of an axis is extended to the border of the region",
     }
     return {
         "patch_voxels": list(stage.window),
@@ -130,12 +131,12 @@ def _windows(stage: Stage) -> dict:
 
 def _normalisation(intensity: Intensity) -> dict:
     if intensity.per_volume:
-        return {"normalise": "(uint8 - mean) / std of the input itself; 0 where it has one value only"}
+        return {"normalise": "(uint8 - mean) / std of the input itself; 0 if all its values are equal"}
     return {"normalise": "(uint8 - mean) / std", "mean": intensity.mean, "std": intensity.std}
 
 
 def _classes(recipe: Recipe, stage: Stage) -> list[dict]:
-    """Per class, the labels it stands for and the one that is written."""
+    """List for each class its labels and the label that is written to the mask."""
     names = {label: name for name, label in recipe.labels.items()}
     groups = [[], *(list(target) for target in stage.targets)]
     return [

@@ -1,4 +1,4 @@
-"""A trained stage as MindIR, which MindSpore and MindSpore Lite (Ascend 310, phones, servers) load, or as AIR."""
+"""Export of a trained stage as MindIR, for MindSpore and MindSpore Lite (Ascend 310, phones, servers), or as AIR."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ FORMATS = {".mindir": "MindIR", ".air": "AIR"}
 
 
 def export_mindir(stage: Stage, model: Path, path: Path, form: ExportOptions) -> Graph:
-    """Write the network of ``stage`` with its softmax; the file appears complete or not at all.
+    """Write the network of ``stage`` with a softmax, atomically.
 
-    The graph is of MindSpore's own operators: neither the CPU kernels nor the mixed precision of training are in it.
-    AIR is written by MindSpore on an Ascend only, where we have not run it, and wants a fixed batch.
+    The graph has MindSpore's operators only, without this project's CPU kernels and the mixed precision of training.
+    MindSpore can write AIR only on an Ascend, where this is not tested, and only with a fixed batch size.
 
     Args:
+        stage: the stage.
         model: model folder, see :meth:`kidneyseg.inference.model.Model.load`.
-        path: ends in ``.mindir`` or ``.air``; its folder is made.
+        path: file that ends in ``.mindir`` or ``.air``; its folder is created.
+        form: export options.
 
     Raises:
         InputError: the stage's checkpoint is missing, damaged or of another network.
@@ -53,7 +55,7 @@ def export_mindir(stage: Stage, model: Path, path: Path, form: ExportOptions) ->
 
 
 def trace(cell: ms.nn.Cell, images: ms.Tensor, path: Path) -> ModelProto:
-    """Write ``cell``, called with ``images``, as the MindIR file ``path`` and return what it holds."""
+    """Write ``cell``, called with ``images``, as the MindIR file ``path``, and return the content of the file."""
     _export(cell, images, path, "MINDIR")
     proto = ModelProto()
     proto.ParseFromString(path.read_bytes())

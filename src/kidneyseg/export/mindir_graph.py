@@ -1,4 +1,4 @@
-"""What a MindIR file holds, as plain data: operators in their order, constants and parameters."""
+"""The content of a MindIR file as plain data: operators in order, constants and parameters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from mindspore.train.mind_ir_pb2 import AttributeProto, ModelProto, TensorProto
 
 Kind = AttributeProto.AttributeType
-ORDERED = ("Load", "Depend")  # their second input only says what comes first
+ORDERED = ("Load", "Depend")  # their second input only sets the order of execution
 PLUMBING = (*ORDERED, "MakeTuple", "TupleGetItem")  # they compute nothing
 SEQUENCES = (Kind.TUPLE, Kind.LIST)
 FLOATS = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16}
@@ -23,10 +23,10 @@ class Node:
 
     Attributes:
         operator: MindSpore's name of the primitive, such as "Conv3D".
-        name: of its result.
+        name: name of its result.
         inputs: names of results, constants, parameters or of the graph's input.
-        settings: of the primitive, by MindSpore's names.
-        shape: of its (first) result.
+        settings: MindSpore's attributes of the primitive.
+        shape: shape of its (first) result.
     """
 
     operator: str
@@ -56,9 +56,9 @@ class Nodes:
 
 
 def read_nodes(proto: ModelProto) -> Nodes:
-    """The nodes of a MindIR graph. Raises ValueError for what is not a network's: sub-graphs, values not read yet."""
+    """Read the nodes of a MindIR graph. Raises ValueError for sub-graphs and for value types that are not supported."""
     if proto.functions:
-        raise ValueError(f"a graph with {len(proto.functions)} sub-graphs, such as branches and loops make")
+        raise ValueError(f"a graph with {len(proto.functions)} sub-graphs, for example of branches or loops")
     graph = proto.graph
     settings = {
         f"REF::{primitive.name}": (primitive.op_type, {a.name: _value(a) for a in primitive.attribute})
@@ -80,7 +80,7 @@ def read_nodes(proto: ModelProto) -> Nodes:
 
 
 def needed(read: Nodes) -> list[Node]:
-    """The nodes that the output is computed from, in order; not those that only order side effects."""
+    """List the nodes from which the output is computed, in order, without those that only order side effects."""
     wanted, kept = {read.output}, []
     for node in reversed(read.nodes):
         if node.name in wanted:
@@ -90,13 +90,13 @@ def needed(read: Nodes) -> list[Node]:
 
 
 def count_operators(proto: ModelProto) -> dict[str, int]:
-    """How many operators of each kind a MindIR graph computes its output with; raises as :func:`read_nodes`."""
+    """Count the operators of each kind that a MindIR graph needs for its output. Raises as :func:`read_nodes`."""
     found = Counter(node.operator for node in needed(read_nodes(proto)) if node.operator not in PLUMBING)
     return dict(sorted(found.items()))
 
 
 def _shape(attributes: list[AttributeProto]) -> tuple[int, ...]:
-    """Of an operator with several results, that of the first."""
+    """Return the shape of an operator's result, for several results that of the first."""
     for attribute in attributes:
         if attribute.name == "shape":
             while attribute.type in SEQUENCES and attribute.values:
@@ -110,7 +110,7 @@ def _value(attribute: AttributeProto) -> Any:
     kind = attribute.type
     if kind in SEQUENCES:
         return tuple(_value(item) for item in attribute.values)
-    if kind in WHOLE_NUMBERS:  # an item of a tuple has its value in the list of values
+    if kind in WHOLE_NUMBERS:  # the value of an item in a tuple is in the list of values
         return attribute.ints[0] if attribute.ints else attribute.i
     if kind == Kind.FLOAT:
         return attribute.floats[0] if attribute.floats else attribute.f

@@ -1,4 +1,4 @@
-"""A trained stage as ONNX, which ONNX Runtime, OpenVINO, TensorRT and ATC load; compared with the network at once."""
+"""Export of a trained stage as ONNX, for ONNX Runtime, OpenVINO, TensorRT and ATC, with a check against the network."""
 
 from __future__ import annotations
 
@@ -35,26 +35,28 @@ except ImportError as error:
         "--format onnx", expected="the packages onnx and onnxruntime", found=str(error), remedy="pip install -e .[onnx]"
     ) from None
 
-OPERATOR_SET = 17  # 2022: what it has is in every runtime of today
-FORMAT_VERSION = 8  # that belongs to it
+OPERATOR_SET = 17  # of 2022, which all current runtimes support
+FORMAT_VERSION = 8  # format version of operator set 17
 INPUT, OUTPUT = "images", "probabilities"
-TOLERANCE = {"float32": 1e-4, "float16": 2e-2}  # of probabilities, by precision
-TRACED, TRIED = 2, (1, 3)  # batch sizes that a graph for any batch is made from, and is tried with
+TOLERANCE = {"float32": 1e-4, "float16": 2e-2}  # precision -> allowed difference of probabilities
+TRACED, TRIED = 2, (1, 3)  # for a graph of any batch size: batch size of the export, and batch sizes of the check
 
 
 def export_onnx(stage: Stage, model: Path, path: Path, form: ExportOptions) -> Graph:
-    """Write the network of ``stage`` with its softmax as ONNX; the file appears complete or not at all.
+    """Write the network of ``stage`` with a softmax as ONNX, atomically.
 
-    Before it does, ONNX Runtime runs it on noise, and its probabilities must be those of the network in float32 up to
-    ``TOLERANCE``.
+    Before the file is put in place, ONNX Runtime runs it on noise. Its probabilities must agree with those of the
+    network in float32 within ``TOLERANCE``.
 
     Args:
+        stage: the stage.
         model: model folder, see :meth:`kidneyseg.inference.model.Model.load`.
-        path: ends in ``.onnx``; its folder is made.
+        path: file that ends in ``.onnx``; its folder is created.
+        form: export options.
 
     Raises:
-        InputError: the stage's checkpoint is missing, damaged or of another network, the network does something that
-            cannot be said in ONNX, or ONNX Runtime computes something else.
+        InputError: the stage's checkpoint is missing, damaged or of another network, the network has an operator
+            without an ONNX counterpart, or the probabilities differ in ONNX Runtime.
     """
     checkpoint = checkpoint_path(model, stage.name)
     shape = input_shape(stage, form.batch or TRACED)
@@ -76,20 +78,21 @@ def export_onnx(stage: Stage, model: Path, path: Path, form: ExportOptions) -> G
 
 
 def count_operators(proto: onnx.ModelProto) -> dict[str, int]:
-    """How many operators of each kind an ONNX graph has."""
+    """Count the operators of each kind in an ONNX graph."""
     return dict(sorted(Counter(node.op_type for node in proto.graph.node).items()))
 
 
 def to_onnx(cell: ms.nn.Cell, shape: tuple[int, ...], *, any_batch: bool, dtype: str = "float32") -> onnx.ModelProto:
-    """``cell`` as an ONNX model, checked by ONNX's own rules.
+    """Convert ``cell`` to an ONNX model, which is validated by ONNX's checker.
 
     Args:
-        shape: (N, channels, \\*S) of the images it takes.
-        any_batch: leave N open; only the other lengths are then those of ``shape``.
-        dtype: of the images.
+        cell: the network.
+        shape: (N, channels, \\*S) of the images.
+        any_batch: allow any N; the other lengths are those of ``shape``.
+        dtype: number format of the images.
 
     Raises:
-        InputError: an operator, or a setting of one, that is not among ``onnx_operators.OPERATORS``.
+        InputError: an operator, or a setting of one, that ``onnx_operators.OPERATORS`` does not support.
     """
     with tempfile.TemporaryDirectory() as folder:
         traced = trace(cell, ms.Tensor(np.zeros(shape, dtype)), Path(folder) / "graph.mindir")
@@ -101,7 +104,7 @@ def to_onnx(cell: ms.nn.Cell, shape: tuple[int, ...], *, any_batch: bool, dtype:
     except ValueError as error:
         raise InputError(
             "export to ONNX",
-            expected="a network of operators that have a counterpart in ONNX",
+            expected="a network whose operators all have a counterpart in ONNX",
             found=str(error),
             remedy="Export MindIR, or add it to export/onnx_operators.py",
         ) from None
@@ -109,7 +112,7 @@ def to_onnx(cell: ms.nn.Cell, shape: tuple[int, ...], *, any_batch: bool, dtype:
 
 
 def noise(shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """Images of noise, the same every time: normalised ones, or 8-bit ones of all grey values."""
+    """Make images of noise, always the same: normalised float32, or uint8 with all grey values."""
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, shape, np.uint8) if dtype == "uint8" else rng.standard_normal(shape, np.float32)
 
@@ -117,7 +120,15 @@ def noise(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 def require_same(
     path: Path, network: Callable[[ms.Tensor], ms.Tensor], batches: Sequence[np.ndarray], name: Path, tolerance: float
 ) -> None:
-    """Raise InputError, about ``name``, unless the ONNX file ``path`` says what ``network`` says of ``batches``."""
+    """Raise InputError unless the ONNX file and the network give the same probabilities.
+
+    Args:
+        path: the ONNX file.
+        network: the network.
+        batches: batches of images.
+        name: file name for the error message.
+        tolerance: allowed difference.
+    """
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for images in batches:
         (found,) = session.run(None, {INPUT: images})
@@ -125,8 +136,8 @@ def require_same(
         if not apart <= tolerance:
             raise InputError(
                 name,
-                expected=f"the network's probabilities up to {tolerance:g}",
-                found=f"up to {apart:.2g} apart in ONNX Runtime {onnxruntime.__version__}",
+                expected=f"the network's probabilities within {tolerance:g}",
+                found=f"differences up to {apart:.2g} in ONNX Runtime {onnxruntime.__version__}",
                 remedy="Export MindIR, and report the recipe's network; no file was written",
             )
 

@@ -1,8 +1,8 @@
-"""MindSpore's operators in terms of ONNX's: one short function for each operator that the networks are made of.
+"""Conversion of MindSpore's operators to ONNX: one short function for each operator of the networks.
 
-MindSpore's own ONNX export (2.10) knows neither group normalisation nor linear and nearest up-sampling, and what it
-writes for transposed 2-D convolutions and PReLU does not load. So graphs are read from MindIR, which holds all of
-them, and written here. Meanings: https://onnx.ai/onnx/operators, operator set 17.
+MindSpore's own ONNX export (2.10) supports neither group normalisation nor linear and nearest up-sampling, and its
+transposed 2-D convolutions and PReLU cannot be loaded. So graphs are read from MindIR, which has all of them, and
+written here. The ONNX operators are defined in https://onnx.ai/onnx/operators, operator set 17.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kidneyseg.export.onnx_writer import Writer
 
 
 def write_node(writer: Writer, node: Node) -> None:
-    """Add what ``node`` does to the graph of ``writer``. Raises ValueError for what cannot be said in ONNX."""
+    """Add the ONNX counterpart of ``node`` to ``writer``. Raises ValueError if there is none."""
     if node.operator not in OPERATORS:
         raise ValueError(f"operator {node.operator}")
     OPERATORS[node.operator](writer, node)
@@ -44,7 +44,7 @@ def _alias(writer: Writer, node: Node) -> None:
 
 
 def _get_item(writer: Writer, node: Node) -> None:
-    """Of operators with several results, such as normalisations in training, only the first is used."""
+    """Select a result of an operator with several results, such as a normalisation; only the first is supported."""
     _require(writer.value(node.inputs[1]) == 0, node, "another index than 0")
     writer.pass_on(node, node.inputs[0])
 
@@ -61,7 +61,7 @@ def _same(operator: str) -> Callable[[Writer, Node], None]:
 
 
 def _pads(settings: dict[str, Any]) -> list[int]:
-    """MindSpore's (low, high, low, high, ...) as ONNX's lows and highs."""
+    """Reorder MindSpore's (low, high, low, high, ...) to ONNX's (low, low, ..., high, high, ...)."""
     pads = settings["pad_list"]
     return [*pads[::2], *pads[1::2]]
 
@@ -149,7 +149,7 @@ def _mean_pool(writer: Writer, node: Node) -> None:
 
 def _reshape(writer: Writer, node: Node) -> None:
     _require(node.shape[0] == writer.source.shapes[node.inputs[0]][0], node, "another batch size")
-    target = writer.whole(node, [0, *node.shape[1:]])  # 0: as it was, whatever the batch
+    target = writer.whole(node, [0, *node.shape[1:]])  # 0 keeps the length, for any batch size
     writer.emit("Reshape", node, [writer.tensor(node.inputs[0]), target])
 
 
@@ -191,7 +191,7 @@ def _nearest(writer: Writer, node: Node) -> None:
 
 
 def _resize(writer: Writer, node: Node, **settings: str) -> None:
-    """By factors, which do not name the batch size, instead of to a size."""
+    """Resize by factors instead of to a size, because a size would fix the batch size."""
     before, after = writer.source.shapes[node.inputs[0]], node.shape
     _require(all(b % a == 0 for a, b in zip(before, after)), node, f"lengths {before[2:]} -> {after[2:]}")
     factors = np.array([b // a for a, b in zip(before, after)], np.float32)
@@ -201,7 +201,7 @@ def _resize(writer: Writer, node: Node, **settings: str) -> None:
 
 
 VALID = 2  # MindSpore's number for the pad mode without padding
-KINDS = {42: onnx.TensorProto.FLOAT16, 43: onnx.TensorProto.FLOAT}  # by MindSpore's numbers for types
+KINDS = {42: onnx.TensorProto.FLOAT16, 43: onnx.TensorProto.FLOAT}  # keys: MindSpore's numbers for types
 OPERATORS: dict[str, Callable[[Writer, Node], None]] = {
     "Add": _same("Add"),
     "AvgPool": _mean_pool,

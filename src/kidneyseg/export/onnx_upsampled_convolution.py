@@ -1,9 +1,9 @@
-"""A 3 x 3 convolution of linearly up-sampled features in ONNX, with factor^2 times fewer products than one after the
-other.
+"""A 3 x 3 convolution of linearly up-sampled features in ONNX, fused to need factor^2 times fewer multiplications.
 
-Both are linear, and up-sampling treats all channels alike: the features are multiplied by the weights first, at the low
-resolution, which gives a tensor for each tap of the kernel. Those are up-sampled, moved to where their tap looks and
-added; along x first, which leaves three of nine. `kidneyseg.cpu_kernels` does the same in one kernel.
+Up-sampling and convolution are linear, and up-sampling treats all channels alike. So the features are first multiplied
+by the weights, at the low resolution, which gives one tensor for each of the nine taps of the kernel. These tensors are
+up-sampled, shifted by the offset of their tap and added: first along x, which leaves three tensors, then along y.
+``kidneyseg.cpu_kernels`` does the same in one kernel.
 """
 
 from __future__ import annotations
@@ -15,30 +15,32 @@ import numpy as np
 from kidneyseg.export.mindir_graph import Node, Nodes
 from kidneyseg.export.onnx_writer import Writer
 
-FUSED = "UpsampledConv2D"  # what :func:`fuse_upsampling` calls the two together
+FUSED = "UpsampledConv2D"  # operator name of the fused nodes of :func:`fuse_upsampling`
 TAPS = 3
 AXES = (3, 2)  # x, then y, of (N, C, y, x)
 
 
 def fuse_upsampling(nodes: Nodes) -> Nodes:
-    """``nodes`` with one node, ``FUSED``, instead of every bilinear up-sampling and the convolution after it."""
-    made = {node.name: node for node in nodes.nodes}
+    """Replace every bilinear up-sampling and the convolution after it by one node, ``FUSED``."""
+    by_name = {node.name: node for node in nodes.nodes}
     return replace(
         nodes,
-        nodes=[_fused(node, made.get(node.inputs[0])) if node.operator == "Conv2D" else node for node in nodes.nodes],
+        nodes=[
+            _fused(node, by_name.get(node.inputs[0])) if node.operator == "Conv2D" else node for node in nodes.nodes
+        ],
     )
 
 
 def _fused(node: Node, before: Node | None) -> Node:
-    told = {key: tuple(node.settings[key][-2:]) for key in ("kernel_size", "stride", "dilation")}
-    usual = told == {"kernel_size": (3, 3), "stride": (1, 1), "dilation": (1, 1)} and node.settings["group"] == 1
+    settings = {key: tuple(node.settings[key][-2:]) for key in ("kernel_size", "stride", "dilation")}
+    usual = settings == {"kernel_size": (3, 3), "stride": (1, 1), "dilation": (1, 1)} and node.settings["group"] == 1
     if not usual or before is None or before.operator != "ResizeBilinearV2" or node.shape[2:] != before.shape[2:]:
         return node
     return Node(FUSED, node.name, (before.inputs[0], node.inputs[1], *before.inputs[2:4]), {}, node.shape)
 
 
 def write_upsampled_convolution(writer: Writer, node: Node) -> None:
-    """Add what a node of :func:`fuse_upsampling` does; its last inputs are the settings of the interpolation."""
+    """Write a node of :func:`fuse_upsampling`; its last inputs are the settings of the interpolation."""
     corners, centres = (writer.value(name) for name in node.inputs[2:4])
     if corners or not centres:
         raise ValueError("ResizeBilinearV2 with aligned corners")
@@ -67,7 +69,7 @@ def write_upsampled_convolution(writer: Writer, node: Node) -> None:
 
 
 def _moved(writer: Writer, name: str, axis: int, length: int, by: int) -> str:
-    """The tensor ``name`` one place on (``by`` 1) or back (-1) along ``axis``, with 0 in the gap."""
+    """Shift the tensor ``name`` by one voxel forward (``by`` 1) or back (-1) along ``axis`` and fill with 0."""
     begin, end = (0, length - 1) if by > 0 else (1, length)
     limits = [
         writer.weight(f"{name}:{what}", np.array([at], np.int64))

@@ -1,4 +1,4 @@
-"""The ONNX graph at work: its nodes and weights, and the names of what MindSpore calls otherwise."""
+"""Writer of an ONNX graph: collects nodes and weights, and maps MindSpore's names to ONNX names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Writer:
     """Collects the ONNX nodes and weights of a graph.
 
     Args:
-        source: the graph that is read.
+        source: the MindSpore graph that is converted.
     """
 
     def __init__(self, source: Nodes) -> None:
@@ -26,17 +26,17 @@ class Writer:
         self.names: dict[str, str | tuple[str, ...]] = {source.input: source.input}
 
     def emit(self, operator: str, node: Node, inputs: Sequence[str], **settings: Any) -> None:
-        """One ONNX operator, whose result is that of ``node``."""
+        """Add an ONNX operator that computes the result of ``node``."""
         self.step(operator, node.name, inputs, **settings)
 
     def step(self, operator: str, name: str, inputs: Sequence[str], **settings: Any) -> str:
-        """One ONNX operator; returns ``name``, its result's."""
+        """Add an ONNX operator; returns ``name``, the name of its result."""
         self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **settings))
         self.names[name] = name
         return name
 
     def split(self, name: str, channels: Sequence[int]) -> list[str]:
-        """Cut the tensor ``name`` along its channels; returns the names of the parts."""
+        """Split the tensor ``name`` along its channels; returns the names of the parts."""
         parts = [f"{name}:part {number}" for number in range(len(channels))]
         self.names |= {part: part for part in parts} | {f"{name}:parts": f"{name}:parts"}
         sizes = self.weight(f"{name}:sizes", np.array(channels, np.int64))
@@ -44,11 +44,11 @@ class Writer:
         return parts
 
     def pass_on(self, node: Node, source: str) -> None:
-        """The result of ``node`` is that of ``source``."""
+        """Use the tensor ``source`` as the result of ``node``."""
         self.names[node.name] = self.names[source] if source in self.names else self.tensor(source)
 
     def tensor(self, name: str) -> str:
-        """What holds ``name`` in the ONNX graph. Raises ValueError where it is a tuple."""
+        """Return the ONNX tensor of the MindSpore result ``name``. Raises ValueError if that is a tuple."""
         if name not in self.names:
             return self.weight(name, self.value(name))
         held = self.names[name]
@@ -57,14 +57,14 @@ class Writer:
         return held
 
     def members(self, name: str) -> tuple[str, ...]:
-        """What holds the members of the tuple ``name``. Raises ValueError where it is none."""
+        """Return the ONNX tensors of the MindSpore tuple ``name``. Raises ValueError if it is none."""
         held = self.names[name]
         if not isinstance(held, tuple):
             raise ValueError(f"{name}, which must be a tuple, is one tensor")
         return held
 
     def value(self, name: str) -> Any:
-        """A constant or parameter. Raises ValueError where ``name`` is computed."""
+        """Return the value of a constant or parameter. Raises ValueError if ``name`` is computed."""
         origin = self.names.get(name, name)
         for known in (self.source.constants, self.source.parameters):
             if isinstance(origin, str) and origin in known:
@@ -77,10 +77,10 @@ class Writer:
         return name
 
     def channels(self, name: str, axes: int) -> str:
-        """The vector ``name`` with ``axes`` axes of length 1 behind it, to meet (N, C, *S)."""
+        """Append ``axes`` axes of length 1 to the vector ``name``, so that it can be combined with (N, C, *S)."""
         values = self.value(name)
         return self.weight(f"{self.tensor(name)}:{axes}", values.reshape(-1, *[1] * axes))
 
     def whole(self, node: Node, values: Sequence[int]) -> str:
-        """Whole numbers that ONNX takes as a tensor."""
+        """Store integers that ONNX needs as a tensor; returns the name."""
         return self.weight(f"{node.name}:numbers", np.array(values, np.int64))

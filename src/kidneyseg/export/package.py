@@ -1,4 +1,4 @@
-"""What `kidneyseg export` writes, a folder or one .zip of it, as a whole system: its recipe, a graph for each stage."""
+"""Exported packages: the folder or .zip that ``kidneyseg export`` writes, with a recipe and a graph for each stage."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from kidneyseg.system.files import atomic
 
 GRAPHS = ("*.mindir", "*.onnx")
 REMEDY = "Export all stages of a model into one folder or .zip: `kidneyseg export -m MODEL -o OUT --format mindir|onnx`"
-AS_IT_IS = {"mean": 0.0, "std": 1.0, "per_volume": False}  # a normalisation that changes nothing
+AS_IT_IS = {"mean": 0.0, "std": 1.0, "per_volume": False}  # a normalisation without effect
 
 
 class FileFacts(TypedDict):
-    """Of the graph's file."""
+    """The file of a graph."""
 
     file: str
     format: str
@@ -38,7 +38,7 @@ class FileFacts(TypedDict):
 
 
 class TensorFacts(TypedDict):
-    """A `TensorSpec`."""
+    """A ``TensorSpec``."""
 
     name: str
     shape: Annotated[list[int | None], Field(min_length=1)]
@@ -46,7 +46,7 @@ class TensorFacts(TypedDict):
 
 
 class Description(TypedDict):
-    """What is read of the JSON beside a graph; :mod:`kidneyseg.export.metadata` writes it."""
+    """The entries used here of a graph's JSON metadata, which :mod:`kidneyseg.export.metadata` writes."""
 
     stage: str
     graph: FileFacts
@@ -60,10 +60,12 @@ class Description(TypedDict):
 
 @dataclass(frozen=True)
 class Package:
-    """A recipe and the exported graph of each of its stages, by the stage's name.
+    """A recipe with the exported graphs of its stages.
 
-    ``recipe`` is as the graphs want it: a graph of a fixed batch sets its stage's ``inference.batch_size``, and one
-    that normalises uint8 by itself leaves nothing to normalise.
+    Attributes:
+        recipe: the recipe, adapted to the graphs: a graph with a fixed batch size sets ``inference.batch_size`` of its
+            stage, and a graph that normalises uint8 itself turns off the stage's normalisation.
+        graphs: stage name -> graph.
     """
 
     recipe: Recipe
@@ -71,14 +73,14 @@ class Package:
 
 
 def is_package(path: Path) -> bool:
-    """Whether ``path`` is meant as a package: it ends in .zip, or it has graphs and no checkpoints in it."""
+    """Tell whether ``path`` is a package: a .zip, or a folder with graphs and without checkpoints."""
     if not path.is_dir():
         return path.suffix == ".zip"
     return any(any(path.glob(kind)) for kind in GRAPHS) and not any(path.glob(f"*/{BEST}"))
 
 
 def write_zip(folder: Path, path: Path) -> None:
-    """Put the files of the package in ``folder`` into one ``path``, which appears complete or not at all."""
+    """Write the files of the package in ``folder`` to the .zip file ``path``, atomically."""
     with atomic(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(folder.iterdir()):
             archive.write(file, file.name)
@@ -86,11 +88,11 @@ def write_zip(folder: Path, path: Path) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Path]:
-    """The folder of the package ``path``: itself, or where its .zip is unpacked until the block ends.
+    """Open the package ``path`` and yield its folder; a .zip is unpacked to a temporary folder.
 
     Raises:
-        InputError: nothing there, or not a .zip as :func:`write_zip` writes it. Errors of the block that name unpacked
-            files name the .zip instead.
+        InputError: the package does not exist, or is not a .zip of :func:`write_zip`. In InputErrors of the block,
+            paths in the temporary folder are replaced by the path of the .zip.
     """
     if path.is_dir():
         yield path
@@ -113,7 +115,7 @@ def opened(path: Path) -> Iterator[Path]:
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """The recipe of the package in ``folder``. Raises InputError."""
+    """Read the recipe of the package in ``folder``. Raises InputError."""
     if not (folder / RECIPE).is_file():
         raise InputError(
             folder / RECIPE, expected="the recipe of the exported model", found="no such file", remedy=REMEDY
@@ -122,17 +124,18 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def read_package(folder: Path, formats: Sequence[str], recipe: Recipe | None = None) -> Package:
-    """The package in ``folder``.
+    """Read the package in ``folder``.
 
-    All graphs are of one format; of a stage's graphs one with a fixed batch is preferred.
+    All graphs have the same format. If a stage has several graphs, one with a fixed batch size is preferred.
 
     Args:
-        formats: those that will do, the best first.
-        recipe: used instead of the package's own, for example with another overlap; its stages must be the same.
+        folder: folder of the package.
+        formats: accepted formats, the preferred first.
+        recipe: used instead of the package's recipe, for example with another overlap; its stages must be the same.
 
     Raises:
-        InputError: no such folder, a stage without graph, a graph that is not the one described beside it, or
-            descriptions of another recipe or of several checkpoints.
+        InputError: no such folder, a stage without graph, a graph that does not match its metadata, or metadata of
+            another recipe or of several checkpoints.
     """
     own = read_recipe(folder)
     described = [(file, data) for file in sorted(folder.glob("*.json")) if (data := _description(file))]
@@ -146,7 +149,8 @@ def read_package(folder: Path, formats: Sequence[str], recipe: Recipe | None = N
         )
     chosen = [(file, data) for file, data in described if data["graph"]["format"] == kind]
     for file, data in chosen:
-        if parse_recipe(data["recipe"], file) != own:  # not its text: that of an earlier version lacks what is new
+        # Compare parsed recipes, not texts: a text of an earlier version lacks new keys.
+        if parse_recipe(data["recipe"], file) != own:
             raise InputError(file, expected=f"the recipe of {RECIPE}", found="another one", remedy=REMEDY)
     graphs = {stage.name: _graph(folder, stage.name, chosen, kind) for stage in own.stages}
     recipe = recipe or own
@@ -173,7 +177,7 @@ def _unpack(path: Path, folder: Path) -> None:
 
 
 def _description(file: Path) -> Description | None:
-    """The content of ``file`` if that describes a graph."""
+    """Read ``file`` if it is the metadata of a graph, else return None."""
     fault = {"expected": "the JSON that export writes", "remedy": REMEDY}
     data = read_json(file, object, **fault)
     if not isinstance(data, dict) or not Description.__required_keys__ <= data.keys():
@@ -182,16 +186,16 @@ def _description(file: Path) -> Description | None:
 
 
 def _graph(folder: Path, stage: str, described: Sequence[tuple[Path, Description]], wanted: str) -> Graph:
-    ours = [(file, data) for file, data in described if data["stage"] == stage]
-    if not ours:
+    of_stage = [(file, data) for file, data in described if data["stage"] == stage]
+    if not of_stage:
         raise InputError(folder, expected=f"{wanted} of stage {stage!r}", found="none", remedy=REMEDY)
-    file, data = min(ours, key=lambda one: one[1]["input"]["shape"][0] is None)
-    for other, its in ours:
+    file, data = min(of_stage, key=lambda one: one[1]["input"]["shape"][0] is None)
+    for other, its in of_stage:
         if its["checkpoint"] != data["checkpoint"]:
             raise InputError(
                 other,
                 expected=f"the checkpoint of {file.name}",
-                found="another one, of another training",
+                found="one of another training",
                 remedy="Delete the older of the two graphs, or export both again",
             )
     path = folder / data["graph"]["file"]

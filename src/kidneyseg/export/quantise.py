@@ -1,6 +1,6 @@
-"""A stage's ONNX with its convolutions in int8, their ranges found on scans; how many voxels then change class is said.
+"""Quantisation of a stage's ONNX graph: convolutions in int8, calibrated with scans.
 
-ONNX Runtime's static quantisation (QDQ), which OpenVINO computes in integers too.
+Uses ONNX Runtime's static quantisation (QDQ), which OpenVINO also computes in integers.
 """
 
 from __future__ import annotations
@@ -23,39 +23,40 @@ except ImportError as error:
         "int8", expected="the packages onnx and onnxruntime", found=str(error), remedy="pip install -e .[onnx]"
     ) from None
 
-QUANTISED = ["Conv", "ConvTranspose"]  # nearly all of the time; norms, joins and the softmax stay float32
+QUANTISED = ["Conv", "ConvTranspose"]  # nearly all of the time; normalisations, sums and softmax stay float32
 
 
 def quantise_onnx(graph: Path, images: np.ndarray, path: Path) -> float:
-    """Write ``graph`` in int8 as ``path``, which appears complete or not at all; it may be ``graph`` itself.
+    """Write ``graph`` in int8 to ``path``, atomically.
 
-    Weights are rounded to 7 bits, per channel: products of 8 would overflow on CPUs without VNNI. The last convolution,
-    whose sums are the logits, stays float32.
+    Weights are rounded to 7 bits, per channel, because products of 8 bits would overflow on CPUs without VNNI. The last
+    convolution, which computes the logits, stays float32.
 
     Args:
-        graph: of `kidneyseg export --format onnx`, with float32 input.
-        images: (n, channels, \\*S), see :func:`calibration_images`; what lies beyond their ranges will be clipped.
+        graph: file of ``kidneyseg export --format onnx``, with float32 input.
+        images: (n, channels, \\*S), see :func:`calibration_images`; activations outside their ranges will be clipped.
+        path: file to write; may be ``graph``.
 
     Returns:
-        The share of voxels of ``images`` whose most probable class is another one in int8.
+        The fraction of voxels of ``images`` whose most probable class changes.
 
     Raises:
-        InputError: a graph of other input.
+        InputError: the input of the graph is not float32.
     """
     source = onnx.load(graph)
     port = source.graph.input[0]
     if port.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
         raise InputError(
             graph,
-            expected="a graph that takes float32",
-            found="one of another input",
+            expected="a graph with float32 input",
+            found="one with another input",
             remedy="Export int8 without --uint8 and --float16",
         )
     size = port.type.tensor_type.shape.dim[0].dim_value or 1
     batches = CalibrationBatches(port.name, images, size)
     with atomic(path) as partial, tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(graph, prepared, skip_symbolic_shape=True)  # norms become part of convolutions
+        quant_pre_process(graph, prepared, skip_symbolic_shape=True)  # fuses normalisations into convolutions
         convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
         quantize_static(
             prepared,
@@ -72,7 +73,7 @@ def quantise_onnx(graph: Path, images: np.ndarray, path: Path) -> float:
 
 
 class CalibrationBatches(CalibrationDataReader):
-    """``images`` in batches of ``size`` as ONNX Runtime asks for them; the last is filled up with the first ones."""
+    """``images`` in batches of ``size`` for ONNX Runtime; the last batch is filled up with the first images."""
 
     def __init__(self, name: str, images: np.ndarray, size: int) -> None:
         count = -(-len(images) // size) * size

@@ -1,4 +1,4 @@
-"""What is exported of a stage: its network with a softmax behind it and, if asked for, normalisation before it."""
+"""The exported form of a stage's network: with a softmax after it and, optionally, the normalisation before it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from kidneyseg.export.graph import ExportOptions
 from kidneyseg.model_folder.network import Probabilities
 from kidneyseg.recipe import Intensity, Stage
 
-LEAST_VARIANCE = 1e-9  # far below that of any image with two values, the least of which is 1 / voxels
+LEAST_VARIANCE = 1e-9  # far below the variance of any image with two values, which is about 1 / voxels or more
 
 
 def probabilities(network: nn.Cell, stage: Stage, form: ExportOptions) -> Probabilities:
-    """``network`` of ``stage`` as it is exported in ``form``; float16 changes it in place."""
+    """Wrap the network of ``stage`` for an export with the options ``form``; float16 changes ``network`` in place."""
     if form.float16:
         _to_float16(network)
     if form.uint8:
@@ -23,12 +23,12 @@ def probabilities(network: nn.Cell, stage: Stage, form: ExportOptions) -> Probab
 
 
 class Normalised(nn.Cell):
-    """A network for 8-bit images: (N, channels, \\*S) uint8, normalised as :mod:`kidneyseg.volume.intensity` does.
+    """A network with 8-bit input, (N, channels, \\*S) uint8, normalised like :mod:`kidneyseg.volume.intensity` does it.
 
     Args:
-        network: takes normalised float32.
+        network: network with normalised float32 input.
         intensity: given mean and standard deviation, or those of each image.
-        dims: axes of S.
+        dims: number of axes of S.
     """
 
     def __init__(self, network: nn.Cell, intensity: Intensity, dims: int) -> None:
@@ -41,7 +41,7 @@ class Normalised(nn.Cell):
     def construct(self, images: ms.Tensor) -> ms.Tensor:
         values = images.astype(ms.float32)
         if self.per_volume:
-            # Whole numbers less a whole number are exact: an image of one value becomes 0, without a case of its own.
+            # Integers minus an integer are exact, so an image with one value becomes exactly 0 without a special case.
             values = values - ops.round(self._average(values))
             values = values - self._average(values)
             variance = self._average(ops.square(values))
@@ -49,7 +49,7 @@ class Normalised(nn.Cell):
         return self.network(ops.div(values - self.mean, self.std))
 
     def _average(self, values: ms.Tensor) -> ms.Tensor:
-        for axis in self.axes:  # one at a time: a float32 sum over a whole volume would be rounded too much
+        for axis in self.axes:  # one axis at a time, because a float32 sum over a whole volume is too inexact
             values = ops.mean(values, axis, True)
         return values
 

@@ -1,1 +1,1 @@
-"""From a scan to a mask. Start at ``cascade.py``, then ``stage.py``."""
+"""Inference: from a scan to a mask. Start reading at ``cascade.py``, then ``stage.py``."""

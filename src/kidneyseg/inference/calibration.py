@@ -1,4 +1,4 @@
-"""What the networks of a model see of scans, to find the ranges of their numbers for int8."""
+"""Collection of network inputs from scans, to calibrate the int8 quantisation."""
 
 from __future__ import annotations
 
@@ -12,35 +12,39 @@ from kidneyseg.inference.model import Model
 from kidneyseg.runtime.base import Runtime
 from kidneyseg.volume.nifti import Scan
 
-IMAGES = 64  # per stage; ranges settle long before
+IMAGES = 64  # per stage; the ranges are stable with far fewer
 
 
 def calibration_images(model: Model, scans: Iterable[Scan], limit: int = IMAGES) -> dict[str, np.ndarray]:
-    """What the network of every stage sees while ``model`` segments ``scans``: by stage, (n, channels, \\*S) float32.
+    """Collect the inputs of every stage's network while ``model`` segments ``scans``.
 
     Args:
-        model: of float32 input.
-        limit: images kept of each stage, every one as likely; always the same for the same scans.
+        model: a model with float32 input.
+        scans: the scans.
+        limit: number of images kept per stage. They are a uniform random sample, the same for the same scans.
+
+    Returns:
+        Stage name -> (n, channels, \\*S) float32.
 
     Raises:
-        InputError: a stage has seen nothing.
+        InputError: a stage got no input.
     """
-    seen = {name: Sampled(runtime, limit) for name, runtime in model.runtimes.items()}
+    samples = {name: Sampled(runtime, limit) for name, runtime in model.runtimes.items()}
     for scan in scans:
-        segment(scan, model.recipe, seen)
-    blind = [name for name, sampled in seen.items() if not sampled.kept]
-    if blind:
+        segment(scan, model.recipe, samples)
+    empty = [name for name, sampled in samples.items() if not sampled.kept]
+    if empty:
         raise InputError(
-            "scans to calibrate with",
+            "scans for the calibration",
             expected="scans in which the model finds kidneys",
-            found=f"nothing for stage {blind[0]!r} to see",
-            remedy="Give other scans, like those to come",
+            found=f"no input for stage {empty[0]!r}",
+            remedy="Give other scans, similar to those to be segmented",
         )
-    return {name: np.stack(sampled.kept) for name, sampled in seen.items()}
+    return {name: np.stack(sampled.kept) for name, sampled in samples.items()}
 
 
 class Sampled:
-    """A runtime that keeps a sample of ``limit`` of the images it is given (reservoir sampling, Vitter 1985)."""
+    """A runtime that also keeps a random sample of ``limit`` of its inputs (reservoir sampling, Vitter 1985)."""
 
     def __init__(self, runtime: Runtime, limit: int) -> None:
         self.runtime, self.limit = runtime, limit

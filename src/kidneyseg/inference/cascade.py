@@ -1,4 +1,4 @@
-"""A whole recipe on one scan: its stages in order, each on the scan or on what an earlier one found."""
+"""Inference of a whole recipe on one scan: all stages in order, each on the scan or on the ROIs of an earlier stage."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from kidneyseg.volume.nifti import Scan
 from kidneyseg.volume.plausibility import result_doubts
 
 ProbabilityHook = Callable[[Stage, Box, ProbabilitySlabs], ProbabilitySlabs]
-"""Gets a stage's probabilities and the box of its mask's grid that they lie in; gives them back as they are."""
+"""Gets a stage, a box of its mask's grid and the probabilities in this box; must return the probabilities unchanged."""
 
 
 def no_hook(stage: Stage, box: Box, slabs: ProbabilitySlabs) -> ProbabilitySlabs:
-    """Do nothing."""
+    """Return ``slabs`` as they are."""
     return slabs
 
 
 @dataclass
 class Result:
-    """What a recipe makes of a scan.
+    """The segmentation of a scan.
 
     Attributes:
         mask: (z, y, x) uint8 labels on the scan.
-        stages: the mask of every stage that ran, by name: labels, cleaned by the stage's components.
-        rois: the regions of every stage that looks at what an earlier one found, as crops of the scan's grid, by name.
-        seconds: wall time per stage and of the final clean-up.
-        disagreement: of an ensemble alone: (z, y, x) uint8, percent, the share of models whose own label is not the
+        stages: stage name -> mask of the stage: labels, cleaned by the stage's components.
+        rois: stage name -> ROIs, as crops of the scan's grid, for every stage with ``region.of``.
+        seconds: wall time of each stage and of the final clean-up ("components").
+        disagreement: only of an ensemble: (z, y, x) uint8, percent of the models whose own label is not the
             mask's. It is the variation ratio (Freeman 1965) of the models' votes, as used with ensembles and dropout
             by Gal (2016).
     """
@@ -64,25 +64,29 @@ def segment(
     progress: Progress = ignore_progress,
     on_probabilities: ProbabilityHook = no_hook,
 ) -> Result:
-    """Segment ``scan``.
+    """Segment ``scan`` with all stages of a recipe.
 
-    An unlikely mask, such as an empty one, comes with a warning. Memory besides the scan: its masks and the region at
-    work as uint8, and the windows or slices at work as float; never a float copy of a scan.
+    Warns if the mask is implausible, for example empty. Memory besides the scan: its masks and the current region as
+    uint8, and the current windows or slices as float; there is never a float copy of the scan.
 
     Args:
         scan: HU in canonical orientation.
-        runtimes: what computes the network of each stage, by the stage's name.
-        oracle: the true mask, (z, y, x) labels on the scan. Regions are then cut from it instead of from the earlier
-            stage's mask, as Table 2 of the CCF BDCI 2022 third-prize solution (MPLab) does, to judge a stage alone;
-            stages that only find regions for others do not run.
-        found: masks of stages that need not run, by name.
-        progress: called after every batch with the stage's name and the number of windows or slices done.
+        recipe: the recipe.
+        runtimes: stage name -> runtime of its network.
+        oracle: true mask, (z, y, x) labels on the scan. The ROIs are then cut from it instead of from the earlier
+            stage's mask, to evaluate a stage alone, as in Table 2 of the CCF BDCI 2022 third-prize solution (MPLab).
+            Stages that only give ROIs to later stages do not run.
+        found: stage name -> mask, for stages that need not run.
+        progress: called after every batch with the stage's name and the number of windows or slices in the batch.
         on_probabilities: called with the probabilities of every stage.
+
+    Raises:
+        ValueError: ``oracle`` does not have the shape of the scan.
     """
     if oracle is not None and oracle.shape != scan.array.shape:
-        raise ValueError(f"true mask of shape {oracle.shape} does not lie on a scan of shape {scan.array.shape}")
+        raise ValueError(f"true mask of shape {oracle.shape} does not fit a scan of shape {scan.array.shape}")
     result = Result(np.zeros(scan.array.shape, np.uint8), stages=dict(found or {}))
-    masks = result.stages if oracle is None else {}  # what regions are cut from
+    masks = result.stages if oracle is None else {}  # masks that define the ROIs
     for stage in recipe.stages:
         if stage.name in result.stages:
             continue
@@ -103,7 +107,7 @@ def segment(
 
 
 def warn_of_result(scan: Scan, mask: np.ndarray) -> None:
-    """Warn of what is unlikely about the result ``mask`` of ``scan``."""
+    """Warn of everything that is implausible in the result ``mask`` of ``scan``."""
     for doubt in result_doubts(mask, scan.voxel_ml):
         warnings.warn(f"{scan.path}: {doubt}", stacklevel=3)
 
@@ -111,7 +115,7 @@ def warn_of_result(scan: Scan, mask: np.ndarray) -> None:
 def stage_mask(
     view: StageView, runtime: Runtime, progress: Progress = ignore_progress, on_probabilities: ProbabilityHook = no_hook
 ) -> StageMask:
-    """What a stage finds in a scan, cleaned by its components; arguments as of :func:`segment`."""
+    """Segment a scan with one stage and clean the mask by its components; arguments as for :func:`segment`."""
     mask = np.zeros(view.mask_grid.shape, np.uint8)
     for box, slabs in stage_probabilities(view, runtime, progress):
         write_labels(mask[box], on_probabilities(view.stage, box, slabs), view.stage.class_labels)
@@ -119,15 +123,15 @@ def stage_mask(
 
 
 def cleaned(view: StageView, mask: np.ndarray) -> StageMask:
-    """``mask``, what a stage has found on its mask's grid, after the stage's components."""
+    """Clean ``mask``, a stage's mask on ``view.mask_grid``, by the stage's components."""
     components = view.stage.components
-    if components:  # to clean nothing takes a copy of the mask and a look at all of it
+    if components:  # without components, cleaning would still copy and read the whole mask
         mask = clean(mask, components, view.mask_voxel_ml)
     return StageMask(mask, view.mask_grid)
 
 
 def result_mask(scan: Scan, recipe: Recipe, stages: Mapping[str, StageMask]) -> np.ndarray:
-    """The result, (z, y, x) uint8 labels on the scan: masks of ``stages``, later ones over earlier ones, cleaned."""
+    """Write the result stages' masks over each other, in order, and clean the whole: (z, y, x) uint8 on the scan."""
     overlaid = reduce(
         lambda under, over: np.where(over > 0, over, under), [stages[name].mask for name in recipe.result_stages]
     )

@@ -1,4 +1,4 @@
-"""A trained recipe, ready to segment."""
+"""A trained model: a recipe with the runtimes of its networks."""
 
 from __future__ import annotations
 
@@ -27,12 +27,17 @@ class Segmenter(Protocol):
     def recipe(self) -> Recipe: ...
 
     def segment(self, scan: Scan, *, oracle: np.ndarray | None = None, progress: Progress = ignore_progress) -> Result:
-        """Arguments as of :func:`kidneyseg.inference.cascade.segment`."""
+        """Segment ``scan``; arguments as for :func:`kidneyseg.inference.cascade.segment`."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A recipe and what runs the network of each of its stages, by the stage's name."""
+    """A trained model.
+
+    Attributes:
+        recipe: the recipe.
+        runtimes: stage name -> runtime of its network.
+    """
 
     recipe: Recipe
     runtimes: Mapping[str, Runtime]
@@ -46,21 +51,22 @@ class Model:
         runtime: str = "mindspore",
         precision: str = "auto",
     ) -> Model:
-        """The model in ``folder``: ``recipe.yaml`` and ``<stage>/best.ckpt`` for every stage, as training leaves them,
-        or what export made of it.
+        """Load a model folder (``recipe.yaml`` and ``<stage>/best.ckpt`` for every stage) or an exported package.
 
         Args:
             folder: for example ``WORK/fold0``, a folder of ``model_zoo/``, or a package of exported graphs (folder or
-                .zip), whose recipe is then as they want it.
+                .zip). The recipe of a package is adapted to its graphs.
             device: auto, CPU, GPU or Ascend.
-            recipe: used instead of the folder's own, for example with another overlap; its networks must be the same.
-            runtime: what computes the networks: mindspore (on CPU with the project's own kernels), openvino (on CPU),
-                or auto (see `runtime.select.load_runtimes`). Of a package, OpenVINO runs ONNX and MindSpore MindIR.
-            precision: what they compute in, or auto: float32 on a CPU, elsewhere what they were trained in.
+            recipe: used instead of the folder's recipe, for example with another overlap; its networks must be the
+                same.
+            runtime: software that computes the networks: mindspore (on CPU with the project's kernels), openvino (on
+                CPU), or auto (see ``runtime.select.load_runtimes``). For a package, OpenVINO runs ONNX and MindSpore
+                runs MindIR.
+            precision: number format of the networks, or auto: float32 on a CPU, elsewhere that of the training.
 
         Raises:
             InputError: no such folder, no recipe, a stage without checkpoint, a checkpoint of another network, no
-                such device, no such runtime here; a package without the runtime's graphs, or a damaged one.
+                such device or runtime on this machine; a package without graphs for the runtime, or a damaged one.
         """
         if is_package(Path(folder)):
             return cls._of_package(Path(folder), device, recipe, runtime, precision)
@@ -89,7 +95,7 @@ class Model:
         progress: Progress = ignore_progress,
         on_probabilities: ProbabilityHook = no_hook,
     ) -> Result:
-        """The same as :func:`kidneyseg.inference.cascade.segment`, with its options."""
+        """Segment ``scan``; options as for :func:`kidneyseg.inference.cascade.segment`."""
         return segment(
             scan,
             self.recipe,
@@ -102,10 +108,10 @@ class Model:
 
 
 def read_model_recipe(folder: str | Path) -> Recipe:
-    """The recipe of the model in ``folder``, once it is sure that it holds all checkpoints, or that it is a package.
+    """Read the recipe of a model folder or package, after a check that all checkpoints exist.
 
     Raises:
-        InputError: as :meth:`Model.load`, except for what only reading the checkpoints or graphs can tell.
+        InputError: as for :meth:`Model.load`, except for errors inside checkpoints or graphs, which are not read.
     """
     folder = Path(folder)
     if is_package(folder):

@@ -1,4 +1,4 @@
-"""Regions of one scan that overlap: where they do, the mean of their probabilities counts."""
+"""Overlapping regions of one scan: their probabilities are averaged in the overlap."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from kidneyseg.inference.sliding_window import ProbabilitySlabs
 from kidneyseg.volume.box import Box
 
 Placed = tuple[Box, ProbabilitySlabs]
-"""Where probabilities lie, and the probabilities on the voxels of that box, slab by slab."""
+"""A box, and the probabilities on its voxels, slab by slab."""
 
 
 def merge_overlaps(parts: Sequence[Placed], classes: int) -> list[Placed]:
-    """``parts`` with those that share voxels put together, so that no voxel is in two of them.
+    """Merge the ``parts`` that overlap, so that no voxel is in two parts.
 
-    Nothing is computed before its slabs are taken. A part that shares no voxel is passed on as it is. Those of a group
-    are computed side by side, so that no more is held than the slab at work of each.
+    Slabs are computed only when they are read. A part without overlap is returned unchanged. Overlapping parts are
+    computed in parallel along z, so that only the current slab of each part is in memory.
+
+    Args:
+        parts: boxes with their probabilities.
+        classes: number of classes, the background included.
     """
     merged = []
     for group in _groups(parts):
@@ -27,7 +31,7 @@ def merge_overlaps(parts: Sequence[Placed], classes: int) -> list[Placed]:
 
 
 def _mean(parts: Sequence[Placed], hull: Box, classes: int) -> ProbabilitySlabs:
-    """The mean over the parts that hold a voxel, on the voxels of ``hull``; 0 for all classes where none does."""
+    """Average the parts that contain a voxel, on the voxels of ``hull``; voxels in no part are 0 in all classes."""
     depth, *size = (side.stop - side.start for side in hull)
     streams = [
         ([slice(b.start - h.start, b.stop - h.start) for b, h in zip(box, hull)], _planes(slabs))
@@ -43,13 +47,13 @@ def _mean(parts: Sequence[Placed], hull: Box, classes: int) -> ProbabilitySlabs:
 
 
 def _planes(slabs: ProbabilitySlabs) -> Iterator[np.ndarray]:
-    """(classes, y, x) one after the other."""
+    """Yield the planes of ``slabs``, (classes, y, x) each."""
     for _, slab in slabs:
         yield from np.moveaxis(slab, 1, 0)
 
 
 def _groups(parts: Sequence[Placed]) -> list[list[Placed]]:
-    """``parts`` in groups: the boxes around two groups share no voxel."""
+    """Split ``parts`` into groups whose bounding boxes do not overlap."""
     groups: list[list[Placed]] = []
     for part in parts:
         group = [part]
@@ -61,8 +65,10 @@ def _groups(parts: Sequence[Placed]) -> list[list[Placed]]:
 
 
 def _meet(one: Box, other: Box) -> bool:
+    """Tell whether two boxes overlap."""
     return all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other))
 
 
 def _hull(boxes: Sequence[Box]) -> Box:
+    """Return the bounding box of ``boxes``."""
     return tuple(slice(min(b.start for b in axis), max(b.stop for b in axis)) for axis in zip(*boxes))

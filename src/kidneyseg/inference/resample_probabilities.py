@@ -1,4 +1,4 @@
-"""Bringing probabilities that arrive slab by slab from the network's grid to the grid of the mask."""
+"""Resampling of probabilities, slab by slab, from the network's grid to the grid of the mask."""
 
 from __future__ import annotations
 
@@ -9,20 +9,25 @@ import numpy as np
 from kidneyseg.inference.sliding_window import ProbabilitySlabs
 from kidneyseg.volume.grid import Grid, sample
 
-PLANES = 16  # target planes interpolated at a time, so that a fine grid does not need more memory than a coarse one
+PLANES = 16  # target planes interpolated at a time, which limits the memory on a fine grid
 
 
 def resample_slabs(slabs: ProbabilitySlabs, source: Grid, target: Grid) -> ProbabilitySlabs:
-    """Probabilities on ``source`` interpolated linearly at the voxels of ``target``, in order of z.
+    """Interpolate probabilities linearly from ``source`` to ``target``, in order of z.
 
-    Where ``target`` reaches outside ``source`` all classes are 0; an argmax calls that background.
+    Outside ``source`` all classes are 0, which an argmax assigns to the background.
+
+    Args:
+        slabs: probabilities on ``source``.
+        source: grid of the probabilities.
+        target: grid of the result.
 
     Yields:
         (first plane of ``target``, probabilities (classes, planes, y, x)), each plane once, in order.
     """
     done, last = 0, None
     for first, slab in slabs:
-        if last is not None:  # targets between two slabs lie between the last plane of one and the first of the other
+        if last is not None:  # a target plane may lie between the last plane of one slab and the first of the next
             first, slab = first - 1, np.concatenate([last, slab], axis=1)
         end = first + slab.shape[1]
         grid = source.crop((slice(first, end), slice(0, source.shape[1]), slice(0, source.shape[2])))
@@ -35,20 +40,20 @@ def resample_slabs(slabs: ProbabilitySlabs, source: Grid, target: Grid) -> Proba
 
 
 def confine(slabs: ProbabilitySlabs, inside: np.ndarray) -> ProbabilitySlabs:
-    """``slabs`` with all classes 0 where ``inside``, (z, y, x) bool on their voxels, does not hold."""
+    """Set all classes of ``slabs`` to 0 where ``inside``, (z, y, x) bool on the same voxels, is False."""
     for first, slab in slabs:
         yield first, slab * inside[first : first + slab.shape[1]]
 
 
 def write_labels(mask: np.ndarray, slabs: ProbabilitySlabs, labels: Sequence[int]) -> None:
-    """Write the label of the most probable class, of equals the first, into ``mask`` (z, y, x) uint8.
+    """Write the label of the most probable class into ``mask``.
 
-    Class 0 leaves a voxel as it is.
+    Of several classes with the same probability the first is used. Voxels of class 0 are not changed.
 
     Args:
-        mask: changed in place.
+        mask: (z, y, x) uint8, changed in place.
         slabs: probabilities on the voxels of ``mask``.
-        labels: label of each class, the background's first.
+        labels: label of each class, the background first.
     """
     for first, slab in slabs:
         part, best = mask[first : first + slab.shape[1]], slab[0]
@@ -58,7 +63,7 @@ def write_labels(mask: np.ndarray, slabs: ProbabilitySlabs, labels: Sequence[int
 
 
 def _planes_up_to(target: Grid, source: Grid, plane: int) -> int:
-    """How many planes of ``target`` have their centre at or before that of ``plane`` of ``source``."""
+    """Count the planes of ``target`` whose centre is at or before the centre of ``plane`` of ``source``."""
     centre = source.origin[0] + plane * source.step[0]
     count = int(np.floor((centre - target.origin[0]) / target.step[0] + 1e-6)) + 1
     return min(max(count, 0), target.shape[0])

@@ -1,4 +1,4 @@
-"""Running a 2-D network over the axial slices of a region."""
+"""Inference of a 2-D network on the axial slices of a region."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from kidneyseg.preprocessing.image import stack_slices
 def slice_slabs(
     image: np.ndarray, network: Callable[[np.ndarray], np.ndarray], batch_size: int, stack: int = 1
 ) -> ProbabilitySlabs:
-    """Probabilities of every axial slice, a batch at a time.
+    """Compute the probabilities of every axial slice, in batches.
 
     Args:
-        image: (z, y, x) uint8, its slices of the network's size.
+        image: (z, y, x) uint8; y and x have the network's size.
         network: (N, stack, y, x) uint8, N <= batch_size -> probabilities (N, classes, y, x) float32 of the middle
             slices.
-        batch_size: slices at a time.
-        stack: slices that the network sees at once; the last slice is repeated beyond the ends.
+        batch_size: slices per call of the network.
+        stack: slices in the network's input; beyond the ends the last slice is repeated.
 
     Yields:
         (first slice, probabilities (classes, slices, y, x)), each slice once, in order.

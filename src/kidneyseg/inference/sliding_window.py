@@ -1,4 +1,4 @@
-"""Sliding a 3-D network over a volume of any length in memory that does not grow with it."""
+"""Sliding-window inference of a 3-D network, with memory that does not depend on the length of the volume."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from kidneyseg.volume.windows import window_starts
 ProbabilitySlabs = Iterator[tuple[int, np.ndarray]]
 """Probabilities in order of z: pairs of the first plane's number and a float32 array (classes, planes, y, x)."""
 
-ASIDE = 1e-6  # weight of a voxel outside a window's middle; its cube still is a float32
+ASIDE = 1e-6  # weight of a voxel outside the middle of a window; its cube is still above 0 in float32
 
 
 def gaussian(patch: Sequence[int]) -> np.ndarray:
-    """Weight of each voxel of a window, float32 of shape ``patch``, 1 at the centre, > 0 everywhere.
+    """Compute Gaussian weights of a window: float32 of shape ``patch``, 1 at the centre, > 0 everywhere.
 
-    A separable Gaussian with a standard deviation of an eighth of the window, as in nnU-Net: a network knows less
-    about the rim of its window, where it sees only one side.
+    A separable Gaussian with a standard deviation of an eighth of the window, as in nnU-Net: predictions are less
+    accurate near the border of the window, where the network has less context.
     """
     weight = np.ones((), np.float32)
     for axis, size in enumerate(patch):
@@ -29,11 +29,20 @@ def gaussian(patch: Sequence[int]) -> np.ndarray:
 
 
 def centre(start: Sequence[int], patch: Sequence[int], shape: Sequence[int]) -> np.ndarray:
-    """Weight of each voxel of the window at ``start`` of a volume of ``shape``, float32 of shape ``patch``.
+    """Compute weights of a window that are 1 in its middle half along every axis, and 1e-6 elsewhere.
 
-    1 in the middle half of every axis, and next to nothing elsewhere: it counts only where no window has its middle.
-    The first window of an axis keeps what lies before its middle, too, and the last what lies behind. Windows of 64
-    slices at every 32 so keep 16-48 each, as in the kidney stage of the multi-scale 2.5-D V-Net (KiTS19).
+    Values outside the middle half have an effect only on voxels that are in the middle half of no window. The middle
+    half of the first window of an axis is extended to the start of the volume, that of the last window to its end. With
+    windows of 64 slices and a stride of 32, the slices 16-48 of each window are used, as in the kidney stage of the
+    multi-scale 2.5-D V-Net (KiTS19).
+
+    Args:
+        start: first voxel of the window.
+        patch: size of the window.
+        shape: size of the volume.
+
+    Returns:
+        float32 of shape ``patch``.
     """
     z, y, x = (_middle(*axis) for axis in zip(start, patch, shape))
     return z[:, None, None] * y[:, None] * x
@@ -56,20 +65,21 @@ def sliding_slabs(
     batch_size: int,
     merge: Literal["gaussian", "centre"] = "gaussian",
 ) -> ProbabilitySlabs:
-    """Weighted mean of the probabilities of all windows that hold a voxel, slab by slab.
+    """Compute the weighted mean of the probabilities of overlapping windows, slab by slab.
 
     Args:
-        image: (z, y, x) uint8; where it is smaller than ``patch`` it is padded with 0 (air) at its end.
+        image: (z, y, x) uint8; if it is smaller than ``patch`` along an axis, it is padded with 0 (air) at the end.
         patch: window size in voxels.
-        overlap: share of neighbouring windows, 0 <= overlap < 1; the last window of an axis ends flush with it.
+        overlap: fraction of a window that its neighbour covers too, 0 <= overlap < 1; the last window of an axis ends
+            at the end of the axis.
         network: (N, *patch) uint8, N <= batch_size -> probabilities (N, classes, *patch) float32.
         classes: number of classes, the background included.
-        batch_size: windows at a time.
+        batch_size: windows per call of the network.
         merge: the weights, :func:`gaussian` or :func:`centre`.
 
     Yields:
-        (first plane, probabilities (classes, planes, y, x)), each plane of ``image`` once, in order. At any time only
-        the planes of one window are held: (classes + 1) * patch z * y * x floats.
+        (first plane, probabilities (classes, planes, y, x)), each plane of ``image`` once, in order. Only the planes of
+        one window are in memory at any time: (classes + 1) * patch z * y * x floats.
     """
     depth, height, width = image.shape
     image = np.pad(image, [(0, max(0, p - n)) for p, n in zip(patch, image.shape)])
@@ -78,7 +88,7 @@ def sliding_slabs(
     bell = gaussian(patch)
     sums = np.zeros((classes, patch[0], *image.shape[1:]), np.float32)
     weights = np.zeros((patch[0], *image.shape[1:]), np.float32)
-    first = 0  # plane of the image that sums[:, 0] belongs to
+    first = 0  # plane of the image to which sums[:, 0] belongs
 
     def finished(planes: int) -> tuple[int, np.ndarray]:
         planes = min(planes, depth - first)
@@ -88,7 +98,7 @@ def sliding_slabs(
         batch = starts[at : at + batch_size]
         windows = np.stack([image[_box(start, patch)] for start in batch])
         for (z, y, x), probabilities in zip(batch, network(windows)):
-            if z > first:  # no later window reaches the planes before z
+            if z > first:  # no later window contains planes before z
                 yield finished(z - first)
                 _scroll(sums, z - first)
                 _scroll(weights[None], z - first)
@@ -105,7 +115,7 @@ def _box(start: Sequence[int], patch: Sequence[int]) -> tuple[slice, ...]:
 
 
 def _scroll(planes: np.ndarray, by: int) -> None:
-    """Move the planes of axis 1 down by ``by`` places; zeros come in behind them."""
+    """Shift the planes of axis 1 towards index 0 by ``by`` planes and fill the end with zeros."""
     keep = planes.shape[1] - by
     for plane in range(keep):  # one plane at a time: an overlapping assignment would copy the whole array
         planes[:, plane] = planes[:, plane + by]

@@ -1,4 +1,4 @@
-"""Running one stage of a recipe: the probabilities of its network, region by region."""
+"""Inference of one stage of a recipe: the probabilities of its network, region by region."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from kidneyseg.runtime.base import Runtime
 from kidneyseg.volume.intensity import moments, normalise
 
 Progress = Callable[[str, int], None]
-"""Called with a stage's name and how many windows or slices its network has just done."""
+"""Called with a stage's name and the number of windows or slices in the batch that its network has just computed."""
 
 
 def ignore_progress(stage: str, done: int) -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
 def stage_probabilities(view: StageView, runtime: Runtime, progress: Progress = ignore_progress) -> list[Placed]:
-    """The probabilities of a stage, interpolated linearly to the voxels of its mask.
+    """Compute the probabilities of a stage, interpolated linearly to the voxels of its mask.
 
-    Where regions overlap the mean counts.
+    In the overlap of regions the probabilities are averaged.
 
     Returns:
-        Boxes of ``view.mask_grid`` that share no voxel, each with its slabs, which are computed while they are taken.
-        Outside the boxes, and where all classes are 0, there is background.
+        Boxes of ``view.mask_grid`` without overlap, each with its slabs, which are computed only when they are read.
+        Voxels outside the boxes, and voxels whose classes are all 0, are background.
     """
 
     def slabs_of(region: RegionView) -> ProbabilitySlabs:
@@ -52,7 +52,7 @@ def stage_probabilities(view: StageView, runtime: Runtime, progress: Progress = 
 def region_probabilities(
     view: StageView, region: RegionView, runtime: Runtime, progress: Progress = ignore_progress
 ) -> ProbabilitySlabs:
-    """The probabilities of a stage on the grid of its network's input: window by window, or slice by slice."""
+    """Compute the probabilities of a region on the grid of the network's input, by sliding window or slice by slice."""
     stage, image = view.stage, view.image(region.input_grid)
     network = partial(_probabilities, runtime, stage, progress)
     settings = stage.inference
@@ -64,7 +64,7 @@ def region_probabilities(
 
 
 def _probabilities(runtime: Runtime, stage: Stage, progress: Progress, images: np.ndarray) -> np.ndarray:
-    """(N, \\*S) or, of stacks, (N, channels, \\*S) uint8 -> (N, classes, \\*S) float32."""
+    """Normalise uint8 images, (N, \\*S) or stacks (N, channels, \\*S), and return (N, classes, \\*S) float32."""
     normalised = np.stack([normalise(image, *moments(image, stage.intensity)) for image in images])
     batch = normalised.reshape(len(images), stage.channels, *stage.window)
     probabilities = mean_of_mirrors(runtime, batch, stage.inference.mirrors)

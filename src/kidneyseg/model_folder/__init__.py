@@ -1,1 +1,1 @@
-"""What training leaves in WORK/fold<K>: recipe, checkpoints, log of epochs, record of the run."""
+"""The contents of WORK/fold<K> after training: recipe, checkpoints, log of epochs, record of the run."""

@@ -1,11 +1,12 @@
-"""Checkpoints: written whole or not at all, and read back with every parameter accounted for.
+"""Checkpoints: written atomically, and checked for missing and unknown parameters when they are read.
 
-``best.ckpt`` holds the network's parameters under their own names; ``last.ckpt`` also what training needs to go on: the
-optimiser's parameters (prefix ``optimizer.``), the loss scale (``scaler.``) and, where hard examples are mined, the
-samples' losses (``sampler.``). Both carry a `TrainingState`. Nothing else of the order of the data needs to be kept.
+``best.ckpt`` contains the network's parameters under their own names. ``last.ckpt`` also contains all that is needed to
+continue the training: the optimiser's parameters (prefix ``optimizer.``), the loss scale (``scaler.``) and, with
+hard-example mining, the losses of the samples (``sampler.``). Both contain a ``TrainingState``. The order of the data
+follows from it and needs no state of its own.
 
-Both also carry a SHA-256 of all that: MindSpore's own CRC is not looked at when the end of the file, where it stands,
-is damaged. Checkpoints of versions before it have none.
+Both also contain a SHA-256 of all entries, because MindSpore does not check its own CRC if the end of the file, where
+the CRC is, is damaged. Checkpoints of earlier versions have no SHA-256.
 """
 
 from __future__ import annotations
@@ -23,17 +24,23 @@ from mindspore import amp, nn
 from kidneyseg.errors import InputError
 from kidneyseg.system.files import use_default_mode
 
-PROGRESS = "progress"  # the entry that holds a TrainingState as JSON
-DIGEST = "digest"  # and the one with the SHA-256 of all others
+PROGRESS = "progress"  # entry with a TrainingState as JSON
+DIGEST = "digest"  # entry with the SHA-256 of all other entries
 OPTIMIZER, SCALER, SAMPLER = PREFIXES = "optimizer.", "scaler.", "sampler."
 
 
 @dataclass
 class TrainingState:
-    """Where training stands: ``step`` steps of epoch ``epoch`` are done (both count from 0), by ``ranks`` processes.
+    """Progress of a training.
 
-    ``loss_sum`` adds up the losses of those steps and ``seconds`` the time they took; ``best`` is the best validation
-    score so far and ``best_epoch`` its epoch (None before the first validation).
+    Attributes:
+        epoch: current epoch, from 0.
+        step: number of finished steps in this epoch.
+        ranks: number of processes.
+        loss_sum: sum of the losses of these steps.
+        seconds: time of these steps.
+        best: best validation score so far; None before the first validation.
+        best_epoch: epoch of this score; None before the first validation.
     """
 
     epoch: int = 0
@@ -58,15 +65,15 @@ def save_training(
     progress: TrainingState,
     losses: np.ndarray | None = None,
 ) -> None:
-    """Write everything that training needs to go on from ``progress``; ``losses``: the state of a `LossTable`."""
+    """Write all that is needed to continue the training from ``progress``; ``losses`` is a ``LossTable.state``."""
     _write(path, _training_state(network, optimizer, scaler, losses), progress)
 
 
 def load_weights(network: nn.Cell, path: str | Path) -> TrainingState:
-    """Give ``network`` the parameters of a checkpoint.
+    """Load the parameters of a checkpoint into ``network``.
 
     Raises:
-        InputError: no such file, a damaged one, or parameters that are missing, surplus or of another shape; the
+        InputError: no such file, a damaged one, or parameters that are missing, unknown or of another shape; the
             network is then unchanged.
     """
     entries, progress = _read(path)
@@ -82,7 +89,7 @@ def load_training(
     scaler: amp.DynamicLossScaler,
     losses: np.ndarray | None = None,
 ) -> TrainingState:
-    """Bring all that `save_training` was given back to where it was then. Errors as of `load_weights`."""
+    """Restore all arguments of ``save_training`` to their saved state. Raises InputError as ``load_weights``."""
     entries, progress = _read(path)
     wanted = _training_state(network, optimizer, scaler, losses)
     _assign(wanted, entries, path)
@@ -92,7 +99,7 @@ def load_training(
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a run that was killed while writing a checkpoint left in ``folder``."""
+    """Delete incomplete checkpoints of killed runs in ``folder``."""
     for partial in folder.glob(".*.partial.ckpt"):
         partial.unlink()
 
@@ -100,7 +107,7 @@ def sweep(folder: Path) -> None:
 def _training_state(
     network: nn.Cell, optimizer: nn.Optimizer, scaler: amp.DynamicLossScaler, losses: np.ndarray | None
 ) -> dict[str, ms.Parameter]:
-    """By their names in the file: weights, the optimiser's moments, counters and learning rate, loss scale, losses."""
+    """Collect name in the file -> parameter: weights, the optimiser's state and learning rate, loss scale, losses."""
     weights = {id(parameter) for parameter in network.get_parameters()}
     state = dict(network.parameters_dict())
     state |= {OPTIMIZER + p.name: p for p in optimizer.get_parameters() if id(p) not in weights}
@@ -133,7 +140,7 @@ def _read(path: str | Path) -> tuple[dict[str, ms.Parameter], TrainingState]:
         entries = ms.load_checkpoint(str(path), crc_check=True)
         digest, noted = entries.pop(DIGEST, None), str(entries.pop(PROGRESS))
         if digest is not None and str(digest) != _digest(entries, noted):
-            raise ValueError("its content has another SHA-256 than it says")
+            raise ValueError("its content does not match its SHA-256")
         progress = TrainingState(**json.loads(noted))
     except KeyError:
         raise InputError(
@@ -142,7 +149,7 @@ def _read(path: str | Path) -> tuple[dict[str, ms.Parameter], TrainingState]:
             found=f"one without the entry {PROGRESS!r}",
             remedy="Use best.ckpt or last.ckpt of `kidneyseg train`",
         ) from None
-    except Exception as error:  # MindSpore raises whatever its parser trips over
+    except Exception as error:  # MindSpore's parser raises many types of errors
         found = " ".join(str(error).split())[:160]
         raise InputError(
             path,
@@ -154,7 +161,7 @@ def _read(path: str | Path) -> tuple[dict[str, ms.Parameter], TrainingState]:
 
 
 def _digest(parameters: dict[str, ms.Parameter], progress: str) -> str:
-    """SHA-256 of names, types, shapes and values, in the order of the names, and of ``progress``."""
+    """Compute the SHA-256 of ``progress`` and of names, types, shapes and values in the order of the names."""
     digest = hashlib.sha256(progress.encode())
     for name, parameter in sorted(parameters.items()):
         values = np.ascontiguousarray(parameter.asnumpy())
@@ -164,7 +171,7 @@ def _digest(parameters: dict[str, ms.Parameter], progress: str) -> str:
 
 
 def _assign(wanted: dict[str, ms.Parameter], entries: dict[str, ms.Parameter], path: str | Path) -> None:
-    """Copy ``entries`` into the parameters ``wanted``, which must be the same names and shapes."""
+    """Copy ``entries`` into the parameters ``wanted``, which must have the same names and shapes."""
     faults = [f"{name} is missing" for name in wanted.keys() - entries.keys()]
     faults += [f"{name} is surplus" for name in entries.keys() - wanted.keys()]
     faults += [

@@ -12,12 +12,12 @@ from pydantic import ConfigDict, with_config
 from typing_extensions import NotRequired, TypedDict
 
 from kidneyseg.system.config_files import read_json_lines
-from kidneyseg.system.files import write_text
+from kidneyseg.system.files import write_text, writing
 
 
 @with_config(ConfigDict(extra="allow"))
 class Row(TypedDict):
-    """An epoch, counted from 0; what is no finite number is None."""
+    """One epoch, counted from 0. Numbers that are not finite are None."""
 
     epoch: int
     step: NotRequired[int]
@@ -30,25 +30,25 @@ class Row(TypedDict):
 
 
 def append_row(path: Path, row: Row) -> None:
-    """Add one line, on the disk when this returns."""
+    """Append one line and flush it to the disk."""
     line = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
-    with open(path, "a", encoding="utf-8") as file:
+    with writing(path), open(path, "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
         file.flush()
         os.fsync(file.fileno())
 
 
 def keep_rows(path: Path, epochs: int) -> None:
-    """Drop the rows of epoch ``epochs`` (counted from 0) and later ones."""
+    """Delete the rows of epoch ``epochs`` (counted from 0) and of later epochs."""
     rows = [row for row in read_rows(path) if row["epoch"] < epochs]
     write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def read_rows(path: Path) -> list[Row]:
-    """All rows; a last line cut short by a kill is left out. No file: no rows.
+    """Read all rows. A last line that was truncated by a kill is left out. Without a file there are no rows.
 
     Raises:
-        InputError: a line before it that is not of such a log.
+        InputError: another line is not a row of such a log.
     """
     return (
         read_json_lines(path, Row, expected="a JSON object of one epoch", remedy="Delete that line")

@@ -1,4 +1,4 @@
-"""What a model folder holds: ``recipe.yaml`` and ``<stage>/best.ckpt`` for every stage."""
+"""Model folders, which contain ``recipe.yaml`` and ``<stage>/best.ckpt`` for every stage."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from kidneyseg.errors import InputError
 from kidneyseg.recipe import Recipe, load_recipe
 
 RECIPE = "recipe.yaml"
-BEST, LAST = "best.ckpt", "last.ckpt"  # weights of the best validation; all that training needs to go on
+BEST, LAST = "best.ckpt", "last.ckpt"  # weights of the best validation; state to continue the training
 
 
 def checkpoint_path(folder: str | Path, stage: str) -> Path:
-    """Where a model folder keeps the weights of ``stage``."""
+    """Return the path of the weights of ``stage`` in a model folder."""
     return Path(folder) / stage / BEST
 
 
 def read_checkpoints_recipe(folder: Path) -> Recipe:
-    """The recipe of a model folder, once it is sure that all checkpoints are there.
+    """Read the recipe of a model folder, after a check that all checkpoints exist.
 
     Raises:
         InputError: no such folder, no recipe in it, or a stage without checkpoint.

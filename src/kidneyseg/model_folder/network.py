@@ -1,4 +1,4 @@
-"""A stage's trained network, as a device runs it best."""
+"""The trained network of a stage, optimised for a device."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from kidneyseg.recipe import Stage
 
 
 def load_network(stage: Stage, checkpoint: Path, device: str, precision: str = "auto") -> nn.Cell:
-    """The network of ``stage`` with the weights of ``checkpoint``, for inference on ``device``.
+    """Load the network of ``stage`` with the weights of ``checkpoint``, for inference on ``device``.
 
-    In ``precision`` auto it computes in float32 on CPU, on the project's own kernels, elsewhere in that of training.
+    Args:
+        stage: the stage.
+        checkpoint: path of the weights.
+        device: CPU, GPU or Ascend.
+        precision: number format. auto: float32 on CPU, with the project's kernels; elsewhere that of the training.
 
     Raises:
-        InputError: no such checkpoint, a damaged one, or one of another network; a precision that the device has not.
+        InputError: no such checkpoint, a damaged one, or one of another network; a precision that the device does not
+            support.
     """
     if precision == "auto":
         precision = "float32" if device == "CPU" else nets.choose_precision(stage.train.precision, device)
@@ -27,14 +32,14 @@ def load_network(stage: Stage, checkpoint: Path, device: str, precision: str = "
 
 
 def stock_network(stage: Stage, checkpoint: Path) -> nn.Cell:
-    """The same of MindSpore's own cells, in float32: what can be exported. Raises as :func:`load_network`."""
+    """Load the network with MindSpore's cells, in float32, for export. Raises InputError as :func:`load_network`."""
     network = nets.build_network(stage.network, stage.classes, stage.channels, pretrained=False)
     load_weights(network, checkpoint)
     return network.set_train(False)
 
 
 class Probabilities(nn.Cell):
-    """A network with the softmax over its classes inside the graph: (N, channels, *S) -> (N, classes, *S) float32."""
+    """A network followed by a softmax over the classes: (N, channels, *S) -> (N, classes, *S) float32."""
 
     def __init__(self, network: nn.Cell) -> None:
         super().__init__(auto_prefix=False)

@@ -1,4 +1,4 @@
-"""What is needed to repeat a run, written beside its result."""
+"""The record of a run (``run.json``): all that is needed to repeat it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ PACKAGES = ("mindspore", "numpy", "scipy", "opencv-python-headless")
 
 @with_config(ConfigDict(extra="allow"))
 class Session(TypedDict):
-    """Of training or evaluation; more than this, as :func:`record` says."""
+    """One session of training or evaluation, with more entries, see :func:`record`."""
 
     versions: dict[str, str]
     git: str | None
 
 
 def read_sessions(folder: Path) -> dict[str, list[Session]]:
-    """The sessions of each stage, and those of "eval", in ``folder/run.json``.
+    """Read ``folder/run.json``: the sessions of each stage, and those of "eval".
 
     Raises:
         InputError: no such file, or a damaged one.
@@ -43,22 +43,30 @@ def read_sessions(folder: Path) -> dict[str, list[Session]]:
     return read_json(
         folder / RECORD,
         dict[str, Annotated[list[Session], Field(min_length=1)]],
-        expected="the record that `kidneyseg train` leaves",
+        expected="the record that `kidneyseg train` wrote",
         absent="Train this fold first",
         remedy="Copy it again, or delete it: only reports need it",
     )
 
 
 def known_sessions(folder: Path) -> dict[str, list[Session]]:
-    """As :func:`read_sessions`; none where nothing was recorded yet. Ask before long work: :func:`record` will."""
+    """Read the sessions as :func:`read_sessions`; empty without a file.
+
+    Call this before long work, to report a damaged file before :func:`record` has to read it.
+    """
     return read_sessions(folder) if (folder / RECORD).exists() else {}
 
 
 def record(folder: Path, stage: str, facts: dict) -> None:
-    """Add a session of training ``stage`` to ``folder/run.json``: ``facts``, versions, command, time, git revision.
+    """Add a session to ``folder/run.json``: ``facts``, versions, command, time, git revision.
 
-    ``run.json`` maps each stage to the list of its sessions; a resumed stage has several. Paths are as
-    `without_user` leaves them.
+    ``run.json`` maps each stage, and "eval", to the list of its sessions; a resumed stage has several. The user's name
+    is removed from paths by ``without_user``.
+
+    Args:
+        folder: folder of ``run.json``.
+        stage: stage, or "eval".
+        facts: more entries, as JSON types.
     """
     runs = known_sessions(folder)
     runs.setdefault(stage, []).append(
@@ -81,14 +89,14 @@ def record(folder: Path, stage: str, facts: dict) -> None:
 
 
 def forget(folder: Path, stage: str) -> None:
-    """Drop the sessions of a stage that is trained anew."""
+    """Delete the sessions of ``stage``."""
     runs = known_sessions(folder)
     if runs.pop(stage, None):
         write_text(folder / RECORD, json.dumps(runs, indent=2) + "\n")
 
 
 def save_fold_recipe(folder: Path, recipe: Recipe, stage: str) -> None:
-    """Write ``folder/recipe.yaml``: ``recipe``, but other stages trained there before as they were trained."""
+    """Write ``recipe`` to ``folder/recipe.yaml``, but keep the earlier settings of other stages trained there."""
     path = folder / RECIPE
     before = {old.name: old for old in load_recipe(path).stages} if path.exists() else {}
     stages = [

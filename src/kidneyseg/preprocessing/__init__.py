@@ -1,1 +1,1 @@
-"""What a stage sees of a scan: its regions, grids and images, the same in training, inference and deployment."""
+"""The input of a stage: its regions, grids and images, the same in training, inference and deployment."""

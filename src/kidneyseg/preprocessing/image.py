@@ -1,4 +1,4 @@
-"""A scan's HU as the 8-bit image that a network sees, on any grid."""
+"""Conversion of a scan in HU to the 8-bit image for a network, on any grid."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import numpy as np
 from kidneyseg.volume.grid import Grid, sample
 from kidneyseg.volume.intensity import to_uint8
 
-PIECE = 1 << 24  # voxels resampled at a time: interpolation needs floats, and a grid may be as large as the scan
+PIECE = 1 << 24  # voxels resampled at a time, because interpolation needs floats and a grid may be as large as the scan
 
 
 def image_on(grid: Grid, hu: np.ndarray, clip: Sequence[float]) -> np.ndarray:
-    """The scan as 8-bit image, interpolated linearly: (z, y, x) uint8 of ``grid.shape``.
+    """Resample the scan to ``grid`` as an 8-bit image, with linear interpolation.
 
     Args:
-        grid: in voxels of the scan; outside the scan it sees 0, air.
-        hu: the whole scan, (z, y, x), HU. Only the part under ``grid`` is read.
-        clip: (low, high) HU, which become 0 and 255.
+        grid: grid in voxels of the scan; outside the scan the image is 0 (air).
+        hu: the whole scan, (z, y, x), HU. Only the part inside ``grid`` is read.
+        clip: (low, high) HU, which are mapped to 0 and 255.
+
+    Returns:
+        (z, y, x) uint8 of ``grid.shape``.
     """
     image = np.empty(grid.shape, np.uint8)
     planes = max(1, PIECE // (grid.shape[1] * grid.shape[2]))
@@ -29,7 +32,7 @@ def image_on(grid: Grid, hu: np.ndarray, clip: Sequence[float]) -> np.ndarray:
 
 
 def stack_slices(depth: int, stack: int) -> np.ndarray:
-    """Which slices the network sees for each of ``depth`` slices: (depth, stack) int, the slice itself in the middle.
+    """Return the indices of the slices in each stack: (depth, stack) int, with the slice itself in the middle.
 
     Beyond the ends the last slice is repeated.
     """
@@ -40,6 +43,6 @@ def stack_slices(depth: int, stack: int) -> np.ndarray:
 def _piece_on(grid: Grid, hu: np.ndarray, clip: Sequence[float]) -> np.ndarray:
     scan = Grid.of(hu)
     under = grid.cover([slice(0, n) for n in grid.shape], scan)
-    # One voxel more on every side: linear interpolation looks at the neighbours of a voxel on the rim.
+    # One more voxel on every side, because linear interpolation needs the neighbours of the outermost voxels.
     box = tuple(slice(max(0, part.start - 1), min(n, part.stop + 1)) for part, n in zip(under, hu.shape))
     return sample(to_uint8(hu[box], clip), scan.crop(box), grid, order=1)

@@ -1,4 +1,4 @@
-"""Which parts of a scan a stage sees, and on which grid its network sees them."""
+"""The regions of a scan that a stage segments, and the grid of the network's input."""
 
 from __future__ import annotations
 
@@ -18,19 +18,26 @@ from kidneyseg.volume.roi import region_boxes
 
 @dataclass(frozen=True)
 class StageMask:
-    """What a stage finds, or should find: uint8 of any kind (0 is background), (z, y, x) on ``grid``."""
+    """A predicted or true mask of a stage.
+
+    Attributes:
+        mask: (z, y, x) uint8, labels or class indices; 0 is background.
+        grid: grid of the mask, in voxels of the scan.
+    """
 
     mask: np.ndarray
     grid: Grid
 
 
 def stage_boxes(scan: Scan, region: Region, previous: StageMask | None) -> list[Box]:
-    """The regions of a stage as boxes of the scan's own voxels, in the order of `volume.roi.region_boxes`.
+    """Compute the regions of a stage as boxes in voxels of the scan, in the order of ``volume.roi.region_boxes``.
 
-    Without ``region.of`` there is one: the body (``region.body``) or the whole scan.
+    Without ``region.of`` there is one region: the body (``region.body``) or the whole scan.
 
     Args:
-        previous: the mask of the stage that ``region.of`` names. Where it is empty there are no regions.
+        scan: the scan.
+        region: the region settings of the stage.
+        previous: mask of the stage in ``region.of``. If it is empty there are no regions.
     """
     own = Grid.of(scan.array)
     whole = tuple(slice(0, n) for n in own.shape)
@@ -49,7 +56,7 @@ def stage_boxes(scan: Scan, region: Region, previous: StageMask | None) -> list[
 
 
 def input_grid(region: Grid, spacing: Sequence[float], sampling: Sampling) -> Grid:
-    """``region``, a crop of a scan of ``spacing`` mm, resampled as ``sampling`` asks for."""
+    """Return the grid of ``region``, a crop of a scan of ``spacing`` mm, after resampling by ``sampling``."""
     if isinstance(sampling, VolumeSampling):
         return region.at_spacing(sampling.spacing, spacing)
     if isinstance(sampling, WholeSampling):

@@ -1,4 +1,4 @@
-"""What a stage sees of one scan, as one value: made once per scan and stage, for training, inference and deployment."""
+"""The view of a stage on one scan: computed once per scan and stage, for training, inference and deployment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from kidneyseg.volume.nifti import Scan
 
 @dataclass(frozen=True)
 class RegionView:
-    """One region: ``input_grid`` is what the network sees, ``mask_grid`` where its part of the mask is wanted."""
+    """One region of a stage.
+
+    Attributes:
+        mask_grid: grid of this region's part of the mask.
+        input_grid: grid of the network's input.
+    """
 
     mask_grid: Grid
     input_grid: Grid
@@ -26,14 +31,16 @@ class RegionView:
 
 @dataclass(frozen=True)
 class StageView:
-    """One scan as one stage sees it.
+    """The view of one stage on one scan.
 
     Attributes:
-        regions: the parts that the stage sees by themselves, in the order of `volume.roi.region_boxes`. They may
-            overlap; their mask grids lie, voxel on voxel, on ``mask_grid`` and inside it.
-        mask_grid: where the mask of the stage lies. That of a stage that sees the scan in one region, for later stages
-            alone, stays on the grid of its network's input; every other is on the scan.
-        previous: the mask of the stage that ``region.of`` names, None where there is none.
+        scan: the scan.
+        stage: the stage.
+        regions: the regions, which are segmented separately, in the order of ``volume.roi.region_boxes``. They may
+            overlap. Their mask grids are parts of ``mask_grid``, with the same voxels.
+        mask_grid: grid of the stage's mask. If the stage segments the whole scan only for later stages, it is the grid
+            of the network's input; otherwise it is the grid of the scan.
+        previous: mask of the stage in ``region.of``; None without such a stage.
     """
 
     scan: Scan
@@ -43,9 +50,9 @@ class StageView:
     previous: StageMask | None = None
 
     def image(self, grid: Grid) -> np.ndarray:
-        """The network's input on ``grid`` before normalisation, uint8 of ``grid.shape``.
+        """Return the network's input on ``grid`` before normalisation, uint8 of ``grid.shape``.
 
-        0 is air; so is all that lies outside the previous mask if ``region.masked`` says so.
+        0 is air. With ``region.masked``, all voxels outside the previous mask are 0.
         """
         image = image_on(grid, self.scan.array, self.stage.intensity.clip)
         if self.stage.region.masked:
@@ -53,7 +60,7 @@ class StageView:
         return image
 
     def previous_on(self, grid: Grid) -> np.ndarray:
-        """The previous mask on ``grid``, dilated as ``region.grow`` says: bool of ``grid.shape``."""
+        """Return the previous mask on ``grid``, dilated by ``region.grow`` mm: bool of ``grid.shape``."""
         assert self.previous is not None  # masked and confined stages have one
         mask = sample(self.previous.mask, self.previous.grid, grid, order=0) > 0
         radius = self.stage.region.grow
@@ -66,10 +73,13 @@ class StageView:
 
 
 def view_stage(scan: Scan, recipe: Recipe, stage: Stage, previous: StageMask | None = None) -> StageView:
-    """What ``stage`` of ``recipe`` sees of ``scan``.
+    """Compute the view of one stage on ``scan``.
 
     Args:
-        previous: the mask of the stage that ``region.of`` names. Where it is empty there are no regions.
+        scan: the scan.
+        recipe: the recipe.
+        stage: a stage of the recipe.
+        previous: mask of the stage in ``region.of``. If it is empty there are no regions.
     """
     own = Grid.of(scan.array)
     crops = [own.crop(box) for box in stage_boxes(scan, stage.region, previous)]
@@ -80,16 +90,18 @@ def view_stage(scan: Scan, recipe: Recipe, stage: Stage, previous: StageMask | N
 
 
 def true_mask(view: StageView, label: np.ndarray) -> StageMask:
-    """What the stage should find: class indices of ``label``, (z, y, x) on the scan, on the grid of its mask."""
+    """Return the stage's true mask: class indices of ``label``, (z, y, x) on the scan, on ``view.mask_grid``."""
     classes = class_table(view.stage.targets)
     return StageMask(classes[sample(label, Grid.of(label), view.mask_grid, order=0)], view.mask_grid)
 
 
 def true_views(scan: Scan, label: np.ndarray, recipe: Recipe) -> Iterator[StageView]:
-    """What each stage sees after perfect ones, in order.
+    """Yield the view of each stage in order, with true masks in place of the earlier stages' predictions.
 
     Args:
-        label: the true mask, (z, y, x) uint8, labels as the recipe names them.
+        scan: the scan.
+        label: true mask, (z, y, x) uint8, with the recipe's labels.
+        recipe: the recipe.
     """
     masks: dict[str | None, StageMask] = {}
     for stage in recipe.stages:

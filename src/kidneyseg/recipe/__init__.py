@@ -1,4 +1,4 @@
-"""The recipe: everything that makes one segmentation system, as typed data."""
+"""The recipe: everything that defines one segmentation system, as typed data."""
 
 from kidneyseg.recipe.compatibility import common_labels, common_merge
 from kidneyseg.recipe.files import load_recipe, parse_recipe, save_recipe

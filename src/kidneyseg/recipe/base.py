@@ -1,4 +1,4 @@
-"""What every part of a recipe has in common."""
+"""Base class and short type names for all parts of a recipe."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ Size3 = tuple[int, int, int]
 
 
 class RecipePart(BaseModel):
-    """Typed data that does not change; unknown keys are refused."""
+    """Immutable typed data that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,4 +1,4 @@
-"""Where recipes meet that name labels in different ways."""
+"""The labels that several recipes share, for ensembles and comparisons."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from kidneyseg.recipe.schema import Recipe
 
 
 def common_merge(recipes: Sequence[Recipe]) -> dict[int, int]:
-    """The labels to read as another one so that all of ``recipes`` mean the same: every merge of any of them.
+    """Collect the ``merge`` entries of all ``recipes``, so that their labels mean the same.
 
-    Where one recipe reads cysts as kidney, {3: 1}, what another one calls cyst is read as kidney, too, in its masks
-    and in the truth.
+    Example: one recipe reads cysts as kidney, {3: 1}. Then the cyst label of another recipe is read as kidney too, both
+    in its predictions and in the ground truth.
+
+    Returns:
+        Label -> the label that it is read as.
 
     Raises:
-        InputError: they read one label as different others, or call one label by different names.
+        InputError: two recipes merge one label into different labels, or give one label different names.
     """
     merge: dict[int, int] = {}
     for recipe in recipes:
@@ -34,11 +37,11 @@ def common_merge(recipes: Sequence[Recipe]) -> dict[int, int]:
 
 
 def common_labels(recipes: Sequence[Recipe]) -> dict[str, int]:
-    """Name -> label of what all of ``recipes`` tell apart once :func:`common_merge` is applied.
+    """Return the labels (name -> number) that all ``recipes`` have after :func:`common_merge`.
 
     Raises:
-        InputError: as `common_merge`, and one tells labels apart that another does not know: its silence on a tumour,
-            for example, would count as a vote against it.
+        InputError: as for ``common_merge``, or a recipe has a label that another one lacks. A recipe without tumours,
+            for example, would count as a vote against every tumour.
     """
     merge = common_merge(recipes)
     kept = [{name: label for name, label in recipe.labels.items() if label not in merge} for recipe in recipes]
@@ -53,5 +56,5 @@ def _clash(recipe: Recipe, one: str, other: str) -> InputError:
         f"recipe {recipe.name!r}",
         expected="labels as the other recipes have them",
         found=f"{one}, where another has {other}",
-        remedy="Take recipes of the same labels",
+        remedy="Use recipes with the same labels",
     )

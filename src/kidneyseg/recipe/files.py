@@ -1,4 +1,4 @@
-"""Recipes in and out of YAML, with overrides from the command line and errors that help."""
+"""Reading and writing recipes as YAML, with overrides from the command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe from YAML and apply ``overrides`` such as ``stages.coarse.train.epochs=2``.
 
     Raises:
-        InputError: no such file, not YAML, an unknown key (with the did_you_mean valid name) or a value out of range.
+        InputError: no such file, not YAML, an unknown key (the message suggests the closest valid name) or a value out
+            of range.
     """
     path = Path(path)
     data = _unshared(read_yaml(path, expected="a recipe (YAML)", remedy="Give a file such as configs/mplab.yaml"))
@@ -35,7 +36,15 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def parse_recipe(data: dict, subject: str | Path = "recipe") -> Recipe:
-    """Validate ``data`` (the YAML's mapping) as a recipe; ``subject`` names its source in errors."""
+    """Validate ``data`` (the mapping read from YAML) as a recipe.
+
+    Args:
+        data: the recipe's keys and values.
+        subject: the source of ``data``, for error messages.
+
+    Raises:
+        InputError: an unknown key or a value out of range.
+    """
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
@@ -43,26 +52,27 @@ def parse_recipe(data: dict, subject: str | Path = "recipe") -> Recipe:
 
 
 def save_recipe(recipe: Recipe, path: str | Path) -> None:
-    """Write ``recipe`` as YAML, atomically; :func:`load_recipe` reads it back equal."""
-    data = json.loads(recipe.model_dump_json(exclude_none=True)) | {"merge": recipe.merge}  # JSON's keys are text
+    """Write ``recipe`` as YAML, atomically; :func:`load_recipe` reads an equal recipe from it."""
+    # JSON turns the integer keys of ``merge`` into text, so they are added again.
+    data = json.loads(recipe.model_dump_json(exclude_none=True)) | {"merge": recipe.merge}
     write_text(path, yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=110))
 
 
 def _unshared(node: Any) -> Any:
-    """``node`` with its own dicts and lists throughout: YAML's anchors share theirs, so setting one would set all."""
+    """Copy all dicts and lists in ``node``: YAML anchors share them, so changing one would change all."""
     if isinstance(node, dict):
         return {key: _unshared(value) for key, value in node.items()}
     return [_unshared(item) for item in node] if isinstance(node, list) else node
 
 
 def split_override(text: str) -> tuple[str, str] | None:
-    """The key and the value of KEY=VALUE; None where there is no "="."""
+    """Split KEY=VALUE into key and value; None if there is no "="."""
     key, equals, value = text.partition("=")
     return (key, value) if equals else None
 
 
 def _override(data: dict, text: str) -> None:
-    """Set one dotted key; a list's items (the stages) are addressed by their ``name`` or index."""
+    """Set one dotted key; items of a list (the stages) are addressed by their ``name`` or index."""
     key, value = split_override(text) or ("", "")
     if not key:
         raise InputError(
@@ -103,7 +113,7 @@ def _override(data: dict, text: str) -> None:
 
 
 def _index(items: list, part: str, text: str) -> int:
-    """Where in ``items`` is what ``part`` of the override ``text`` means, a name or an index."""
+    """Return the index in ``items`` of ``part`` (a name or an index) of the override ``text``."""
     names = [item.get("name") if isinstance(item, dict) else None for item in items]
     if part in names:
         return names.index(part)
@@ -119,7 +129,7 @@ def _index(items: list, part: str, text: str) -> int:
 
 
 def _explain(error: ValidationError, subject: str | Path) -> InputError:
-    """The first fault of a pydantic report, with the did_you_mean valid name when a key is unknown."""
+    """Turn the first error of a pydantic report into an InputError; an unknown key gets the closest valid name."""
     first = error.errors()[0]
     where = ".".join(str(p) for p in first["loc"] if p not in SAMPLINGS) or "recipe"
     if first["type"] == "extra_forbidden":
@@ -135,7 +145,8 @@ def _explain(error: ValidationError, subject: str | Path) -> InputError:
     if first["type"] == "value_error":
         expected, found = "settings that fit together", message
     else:
-        message = "a mapping of keys" if first["type"] == "model_type" else message  # pydantic names its class
+        # For model_type, pydantic's message names a Python class, which means nothing to the user.
+        message = "a mapping of keys" if first["type"] == "model_type" else message
         expected, found = message, "nothing" if first["type"] == "missing" else repr(first["input"])[:80]
     return InputError(
         f"{subject}: {where}",
@@ -146,7 +157,7 @@ def _explain(error: ValidationError, subject: str | Path) -> InputError:
 
 
 def _valid_keys(location: tuple) -> list[str]:
-    """Names of the fields beside the unknown key at ``location``."""
+    """List the keys that are valid at the place of the unknown key ``location``."""
     model: Any = Recipe
     for part in location[:-1]:
         if isinstance(part, int):
@@ -159,7 +170,7 @@ def _valid_keys(location: tuple) -> list[str]:
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Every recipe model that a type annotation mentions."""
+    """Yield every recipe model in a type annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in getattr(annotation, "__args__", ()):

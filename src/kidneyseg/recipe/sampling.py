@@ -1,4 +1,4 @@
-"""Where a stage looks, and on which grid. Axis order is (z, y, x), lengths are mm."""
+"""Region of the scan and sampling grid of a stage. Axis order is (z, y, x), lengths are mm."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ from kidneyseg.recipe.base import RecipePart, Size2, Size3, Triple
 
 
 class Region(RecipePart):
-    """What part of the scan a stage sees: all of it, or what an earlier stage (``of``) found.
+    """The part of the scan that a stage segments: the whole scan, or the ROIs from an earlier stage (``of``).
 
-    Where the earlier stage found nothing there is no region, and this stage finds nothing.
+    If the mask of the earlier stage is empty there is no ROI, and the mask of this stage is empty too.
 
-    crop: how the mask of the earlier stage becomes regions.
+    of: name of the earlier stage whose mask defines the ROIs; None: the whole scan.
+    crop: how the mask of the earlier stage becomes ROIs.
         extents: per axis, the coordinates where the mask has any voxel are split wherever neighbours are more than
             ``gap`` apart (the ROIs of the CCF BDCI 2022 third-prize solution);
         kidneys: one box around each 26-connected component of the mask, so one kidney at a time;
         box: one box around the whole mask;
-        slices: from its first to its last axial slice, at the scan's full width;
+        slices: from the first to the last axial slice of the mask, at the scan's full width;
         none: the whole scan.
-    margin: voxels added to a box on every side; least: voxels that every side of a box has at least (as far as the
-        scan has them); of ``slices`` both concern z alone.
-    voxels: whose voxels ``gap``, ``margin`` and ``least`` count: the earlier stage's grid or the scan itself.
-    masked: the image outside the earlier stage's mask becomes air (0) before the network sees it.
-    confined: what the stage finds outside the earlier stage's mask is dropped, before its components are cleaned.
-    grow: mm by which that mask is grown for both. Training masks with true contours, which give away what hides behind
-        them; the earlier stage's own are off by voxels of its grid, and a rim of about that width hides the difference.
-    negatives: training only: for each region, this many more of its size at random places of the body. True regions
-        alone never show a stage what an earlier stage finds falsely, such as bowel full of contrast.
-    body: crop the black border around the patient first (only where no earlier stage is named).
+    gap: with ``crop: extents``: the mask is split where voxels are further apart than this number of voxels.
+    margin: voxels added to every side of a box; with ``crop: slices`` only along z.
+    least: minimum size of a box along each axis, in voxels, as far as the scan is that large; with ``crop: slices``
+        only along z.
+    voxels: grid in which ``gap``, ``margin`` and ``least`` are counted: that of the earlier stage or of the scan.
+    masked: set the image outside the earlier stage's mask to air (0) before the network.
+    confined: remove the stage's foreground outside the earlier stage's mask, before its components are cleaned.
+    grow: dilate the earlier stage's mask by this many mm before masking or confining. Training uses the true mask,
+        whose exact contour would leak the answer; predicted contours are off by a few voxels of the earlier stage's
+        grid. A dilation of about that width hides the difference.
+    negatives: training only: for each ROI, add this many boxes of the same size at random places of the body. Without
+        them a stage is never trained on false positives of the earlier stage, such as bowel filled with contrast agent.
+    body: crop the black border around the patient first; only for a stage without ``of``.
     """
 
     of: str | None = None
@@ -50,7 +54,7 @@ class Region(RecipePart):
         if self.of is None and (self.masked or self.confined):
             raise ValueError("masked and confined need the mask of an earlier stage: name it in `of`")
         if self.grow and not (self.masked or self.confined):
-            raise ValueError("grow is of the mask of masked and confined: set one of them, or leave it out")
+            raise ValueError("grow dilates the mask for masked and confined: set one of them, or leave grow out")
         where, unused = f"with crop: {self.crop}", ["gap", "least", "margin", "voxels", "negatives"]
         if self.of is None:
             where, unused = "without `of`", ["crop", *unused]
@@ -60,12 +64,17 @@ class Region(RecipePart):
         if given:
             raise ValueError(f"{', '.join(given)} of no effect {where}: leave out")
         if self.of is not None and self.crop == "none" and not (self.masked or self.confined):
-            raise ValueError("crop: none makes use of the earlier stage only when masked or confined")
+            raise ValueError("crop: none uses the earlier stage only when masked or confined: set one, or remove `of`")
         return self
 
 
 class VolumeSampling(RecipePart):
-    """A 3-D stage: resample to ``spacing`` mm, cut patches of ``patch`` voxels at every ``stride`` voxels."""
+    """A 3-D stage that resamples the region to a voxel spacing and segments it in patches.
+
+    spacing: voxel spacing after resampling, mm.
+    patch: size of a patch, voxels.
+    stride: distance from one training patch to the next, voxels.
+    """
 
     spacing: Triple = (3.22, 1.62, 1.62)
     patch: Size3 = (80, 160, 160)
@@ -80,12 +89,15 @@ class VolumeSampling(RecipePart):
 
     @property
     def window(self) -> Size3:
-        """Spatial shape of what the network sees."""
+        """Spatial shape of the network's input."""
         return self.patch
 
 
 class WholeSampling(RecipePart):
-    """A 3-D stage that sees each region at once, resized to ``shape`` voxels whatever its size in mm."""
+    """A 3-D stage that segments each region as a whole, resized to a fixed shape whatever its size in mm.
+
+    shape: size to which the region is resized, voxels.
+    """
 
     shape: Size3
 
@@ -101,12 +113,16 @@ class WholeSampling(RecipePart):
 
 
 class SlabSampling(RecipePart):
-    """A 3-D stage that sees ``slices`` consecutive axial slices, resized to ``size`` (y, x) in plane.
+    """A 3-D stage that segments slabs of consecutive axial slices, resized in plane.
 
-    A region with fewer slices is padded with air at its end. slice_spacing: mm between slices; None keeps the scan's
-    own. stride: slices from one training slab to the next; in inference ``inference.overlap`` says it.
-    near: training only: slices further than this many from any target are left out, except where there are too few
-    others to fill a slab.
+    A region with fewer slices than a slab is padded with air at its end.
+
+    slices: axial slices in a slab.
+    size: in-plane size (y, x) to which slices are resized, pixels.
+    stride: slices from one training slab to the next; in inference ``inference.overlap`` sets it.
+    slice_spacing: mm between slices; None keeps the scan's spacing.
+    near: training only: leave out slices that are more than this many slices from any target, unless too few slices
+        remain to fill a slab. None keeps all.
     """
 
     slices: int = Field(ge=1)
@@ -127,10 +143,12 @@ class SlabSampling(RecipePart):
 
 
 class SliceSampling(RecipePart):
-    """A 2-D stage: every axial slice of the region, resized to ``size`` (y, x).
+    """A 2-D stage that segments every axial slice of the region, resized in plane.
 
-    stack: how many neighbouring slices the network sees as its channels, to segment the middle one; odd. Beyond the
-    region's ends the last slice is repeated. slice_spacing: mm between slices; None keeps the scan's own.
+    size: in-plane size (y, x) to which slices are resized, pixels.
+    stack: number of neighbouring slices in the network's input channels; odd. The network segments the middle one.
+        Beyond the ends of the region the last slice is repeated.
+    slice_spacing: mm between slices; None keeps the scan's spacing.
     """
 
     size: Size2 = (256, 256)
@@ -149,7 +167,7 @@ class SliceSampling(RecipePart):
 
 
 def _kind(value: Any) -> str:
-    """Each kind of sampling has a key that no other has; what has none of them, or no keys, is meant as volumes."""
+    """Name the kind of sampling by the key that only this kind has; without such a key it is VolumeSampling."""
     keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", ())
     return next(
         (

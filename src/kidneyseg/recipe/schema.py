@@ -1,8 +1,8 @@
-"""The recipe: everything that makes one segmentation system, as typed data.
+"""The recipe: everything that defines one segmentation system, as typed data.
 
-A recipe is an ordered list of stages and a final post-process. A stage takes a region of the scan, brings it to an
-intensity range and a grid, runs a network, and yields a mask on the scan's own grid. Validated on load,
-unknown keys refused. Axis order is (z, y, x), lengths are mm, intensities HU.
+A recipe is an ordered list of stages and a final post-processing. A stage crops a region of the scan, normalises its
+intensities, resamples it, runs a network and returns a mask on the scan's grid. Recipes are validated when they are
+loaded; unknown keys are refused. Axis order is (z, y, x), lengths are mm, intensities HU.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from kidneyseg.recipe.sampling import Region, Sampling, SliceSampling, VolumeSam
 from kidneyseg.recipe.training import Axes, Loss, Train
 
 Label = Annotated[int, Field(ge=1, le=255)]
-"""A label of masks, which are uint8; 0 is the background."""
+"""A label in a mask. Masks are uint8; 0 is the background."""
 
 
 class Intensity(RecipePart):
-    """HU clipped to ``clip`` and mapped linearly to uint8 0-255; networks see ``(uint8 - mean) / std``.
+    """Intensity normalisation: HU are clipped and mapped linearly to uint8 0-255, then to ``(uint8 - mean) / std``.
 
-    clip: [low, high] HU, or the same as a window {centre: 50, width: 400}.
-    per_volume: mean and std are those of each volume or slice that the network sees, instead of the given ones.
+    clip: range in HU as [low, high], or as a window, for example {centre: 50, width: 400}.
+    mean: subtracted from the 8-bit image before the network.
+    std: the 8-bit image is divided by it after ``mean`` is subtracted.
+    per_volume: use the mean and standard deviation of each volume or slice that the network gets instead of the two
+        numbers above.
     """
 
     clip: tuple[float, float] = (-79, 304)
@@ -50,9 +53,18 @@ class Intensity(RecipePart):
 
 
 class Network(RecipePart):
-    """``width``: channels of the first level; ``depth``: resolution levels. Names: ``kidneyseg.nets.NETWORKS``.
+    """The network and its size.
 
-    The options below are for the networks that have them. pretrained: a file of PyTorch weights for the encoder.
+    The keys after ``depth`` are for the networks that support them.
+
+    name: one of ``kidneyseg.nets.NETWORKS``.
+    width: channels of the first level.
+    depth: resolution levels.
+    norm: normalisation layer.
+    deep_supervision: train side outputs of the decoder too (unet3plus, unetpp, resunet3d).
+    residual: residual units in the levels (unet3d).
+    attention: attention gates on the skip connections (unet3d).
+    pretrained: file of PyTorch weights for the encoder.
     """
 
     name: str
@@ -66,16 +78,20 @@ class Network(RecipePart):
 
 
 class Inference(RecipePart):
-    """``batch_size``: windows or slices at a time.
+    """How a stage runs its network over a region in inference.
 
-    patch: voxels of the sliding window of a stage that resamples to a spacing; None: the training's ``sampling.patch``.
-    A larger one overlaps less of what it sees, so that the same scan takes less time and more memory.
-    overlap: share of neighbouring sliding windows (3-D stages). merge: what a voxel takes from the windows that hold
-    it: their Gaussian-weighted mean, or only what the windows say that have it in the middle half of every axis along
-    which there are several (an axis's first window also keeps what lies before its middle, the last what lies behind).
-    A voxel in no window's middle, which needs an overlap below 0.5, takes the mean of all that hold it.
-    mirrors: the network also sees its input mirrored along these axes, ["z"] or ["y", "x", "yx"], and the mean of its
-    answers, mirrored back, counts. For a stack of slices "z" is the order of the stack; its middle slice stays.
+    patch: size of the sliding window in voxels, only for a stage with ``sampling.spacing``; None: as in training,
+        ``sampling.patch``. With a larger window a scan needs less time and more memory, because a smaller part of it is
+        computed more than once.
+    overlap: fraction of a sliding window that its neighbour covers too (3-D stages).
+    batch_size: windows or slices per call of the network.
+    merge: how the predictions of overlapping windows are combined. gaussian: their Gaussian-weighted mean. centre: the
+        mean of the windows that have the voxel in their middle half along every axis with several windows; the middle
+        half of the first and of the last window of an axis is extended to the border of the region. A voxel in the
+        middle half of no window (possible with an overlap below 0.5) gets the mean of all windows that contain it.
+    mirrors: test-time augmentation: the network also gets its input mirrored along these axes, for example ["z"] or
+        ["y", "x", "yx"], and its predictions are mirrored back and averaged. In a stack of slices "z" reverses the
+        order of the slices; the middle slice stays in the middle.
     """
 
     patch: Size3 | None = None
@@ -86,11 +102,14 @@ class Inference(RecipePart):
 
 
 class Component(RecipePart):
-    """A clean-up of the union of ``labels`` in a mask: fill its holes, drop small 26-connected components.
+    """Clean-up of a mask: fill holes and remove small 26-connected components.
 
-    min_fraction: share of the largest component below which one is dropped; min_ml, min_voxels: volume, in ml or in
-    voxels of the mask's grid, below which it is; largest: only so many of the largest are kept (0: all).
-    Voxels gained by filling get the first label of ``labels``.
+    labels: labels whose union is cleaned; filled voxels get the first one.
+    fill_holes: fill holes.
+    min_fraction: remove components that are smaller than this fraction of the largest one.
+    min_ml: remove components of less than this volume, ml.
+    min_voxels: remove components of fewer voxels of the mask's grid.
+    largest: keep only this number of the largest components; 0: all.
     """
 
     labels: Annotated[tuple[Label, ...], Field(min_length=1)]
@@ -102,9 +121,19 @@ class Component(RecipePart):
 
 
 class Stage(RecipePart):
-    """One network and all around it. ``targets[k]`` are the labels that make class ``k + 1``; the rest is background.
+    """One network with its input, its training and its inference.
 
-    The label written for a class is the first of its target.
+    name: name of the stage; its folder is ``STAGE/``.
+    region: the part of the scan that the stage segments.
+    intensity: HU window and normalisation.
+    sampling: grid of the network's input; the keys decide which of the four kinds it is.
+    targets: entry k, counted from 1, lists the labels that make class k; all else is background, class 0. The first
+        label of an entry is written to the mask.
+    network: network and its size.
+    loss: training loss.
+    train: training settings.
+    inference: inference settings.
+    components: clean-up of the stage's mask.
     """
 
     name: str
@@ -149,54 +178,55 @@ class Stage(RecipePart):
         return self
 
     def _check_inference(self) -> None:
-        """Refuse what inference would have to ignore."""
+        """Refuse keys that have no effect on this stage's inference."""
         spec, default = self.inference, Inference()
         if spec.patch and not isinstance(self.sampling, VolumeSampling):
-            raise ValueError("inference.patch is of stages with a spacing and a patch: leave it out")
+            raise ValueError("inference.patch is only for stages with a spacing and a patch: leave it out")
         if isinstance(self.sampling, SliceSampling | WholeSampling) and (spec.overlap, spec.merge) != (
             default.overlap,
             default.merge,
         ):
             raise ValueError(
-                "inference.overlap and merge are of windows, which a stage of slices or whole regions "
-                "has not: leave them out"
+                "inference.overlap and merge are for sliding windows; a stage of slices or whole regions "
+                "has none: leave them out"
             )
         axes = "".join(spec.mirrors)
         if "" in spec.mirrors or len(set(spec.mirrors)) < len(spec.mirrors):
-            raise ValueError(f"inference.mirrors {list(spec.mirrors)} must each name other axes")
+            raise ValueError(f"inference.mirrors {list(spec.mirrors)}: each entry must name other axes")
         if "z" in axes and self.dims == 2 and self.channels == 1:
-            raise ValueError("inference.mirrors: single slices have no z to mirror")
+            raise ValueError("inference.mirrors: single slices have no z axis to mirror")
 
     def _check_training(self) -> None:
-        """Refuse what training would have to ignore."""
+        """Refuse keys that have no effect on this stage's training."""
         augment, side = self.train.augment, self.loss.side
         if "z" in augment.flip_axes and self.dims == 2 and self.channels == 1:
-            raise ValueError("train.augment.flip_axes: single slices have no z to mirror")
+            raise ValueError("train.augment.flip_axes: single slices have no z axis to mirror")
         if not set(augment.lesion.classes) <= set(range(1, self.classes)):
             raise ValueError(
-                f"train.augment.lesion.classes {list(augment.lesion.classes)} must be of classes "
+                f"train.augment.lesion.classes {list(augment.lesion.classes)} must name classes "
                 f"1-{self.classes - 1}, one per target"
             )
         if side != type(side)() and not self.network.deep_supervision:
-            raise ValueError("loss.side weighs the side outputs of a network with deep_supervision: true")
+            raise ValueError("loss.side has an effect only on a network with deep_supervision: true")
 
     @property
     def classes(self) -> int:
+        """Number of classes, the background included."""
         return len(self.targets) + 1
 
     @property
     def class_labels(self) -> tuple[int, ...]:
-        """The label written for each class, the background's first."""
+        """The label written for each class, starting with the background."""
         return (0, *(target[0] for target in self.targets))
 
     @property
     def window(self) -> tuple[int, ...]:
-        """Spatial shape of what the network sees in inference, and of exported graphs."""
+        """Spatial shape of the network's input in inference and in exported graphs."""
         return self.inference.patch or self.sampling.window
 
     @property
     def dims(self) -> int:
-        """3 when the network sees volumes, 2 when it sees slices."""
+        """3 if the network's input is a volume, 2 if it is a slice."""
         return len(self.sampling.window)
 
     @property
@@ -206,12 +236,17 @@ class Stage(RecipePart):
 
 
 class Recipe(RecipePart):
-    """A whole system. ``labels`` names the mask's labels.
+    """A whole segmentation system.
 
-    ``result``: the stages whose masks, each painted over those before it and the whole cleaned by ``components``, are
-    the result; default the last stage alone.
-    ``merge``: labels of the cohort's masks that are read as another, in training and in scoring; {3: 1} reads the
-    cysts of KiTS21/23 as kidney, as KiTS19 has them.
+    name: name of the system.
+    description: one line for reports.
+    labels: names of the labels in the mask and their numbers.
+    merge: labels of the data set's masks that are read as another label, in training and in evaluation. {3: 1} reads
+        the cysts of KiTS21/23 as kidney, as in KiTS19.
+    stages: the stages, in the order in which they run.
+    result: the stages whose masks form the result. Each mask is written over those before it, then ``components``
+        cleans the whole mask. Default: only the last stage.
+    components: clean-up of the final mask.
     """
 
     name: str
@@ -233,16 +268,14 @@ class Recipe(RecipePart):
             raise ValueError(f"components clean labels {sorted(cleaned)}, which `labels` does not name")
         for label, other in self.merge.items():
             if label in named or other not in named:
-                raise ValueError(
-                    f"merge {{{label}: {other}}} must read a label that `labels` does not name as one that it does"
-                )
+                raise ValueError(f"merge {{{label}: {other}}} must map a label that is not in `labels` to one that is")
         known: list[str] = []
         for stage in self.stages:
             if stage.name in known:
                 raise ValueError(f"two stages are called {stage.name!r}")
             if stage.region.of is not None and stage.region.of not in known:
                 raise ValueError(
-                    f"stage {stage.name!r} looks at ROIs of {stage.region.of!r}, which is not an earlier stage"
+                    f"stage {stage.name!r} uses the ROIs of {stage.region.of!r}, which is not an earlier stage"
                 )
             unknown = {label for group in stage.targets for label in group} - named
             if unknown:
@@ -262,11 +295,15 @@ class Recipe(RecipePart):
 
     @property
     def result_stages(self) -> tuple[str, ...]:
-        """Names of the stages whose masks make the result, each laid over those before it."""
+        """Names of the stages whose masks form the result, each written over those before it."""
         return self.result or (self.stages[-1].name,)
 
     def stage(self, name: str) -> Stage:
-        """The stage called ``name``. Raises InputError naming the stages there are."""
+        """Return the stage called ``name``.
+
+        Raises:
+            InputError: there is no such stage; the message lists the recipe's stages.
+        """
         for stage in self.stages:
             if stage.name == name:
                 return stage

@@ -1,4 +1,4 @@
-"""How a stage is trained: loss, augmentation, choice of samples, learning rate, optimiser."""
+"""How a stage is trained: loss, augmentation, sampler, learning rate, optimiser."""
 
 from __future__ import annotations
 
@@ -25,16 +25,21 @@ def _positive(factor: float | tuple[float, float]) -> float | tuple[float, float
 
 Pair = Annotated[tuple[float, float], AfterValidator(_rising)]
 Range = Annotated[float | tuple[float, float], AfterValidator(_positive)]
-"""Of a random factor: 0.1 draws from 0.9-1.1, [0.6, 1.5] from just that."""
+"""Range of a random factor: 0.1 means 0.9-1.1, [0.6, 1.5] means 0.6-1.5."""
 Axes = Annotated[str, Field(pattern="^z?y?x?$")]
-"""Some of the axes, for example "yx"."""
+"""A subset of the axes, for example "yx"."""
 
 
 class SideOutputs(RecipePart):
-    """Weights of the side outputs of a network with deep supervision; its main output has weight 1.
+    """Loss weights of the side outputs of a network with deep supervision; the main output has weight 1.
 
-    The k-th side output (k = 1 is the finest) weighs ``weight * falloff ** (k - 1)``, times ``decay`` after every
-    ``every`` epochs.
+    The k-th side output (k = 1 is the finest) has weight ``weight * falloff ** (k - 1)``. It is multiplied by ``decay``
+    after every ``every`` epochs.
+
+    weight: weight of the finest side output.
+    falloff: factor from one side output to the next coarser one.
+    decay: factor on all side outputs after every ``every`` epochs.
+    every: epochs between two decays.
     """
 
     weight: float = Field(0.5, ge=0)
@@ -44,14 +49,16 @@ class SideOutputs(RecipePart):
 
 
 class Loss(RecipePart):
-    """``name``: one of ``kidneyseg.losses.LOSSES``.
+    """The training loss.
 
-    regions: the class sets whose Dice counts (class k is the k-th of the stage's targets); default each class.
-    batch: Dice of the whole batch instead of the mean over its samples.
-    weights: of the classes, the background's first, in the mean of their Dice, which then counts the background too.
-        Cross-entropy and focal loss are not weighted. Default: the mean over the regions, without the background.
-    gamma: exponent of Hybrid-Dice's logarithm; focus: exponent of the focal loss.
-    side: of deep supervision.
+    name: one of ``kidneyseg.losses.LOSSES``.
+    regions: sets of classes whose Dice is averaged (class k is entry k of the stage's targets); default: each class.
+    batch: compute the Dice over the whole batch instead of averaging it over the samples.
+    weights: weight of each class, the background first, in the mean of the Dice, which then includes the background.
+        Cross-entropy and focal loss are not weighted. Default: the plain mean over the regions, without the background.
+    gamma: exponent of the logarithm in the Hybrid-Dice loss.
+    focus: exponent of the focal loss.
+    side: weights of the side outputs with deep supervision.
     """
 
     name: str
@@ -64,10 +71,14 @@ class Loss(RecipePart):
 
 
 class Elastic(RecipePart):
-    """Smooth random displacement in plane: noise blurred by ``sigma`` voxels times ``magnitude``, each drawn from its
-    range.
+    """Elastic deformation in plane: noise is blurred by ``sigma`` voxels and multiplied by ``magnitude``.
 
-    As in MONAI's Rand3DElastic the blur counts along z, too: (3, 5) and (100, 200) displace by 1-3 voxels.
+    As in MONAI's Rand3DElastic, the noise is blurred along z too: with (3, 5) and (100, 200) the displacement is 1-3
+    voxels.
+
+    probability: probability that a sample is deformed.
+    sigma: range of the blur of the random displacements, voxels.
+    magnitude: range of the factor on the blurred displacements.
     """
 
     probability: float = Field(0.0, ge=0, le=1)
@@ -76,7 +87,13 @@ class Elastic(RecipePart):
 
 
 class Lesion(RecipePart):
-    """Changes of intensity inside ``classes`` only, as :class:`Augment` has them for the whole image."""
+    """Random intensity changes inside ``classes`` only, like those of :class:`Augment` for the whole image.
+
+    classes: classes inside which the intensity changes.
+    brightness: as in Augment.
+    contrast: as in Augment.
+    gamma: as in Augment.
+    """
 
     classes: tuple[int, ...] = ()
     brightness: float = Field(0.0, ge=0)
@@ -86,14 +103,20 @@ class Lesion(RecipePart):
     @model_validator(mode="after")
     def _somewhere(self) -> Lesion:
         if not self.classes and (self.brightness, self.contrast, self.gamma) != (0, 0, 0):
-            raise ValueError("classes must say inside which classes the intensity changes")
+            raise ValueError("classes must name the classes inside which the intensity changes")
         return self
 
 
 class Phases(RecipePart):
-    """Probability of each contrast phase that a sample is changed into; what is left keeps its own.
+    """Simulation of other contrast phases: the probability of each phase. All other samples keep their phase.
 
-    They are made from HU and the mask, see :mod:`kidneyseg.volume.contrast_phase`. Every target counts as kidney.
+    The new phase is computed from HU and the mask, see :mod:`kidneyseg.volume.contrast_phase`. All targets are treated
+    as kidney.
+
+    unenhanced: probability of an unenhanced phase.
+    weak: probability of a weakly enhanced phase.
+    corticomedullary: probability of a corticomedullary phase.
+    nephrographic: probability of a nephrographic phase.
     """
 
     unenhanced: float = Field(0.0, ge=0, le=1)
@@ -109,24 +132,38 @@ class Phases(RecipePart):
 
 
 class Saturation(RecipePart):
-    """HU above a limit become that limit, drawn from ``hu`` (low, high), as in data that was clipped to a window."""
+    """Clip HU at a random upper limit, as in data that were saved after clipping to a window.
+
+    probability: probability that a sample is clipped.
+    hu: range (low, high) from which the upper limit is drawn, HU.
+    """
 
     probability: float = Field(0.0, ge=0, le=1)
     hu: Pair = (200, 304)
 
 
 class Augment(RecipePart):
-    """Random changes of training samples; 0 turns one off. Geometry is shared by image and mask.
+    """Random augmentation of training samples; 0 turns one off. Spatial changes apply to image and mask alike.
 
-    flip: probability per axis of ``flip_axes``; scale, contrast, gamma: ranges of factors.
-    rotate (degrees in plane), shift (fraction of the in-plane size), brightness (added to the normalised image): the
-        most of either sign; drawn uniformly.
-    noise (standard deviation, of the normalised image), blur (sigma in voxels, in plane): the most; drawn uniformly.
-    phases: other contrast phases; saturation: HU cut off above, to what other data sets are clipped to.
-    equalise: probability of histogram equalisation; clip: what has changed stays in the range of the clipped HU; mixup:
-        alpha of the Beta distribution that blends a batch with itself.
-    probability: chance that a sample gets each change that has no probability of its own (flip, elastic, phases,
-        saturation, equalise).
+    flip: probability of a flip along each axis of ``flip_axes``.
+    flip_axes: axes that may be flipped.
+    rotate: largest rotation in plane, degrees; the angle is drawn uniformly from -rotate to +rotate.
+    scale: range of the zoom factor.
+    shift: largest shift as a fraction of the in-plane size; drawn uniformly from -shift to +shift.
+    elastic: elastic deformation.
+    brightness: largest value added to the normalised image; drawn uniformly from -brightness to +brightness.
+    contrast: range of the contrast factor.
+    gamma: range of the gamma exponent.
+    phases: simulation of other contrast phases.
+    saturation: clipping of high HU, as in data sets that were clipped to a window.
+    lesion: intensity changes inside lesions.
+    equalise: probability of histogram equalisation.
+    noise: largest standard deviation of the noise added to the normalised image; drawn uniformly from 0.
+    blur: largest sigma of the in-plane blur, voxels; drawn uniformly from 0.
+    clip: clip the augmented image to the range of the HU window.
+    mixup: alpha of the Beta distribution with which the samples of a batch are blended.
+    probability: probability of each augmentation that has none of its own. Those with their own are flip, elastic,
+        phases, saturation and equalise.
     """
 
     flip: float = Field(0.5, ge=0, le=1)
@@ -150,13 +187,16 @@ class Augment(RecipePart):
 
 
 class Sampler(RecipePart):
-    """Which prepared samples an epoch holds.
+    """Choice of the prepared samples of an epoch.
 
-    per_epoch: samples in one epoch; None: as many as there are, every sample once unless the others ask otherwise.
-    mine: share of an epoch's samples drawn in proportion to their batch's loss when last seen (hard-example mining).
-    foreground: share of the others that contain a target; None takes the samples as they come.
-    labels: how many times as often a case that holds a label is drawn, {3: 2} for cases with cysts (hard cases); the
-        label is one of the masks' files, before the recipe's ``merge``. A case that holds several has their product.
+    foreground: fraction of the samples, apart from those of ``mine``, that contain a target; None: no such rule.
+    per_epoch: samples in one epoch; None: the number of prepared samples. Then each is drawn once, unless another key
+        changes that.
+    mine: hard-example mining: fraction of an epoch's samples that are drawn in proportion to the loss of the batch in
+        which they were last seen.
+    labels: how many times as often a case with a label is drawn. {3: 2} draws cases with cysts (hard cases) twice as
+        often. Labels are those of the mask files, before the recipe's ``merge``. With several labels the factors are
+        multiplied.
     """
 
     foreground: float | None = Field(None, ge=0, le=1)
@@ -166,10 +206,15 @@ class Sampler(RecipePart):
 
 
 class Schedule(RecipePart):
-    """Learning rate: linear ``start`` -> ``peak`` over ``warmup`` steps, then, by ``kind``:
+    """The learning rate: a linear warm-up, then a schedule of one ``kind``.
 
-    cosine: half a cosine to ``end`` at the last step; exponential: times ``factor`` after every epoch, down to ``end``;
-    constant: as it is.
+    kind: schedule after the warm-up. cosine: half a cosine down to ``end`` at the last step; exponential: multiplied by
+        ``factor`` after every epoch, but not below ``end``; constant: stays at ``peak``.
+    start: learning rate at step 0.
+    peak: learning rate after the warm-up.
+    end: lowest learning rate (cosine: at the last step; exponential: lower bound).
+    warmup: steps of the linear warm-up from ``start`` to ``peak``.
+    factor: factor after every epoch (exponential).
     """
 
     kind: Literal["cosine", "exponential", "constant"] = "cosine"
@@ -189,9 +234,21 @@ class Schedule(RecipePart):
 
 
 class Train(RecipePart):
-    """``batch_size`` is per device. ``validate_every`` counts epochs, ``checkpoint_every`` steps (0: only epochs).
+    """The training settings of a stage.
 
-    best: what the checkpoint that is kept is best in on the validation cases, their Dice or their loss.
+    epochs: number of epochs.
+    batch_size: samples per step on each device.
+    optimizer: optimiser.
+    weight_decay: weight decay of the optimiser.
+    schedule: learning rate.
+    clip_norm: gradients are clipped to this global L2 norm; 0: not clipped.
+    precision: number format in which the network computes; auto: float32 on a CPU, float16 on Ascend and GPU.
+    sampler: choice of the samples of an epoch.
+    augment: random augmentation of the samples.
+    best: value on the validation cases by which the best checkpoint is chosen: highest Dice or lowest loss.
+    validate_every: epochs between two validations.
+    checkpoint_every: steps between two checkpoints; 0: only after each epoch.
+    seed: seed of all random numbers.
     """
 
     epochs: int = Field(90, ge=1)

@@ -74,4 +74,6 @@ def _number(error: BaseException) -> int | None:
     """The system's error number, also where MindSpore says it in words only."""
     if isinstance(error, OSError):
         return error.errno
+    if "No free disk" in str(error):  # MindRecord
+        return errno.ENOSPC
     return next((number for number in CANNOT_WRITE if os.strerror(number) in str(error)), None)

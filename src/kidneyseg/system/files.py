@@ -27,16 +27,24 @@ def atomic(path: str | Path) -> Iterator[Path]:
     require_writable(path)
     partial = temporary_name(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        os.replace(partial, path)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            os.replace(partial, path)
+    finally:
+        with suppress(OSError):  # of a name too long, for example
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turn what the system says against writing ``path`` into an InputError that names it."""
+    try:
+        yield
     except OSError as error:
         if error.errno not in CANNOT_WRITE:
             raise
         raise explain(path, OSError(error.errno, error.strerror)) from error
-    finally:
-        with suppress(OSError):  # of a name too long, for example
-            partial.unlink(missing_ok=True)
 
 
 @contextmanager

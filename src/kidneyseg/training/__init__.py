@@ -1,1 +1,1 @@
-"""Training: one loop for every stage of every recipe. Start reading at `stage.py`, then `loop.py` and `step.py`."""
+"""Training: one loop for all stages of all recipes. Start at ``train_stage.py``, then ``loop.py`` and ``step.py``."""

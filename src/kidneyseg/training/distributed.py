@@ -1,4 +1,4 @@
-"""Data-parallel training: who this process is among those that `msrun` started."""
+"""Data-parallel training: the rank of this process among those that ``msrun`` started."""
 
 from __future__ import annotations
 
@@ -18,35 +18,37 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 @dataclass(frozen=True)
 class Ranks:
-    """Process ``rank`` of ``size``; only the first one writes files and speaks."""
+    """Process ``rank`` of ``size`` processes; only the first one writes files and prints."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def first(self) -> bool:
+        """Whether this is rank 0."""
         return self.rank == 0
 
     def barrier(self) -> None:
-        """Wait until every rank is here. A sum that all must add to: MindSpore's Barrier has no kernel for CPU."""
+        """Wait until every rank has called this. Uses AllReduce, because MindSpore's Barrier has no CPU kernel."""
         if self.size > 1:
             ops.AllReduce()(ms.Tensor([1.0])).asnumpy()
 
 
 def start(device: str) -> tuple[str, Ranks]:
-    """Choose the device and join the ranks that `msrun` started, or be the only one when it did not start this process.
+    """Select the device and, if ``msrun`` started this process, join the other ranks.
 
-    Call it before any network or loss is built: those read the number of ranks. Calling it again changes nothing once
-    ranks are joined. In msrun's scheduler process it never returns: that one waits for the ranks to end, and exits.
+    Call this before any network or loss is built, because they read the number of ranks. Another call after the ranks
+    have joined changes nothing. In the scheduler process of msrun it never returns: this process waits for the ranks to
+    end, and exits.
 
     Args:
         device: "auto", "CPU", "GPU" or "Ascend".
 
     Returns:
-        The device's name, and who this process is.
+        The device's name, and the rank of this process (0 of 1 without msrun).
 
     Raises:
-        InputError: the device is not there.
+        InputError: the device is not available.
     """
     joined = communication.GlobalComm.INITED
     chosen = ms.get_context("device_target") if joined else devices.use(device)
@@ -60,6 +62,6 @@ def start(device: str) -> tuple[str, Ranks]:
 
 
 def _die_with_parent() -> None:
-    """A rank outlives an interrupted msrun, which starts it in a session of its own, unless the kernel is told."""
+    """Ask the kernel to kill this rank when msrun dies; it has its own session and would otherwise keep running."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

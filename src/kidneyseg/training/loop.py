@@ -1,4 +1,4 @@
-"""The one training loop: every stage of every recipe goes through it."""
+"""The training loop for all stages of all recipes."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from kidneyseg.training_data.batches import Batches
 class Loop:
     """Trains one network from ``progress`` to the end of the last epoch.
 
-    ``folder`` gets ``best.ckpt`` (of the best validation, see ``Train.best``), ``last.ckpt``, ``log.jsonl`` and
-    ``tensorboard/``. At the end of an epoch they are written in this order: best, log, last; so whatever a kill leaves
-    behind is at or ahead of ``last.ckpt``, and the repeated epoch writes the very same again.
+    Writes ``best.ckpt`` (best validation, see ``Train.best``), ``last.ckpt``, ``log.jsonl`` and ``tensorboard/`` to
+    ``folder``. At the end of an epoch the order is: best, log, last. So, after a kill at any moment, best and log are
+    as old as ``last.ckpt`` or newer, and repeating the epoch writes exactly the same files again.
     """
 
     stage: str
@@ -47,7 +47,10 @@ class Loop:
     progress: TrainingState
 
     def run(self) -> TrainingState:
-        """Raises InputError when the loss or the gradients stop being finite; the last checkpoint stays as it was."""
+        """Train until the last epoch. Raises InputError if the loss or the gradients become NaN or infinite.
+
+        The last checkpoint is not changed by such an error.
+        """
         log = Log(self.folder, self.progress.epoch) if self.ranks.first else None
         terminal = Terminal(self.stage, self.spec.epochs, self.ranks.first)
         try:
@@ -88,13 +91,13 @@ class Loop:
         alpha = spec.augment.mixup
         outcome = self.step(image, target, rate, draw_share(alpha, spec.seed, now.epoch, now.step) if alpha else None)
         if not math.isfinite(outcome.loss) or not outcome.updated and self.step.stuck():
-            what = f"a loss of {outcome.loss}" if not math.isfinite(outcome.loss) else "gradients that are not"
+            what = f"a loss of {outcome.loss}" if not math.isfinite(outcome.loss) else "gradients that are not finite"
             raise InputError(
                 f"stage {self.stage!r}, epoch {now.epoch + 1}, step {number + 1} of {spec.epochs * self.train.steps}",
                 expected="a finite loss and finite gradients",
                 found=what,
                 remedy="The last good checkpoint is kept. Lower train.schedule.peak, or set train.precision=float32, "
-                "and train again with --overwrite",
+                "and start again with --overwrite",
             )
         return outcome.loss
 
@@ -133,7 +136,7 @@ class Loop:
             )
 
     def restore(self, path: Path) -> None:
-        """Go on from a ``last.ckpt``. Raises InputError as :func:`checkpoint.load_training`."""
+        """Continue from a ``last.ckpt``. Raises InputError as :func:`checkpoint.load_training`."""
         self.progress = checkpoint.load_training(
             path, self.network, self.step.optimizer, self.step.scaler, self._losses()
         )
@@ -142,5 +145,5 @@ class Loop:
         return self.train.losses.state if self.train.losses else None
 
     def _samples_per_second(self) -> float:
-        """Of this epoch, over all ranks."""
+        """Return the samples per second in this epoch, over all ranks."""
         return self.progress.step * self.spec.batch_size * self.ranks.size / max(self.progress.seconds, 1e-9)

@@ -1,4 +1,4 @@
-"""Optimisers as the recipe names them; normalisations and biases are never decayed."""
+"""The optimisers of the recipe; weight decay is never applied to normalisation parameters and biases."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from mindspore import nn, ops
 
 from kidneyseg.recipe import Train
 
-MOMENTUM = 0.99  # of SGD, with Nesterov's correction: what nnU-Net made the custom of medical segmentation
+MOMENTUM = 0.99  # of SGD with Nesterov momentum, as in nnU-Net
 UNDECAYED = ("gamma", "beta", "bias")
 
 
 class AdamW(nn.Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
 
-    `nn.AdamWeightDecay` leaves out the bias correction of Adam's moments; this one keeps it, as PyTorch does.
+    ``nn.AdamWeightDecay`` leaves out the bias correction of Adam's moments; this class keeps it, as PyTorch does.
     """
 
     def __init__(self, groups: list[dict], learning_rate: float) -> None:
@@ -22,7 +22,7 @@ class AdamW(nn.Adam):
         super().__init__([p for group in groups for p in group["params"]], learning_rate)
         self.decays = tuple(decays[id(p)] for p in self._parameters)
 
-    @ms.jit  # as the parent's, which in PyNative mode would otherwise compile this one in its own place
+    @ms.jit  # like the parent's method; in PyNative mode its ms.jit would otherwise compile this method instead
     def construct(self, gradients: tuple[ms.Tensor, ...]) -> bool:
         for parameter, decay in zip(self._parameters, self.decays):
             if decay > 0:
@@ -31,10 +31,10 @@ class AdamW(nn.Adam):
 
 
 def build(spec: Train, network: nn.Cell) -> nn.Optimizer:
-    """The optimiser of ``spec`` over the trainable parameters of ``network``.
+    """Build the optimiser of ``spec`` for the trainable parameters of ``network``.
 
-    Its ``learning_rate`` is a Parameter that the training step sets, so that the schedule need not live in the graph.
-    ``adam`` and ``sgd`` add weight decay to the gradient (L2), ``adamw`` takes it off the weight.
+    Its ``learning_rate`` is a Parameter that the training step sets, so the graph does not contain the schedule.
+    ``adam`` and ``sgd`` add the weight decay to the gradient (L2), ``adamw`` subtracts it from the weight.
     """
     parameters = network.trainable_params()
     spared = [p for p in parameters if p.name.split(".")[-1] in UNDECAYED]

@@ -1,4 +1,4 @@
-"""The learning rate as a pure function of the step: nothing to save, nothing to restore."""
+"""The learning rate as a pure function of the step, so that a checkpoint need not contain its state."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from kidneyseg.recipe import Schedule
 
 
 def learning_rate(step: int, per_epoch: int, epochs: int, spec: Schedule) -> float:
-    """Learning rate of one step: linear warm-up, then what ``spec.kind`` says.
+    """Compute the learning rate of one step: a linear warm-up, then the schedule ``spec.kind``.
 
-    The warm-up with half a cosine is that of the CCF BDCI 2022 third-prize solution (MPLab).
+    The warm-up with half a cosine is from the CCF BDCI 2022 third-prize solution (MPLab).
 
     Args:
-        step: 0 for the first step of training, ``per_epoch * epochs - 1`` for the last. When warm-up is longer than
-            that, training ends on its slope.
+        step: 0 for the first step of training, ``per_epoch * epochs - 1`` for the last. If the warm-up is longer than
+            the training, the training ends during the warm-up.
         per_epoch: steps in one epoch.
+        epochs: number of epochs.
+        spec: the schedule.
 
     Returns:
-        ``spec.start`` at step 0, ``spec.peak`` at step ``spec.warmup``; from there, cosine: to ``spec.end`` at the last
-        step; exponential: times ``spec.factor`` whenever ``per_epoch`` further steps are done, ``spec.end`` at least;
-        constant: as it is.
+        ``spec.start`` at step 0, ``spec.peak`` at step ``spec.warmup``. After that, cosine: decreases to ``spec.end``
+        at the last step; exponential: multiplied by ``spec.factor`` after every ``per_epoch`` steps, but not below
+        ``spec.end``; constant: stays at ``spec.peak``.
 
     Raises:
-        ValueError: ``step`` is not one of training.
+        ValueError: ``step`` is outside the training.
     """
     total = per_epoch * epochs
     if not 0 <= step < total:

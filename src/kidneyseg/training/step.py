@@ -1,4 +1,4 @@
-"""One optimisation step, compiled: forward, backward, average over ranks, clip, update."""
+"""One compiled optimisation step: forward, backward, average over ranks, clip, update."""
 
 from __future__ import annotations
 
@@ -13,29 +13,32 @@ from kidneyseg.losses import DeepSupervision
 from kidneyseg.training.distributed import Ranks
 from kidneyseg.training.mixup import blended_loss
 
-FIRST_SCALE = 2.0**16  # loss scale of float16; doubled after GROWTH_STEPS finite steps, halved at an overflow
+FIRST_SCALE = 2.0**16  # initial loss scale for float16; doubled after GROWTH_STEPS finite steps, halved at an overflow
 GROWTH_STEPS = 1000
 
 
 class StepResult(NamedTuple):
-    """What a step reports: the mean loss over all ranks, and whether the weights were updated."""
+    """Result of a step: the mean loss over all ranks, and whether the weights were updated."""
 
     loss: float
     updated: bool
 
 
 class TrainStep:
-    """Takes one step at a time: ``step(image, target, learning_rate) -> StepResult``, with ``mixup`` also ``share``.
+    """One optimisation step: ``step(image, target, learning_rate) -> StepResult``; with ``mixup`` also ``share``.
 
-    The graph is compiled at the first call and again for every new input shape. Gradients are averaged over ranks and
-    brought to ``clip_norm`` at most (global L2 norm; 0: not clipped). In float16 the loss is scaled so that small
-    gradients survive; a step whose gradients overflow leaves the weights as they are and halves the scale.
+    The graph is compiled at the first call and again for every new input shape. Gradients are averaged over the ranks
+    and clipped to ``clip_norm``. In float16 the loss is scaled so that small gradients do not become 0. If gradients
+    overflow, the step does not change the weights, and the scale is halved.
 
     Args:
         network: (N, channels, *S) float32 -> logits, or a tuple of them with deep supervision.
         loss: (logits, target (N, *S) int32) -> scalar.
-        precision: what the network computes in; only "float16" needs loss scaling.
-        mixup: blend each batch with itself in reverse order, the batch as it comes having the given share.
+        optimizer: the optimiser.
+        clip_norm: maximum global L2 norm of the gradients; 0: not clipped.
+        precision: number format of the network; only "float16" needs loss scaling.
+        ranks: the ranks.
+        mixup: blend each batch with itself in reverse order; ``share`` is the weight of the original order.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class TrainStep:
         self._run = _compile(network, loss, optimizer, clip_norm, self.scaler if scaled else None, ranks, mixup)
 
     def start_epoch(self, epoch: int) -> None:
-        """Tell the loss, whose side outputs may fade from epoch to epoch."""
+        """Tell the loss the epoch, because the weights of side outputs may depend on it."""
         self.loss.start_epoch(epoch)
 
     def __call__(
@@ -68,7 +71,7 @@ class TrainStep:
         return StepResult(float(loss.asnumpy()), bool(updated.asnumpy()))
 
     def stuck(self) -> bool:
-        """Whether a step without update cannot be cured by a smaller loss scale."""
+        """Tell whether the loss scale cannot be reduced further after a step without update."""
         return float(self.scaler.scale_value.asnumpy()) <= 1
 
 

@@ -1,4 +1,4 @@
-"""A recipe cut to a given training time: each stage gets the share of it that its own epochs would take."""
+"""Fitting a recipe to a training time, which is shared among the stages in proportion to their original times."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from kidneyseg.training.loop import Loop
 from kidneyseg.training.mixup import draw_share
 from kidneyseg.training.train_stage import build_loop
 
-STEPS, SECONDS = 3, 5.0  # steps that are timed: so many at least, for so long
-BATCHES = 8  # of validation that are timed
-CLOSE = 0.05  # an epoch whose length would change by less stays as it is
+STEPS, SECONDS = 3, 5.0  # minimum number of timed steps, and minimum time of all of them
+BATCHES = 8  # maximum number of timed validation batches
+CLOSE = 0.05  # the length of an epoch is not changed by less than this fraction
 
 
 @dataclass(frozen=True)
 class StageTiming:
-    """How long a stage's training takes here.
+    """Training times of a stage on this machine.
 
     Attributes:
-        steps: of an epoch.
-        step, validation: seconds for one step, and for one validation.
-        once: seconds to compile both.
+        steps: steps per epoch.
+        step: seconds for one step.
+        validation: seconds for one validation.
+        once: seconds to compile step and validation.
     """
 
     steps: int
@@ -39,12 +40,19 @@ class StageTiming:
     once: float
 
     def seconds(self, train: Train) -> float:
-        """Of the whole training, compilation aside."""
+        """Return the seconds of the whole training, without compilation."""
         return train.epochs * self.steps * self.step + math.ceil(train.epochs / train.validate_every) * self.validation
 
 
 def measure(recipe: Recipe, stage: Stage, work: Path, fold: int, device: str = "auto") -> StageTiming:
-    """Take a few training steps and validation batches of ``stage`` on its prepared data; nothing is kept.
+    """Measure a few training steps and validation batches of ``stage`` on its prepared data; the weights are discarded.
+
+    Args:
+        recipe: the recipe.
+        stage: a stage of the recipe.
+        work: folder that ``kidneyseg prepare`` filled.
+        fold: number of the fold.
+        device: "auto", "CPU", "GPU" or "Ascend".
 
     Raises:
         InputError: as :func:`kidneyseg.training.train_stage.train_stage`.
@@ -62,17 +70,20 @@ def measure(recipe: Recipe, stage: Stage, work: Path, fold: int, device: str = "
 
 
 def fit_epochs(recipe: Recipe, paces: dict[str, StageTiming], minutes: float) -> Recipe:
-    """``recipe`` with other numbers of epochs, so that its stages take ``minutes`` together, compilation included.
+    """Change the numbers of epochs of ``recipe`` so that all stages together take ``minutes``, including compilation.
 
-    What is left of a whole number of epochs changes the samples of an epoch (``train.sampler.per_epoch``). Warm-up
-    keeps its share of the steps, an exponential schedule and the decay of side outputs reach what they would have
-    reached, and there are no more validations than before: one, at the end, if they would take over half of the time.
+    Epochs are whole numbers; the remaining time is used by changing the samples of an epoch
+    (``train.sampler.per_epoch``). The warm-up keeps its fraction of the steps. An exponential schedule and the decay of
+    side outputs reach the same final values. There are not more validations than before, and only one at the end if
+    they would take more than half of the time.
 
     Args:
-        paces: of every stage, by name.
+        recipe: the recipe.
+        paces: stage name -> times.
+        minutes: training time of all stages together.
 
     Raises:
-        InputError: not even one epoch of one step, with its validation, fits in.
+        InputError: the time is too short for one epoch of one step, with its validation, in every stage.
     """
     own = {stage.name: paces[stage.name].seconds(stage.train) for stage in recipe.stages}
     once = sum(pace.once for pace in paces.values())
@@ -81,7 +92,7 @@ def fit_epochs(recipe: Recipe, paces: dict[str, StageTiming], minutes: float) ->
     if any(share * own[name] < pace.step + pace.validation for name, pace in paces.items()):
         raise InputError(
             "--minutes",
-            expected=f"about {math.ceil(least / 60)} or more for recipe {recipe.name!r} here",
+            expected=f"about {math.ceil(least / 60)} or more for recipe {recipe.name!r} on this machine",
             found=f"{minutes:g}",
             remedy="Give more time, or a smaller recipe",
         )
@@ -116,7 +127,7 @@ def _fit_train(train: Train, pace: StageTiming, seconds: float) -> Train:
 
 
 def _steps(loop: Loop) -> Callable[[], None]:
-    """Takes the next step of the first epoch at every call; when the epoch is over it begins again."""
+    """Return a function that runs the next step of the first epoch; after its end it starts again."""
     batches = chain.from_iterable(loop.train.epoch(0) for _ in count())
     spec, alpha = loop.spec, loop.spec.augment.mixup
 
@@ -128,7 +139,7 @@ def _steps(loop: Loop) -> Callable[[], None]:
 
 
 def _timed(act: Callable[[], None]) -> tuple[float, float]:
-    """Seconds of the first call, which compiles, and the mean of later ones."""
+    """Return the seconds of the first call, which compiles, and the mean seconds of later calls."""
     first = _seconds(act)
     later: list[float] = []
     while len(later) < STEPS or sum(later) < SECONDS:

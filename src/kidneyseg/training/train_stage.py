@@ -1,4 +1,4 @@
-"""Training one stage of a recipe on one fold: from folders and a recipe to a loop that runs."""
+"""Training of one stage of a recipe on one fold: checks the folders, builds the loop and runs it."""
 
 from __future__ import annotations
 
@@ -35,21 +35,24 @@ def train_stage(
     init: str | Path | None = None,
     device: str = "auto",
 ) -> dict:
-    """Train a stage of ``recipe`` on the prepared data in ``work``; everything goes to ``WORK/fold<K>/<stage>/``.
+    """Train a stage of ``recipe`` on the prepared data in ``work`` and write to ``WORK/fold<K>/<stage>/``.
 
-    Started by msrun, all ranks call this with the same arguments and share each step's batch.
+    Under msrun, all ranks call this with the same arguments and share the batch of each step.
 
     Args:
-        fold: which of the folds of ``WORK/splits.json`` is held out for validation.
-        resume: go on from ``last.ckpt``, bit for bit as if never stopped; start where there is none yet. The recipe may
-            ask for more epochs than it did, but of a cosine schedule.
-        overwrite: forget an earlier run of this stage, and the fold's scores with it.
-        init: model folder whose weights of this stage a new run starts from; None: random weights from the seed.
+        recipe: the recipe.
+        stage_name: name of the stage.
+        work: folder that ``kidneyseg prepare`` filled.
+        fold: fold of ``WORK/splits.json`` that is held out for validation.
+        resume: continue from ``last.ckpt``, with results bit-identical to an uninterrupted run; if it does not exist,
+            start. The recipe may have more epochs than before, except with a cosine schedule.
+        overwrite: delete an earlier run of this stage, and the scores of the fold.
+        init: model folder with the initial weights of a new run; None: random weights from the seed.
         device: "auto", "CPU", "GPU" or "Ascend".
 
     Returns:
-        {"stage", "fold", "epochs", "best_dice" (mean over regions) or, if that is what the checkpoint is best in,
-        "best_loss", "best_epoch", "checkpoint"}.
+        {"stage", "fold", "epochs", "best_dice" (mean over regions) or "best_loss" (with ``best: loss`` in the recipe),
+        "best_epoch", "checkpoint"}.
 
     Raises:
         InputError: no prepared data, no such stage or fold, an earlier run without ``resume`` or ``overwrite``, a
@@ -70,7 +73,7 @@ def train_stage(
     if resumed:
         loop.restore(last)
         _require_ranks(last, loop.progress, ranks)
-    ranks.barrier()  # every rank has found its input good before the first one writes
+    ranks.barrier()  # the first rank writes only after every rank has checked its input
     if ranks.first:
         _prepare_folder(folder, recipe, stage, overwrite)
         run_record.record(
@@ -90,7 +93,7 @@ def train_stage(
         )
     done = loop.run()
     assert done.best is not None  # the last epoch is validated
-    ranks.barrier()  # the files are there for every rank
+    ranks.barrier()  # every rank returns only after the files are written
     return {
         "stage": stage.name,
         "fold": fold,
@@ -111,10 +114,17 @@ def build_loop(
     ranks: Ranks,
     pretrained: bool = True,
 ) -> Loop:
-    """Everything that trains ``stage``, at its start: all weights follow from the seed, the same on every rank.
+    """Build the loop that trains ``stage``, before its first step. The seed determines all weights, on every rank.
 
     Args:
-        pretrained: whether to read the encoder's weights that the recipe may name.
+        recipe: the recipe.
+        stage: a stage of the recipe.
+        work: folder that ``kidneyseg prepare`` filled.
+        folder: folder for checkpoints and log.
+        cases: names of the "train" and "val" cases.
+        device: CPU, GPU or Ascend.
+        ranks: the ranks.
+        pretrained: whether to read the encoder's weights, if the recipe names a file.
     """
     spec = stage.train
     ms.set_seed(spec.seed)
@@ -151,7 +161,11 @@ def build_loop(
 
 
 def _check_earlier_run(folder: Path, stage: Stage, resume: bool, overwrite: bool) -> None:
-    """Also reads all that training will add to: what is damaged is said before anything is computed or deleted."""
+    """Check that an earlier run allows this one.
+
+    Also reads all files that the training will extend, so that damaged files are reported before anything is computed
+    or deleted.
+    """
     last, trained = folder / stage.name / LAST, folder / RECIPE
     run_record.known_sessions(folder)
     if trained.exists():
@@ -165,8 +179,8 @@ def _check_earlier_run(folder: Path, stage: Stage, resume: bool, overwrite: bool
         raise InputError(
             last.parent,
             expected="no earlier run",
-            found="one that began before",
-            remedy="Give --resume to go on with it or --overwrite to train anew",
+            found="one that was started before",
+            remedy="Give --resume to continue it or --overwrite to start again",
         )
     before = load_recipe(trained).stage(stage.name)
     kept = ("region", "intensity", "sampling", "targets", "network", "loss", "train")
@@ -176,7 +190,7 @@ def _check_earlier_run(folder: Path, stage: Stage, resume: bool, overwrite: bool
     elif changed:
         raise InputError(
             f"{trained}: {stage.name}",
-            expected="the recipe that this run began with",
+            expected="the recipe with which this run was started",
             found=f"another value of {', '.join(changed)}",
             remedy="Resume with the recipe and overrides of the first call, or give --overwrite",
         )
@@ -187,34 +201,34 @@ def _only_more_epochs(before: Train, now: Train) -> bool:
 
 
 def _require_open_end(subject: str, before: Train, now: Train) -> None:
-    """Raise InputError if the learning rate of the epochs that are done depends on how many there will be."""
+    """Raise InputError if the learning rate of the finished epochs depends on the total number of epochs."""
     if now.schedule.kind == "cosine":
         raise InputError(
             subject,
-            expected=f"{before.epochs} epochs, at whose end this run's cosine schedule ends",
+            expected=f"{before.epochs} epochs, because the cosine schedule of this run ends there",
             found=f"{now.epochs}",
-            remedy="Resume with the epochs of the first call; to go on from the best weights with a new schedule, give "
-            "--init WORK/fold<K> --overwrite and the number of further epochs",
+            remedy="Resume with the epochs of the first call; to continue from the best weights with a new schedule, "
+            "give --init WORK/fold<K> --overwrite and the number of further epochs",
         )
 
 
 def _require_ranks(last: Path, progress: TrainingState, ranks: Ranks) -> None:
-    """A step takes one batch per rank: with another number of ranks, ``progress`` would count other steps."""
+    """Raise InputError for another number of ranks: each rank takes a batch per step, so steps would differ."""
     if progress.ranks != ranks.size:
         raise InputError(
             last,
-            expected=f"a run on {ranks.size} devices, as this one",
-            found=f"one that began on {progress.ranks}",
-            remedy=f"Resume on {progress.ranks} devices, or give --overwrite to train anew",
+            expected=f"a run on {ranks.size} devices, like this one",
+            found=f"one that was started on {progress.ranks}",
+            remedy=f"Resume on {progress.ranks} devices, or give --overwrite to start again",
         )
 
 
 def _prepare_folder(folder: Path, recipe: Recipe, stage: Stage, overwrite: bool) -> None:
     target = folder / stage.name
     if overwrite:
-        for forgotten in (stage.name, "eval"):
-            run_record.forget(folder, forgotten)
-        for scores in (*folder.glob("scores.*"), *folder.glob("scores_oracle.*")):  # of the old weights
+        for session in (stage.name, "eval"):
+            run_record.forget(folder, session)
+        for scores in (*folder.glob("scores.*"), *folder.glob("scores_oracle.*")):  # scores of the old weights
             scores.unlink()
         for name in (BEST, LAST, "log.jsonl"):
             (target / name).unlink(missing_ok=True)

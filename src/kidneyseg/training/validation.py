@@ -1,4 +1,4 @@
-"""Validation during training: Dice of every region, pooled over the prepared samples of each case."""
+"""Validation during training: Dice of every region, computed over all prepared samples of a case together."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from kidneyseg.recipe import Recipe, Stage
 
 @dataclass
 class Picture:
-    """One sample to look at: ``image`` (*S) float32 normalised, ``target`` and ``predicted`` (*S) classes.
+    """One sample for display: ``image`` (*S) float32 normalised, ``target`` and ``predicted`` (*S) classes.
 
-    Of a stack of slices the image is the middle one.
+    For a stack of slices the image is the middle slice.
     """
 
     image: np.ndarray
@@ -28,23 +28,29 @@ class Picture:
 
 @dataclass
 class Validated:
-    """``dice``: region name -> mean over cases, in [0, 1]; ``loss``: mean over batches; ``picture``: fullest sample."""
+    """Result of a validation.
+
+    Attributes:
+        dice: region name -> mean over cases, in [0, 1].
+        loss: mean over batches.
+        picture: the sample with the most target voxels.
+    """
 
     dice: dict[str, float]
     loss: float
     picture: Picture | None
 
     def score(self, measure: str) -> float:
-        """What the best checkpoint has most of: the mean "dice" of the regions, or the negative "loss"."""
+        """Return the score that the best checkpoint maximises: the mean "dice" of the regions, or minus the "loss"."""
         if measure == "dice":
             return float(np.mean(list(self.dice.values())))
         return -self.loss if math.isfinite(self.loss) else -math.inf
 
 
 def region_names(recipe: Recipe, stage: Stage) -> dict[str, tuple[int, ...]]:
-    """Name -> classes of the regions that a stage is judged by: those of its loss, or each target by itself.
+    """Return name -> classes of the regions for the validation: the regions of the loss, or each target separately.
 
-    A name joins the labels that the region holds: classes (1, 2) of targets [[1], [2]] are "kidney+tumour".
+    A name joins the names of the labels: classes (1, 2) of targets [[1], [2]] are "kidney+tumour".
     """
     label_names = {label: name for name, label in recipe.labels.items()}
     regions = stage.loss.regions or tuple((k,) for k in range(1, stage.classes))
@@ -55,15 +61,18 @@ def region_names(recipe: Recipe, stage: Stage) -> dict[str, tuple[int, ...]]:
 
 
 class Validator:
-    """Runs a network over validation batches without changing it: ``validator(batches) -> Validated``.
+    """Validates a network: ``validator(batches) -> Validated``.
 
-    Samples of one case are pooled before its Dice is taken; where patches overlap, their voxels count as often as they
-    are seen. It follows the quality of the masks well enough to choose a checkpoint; `kidneyseg eval` measures it.
-    A region that a case neither has nor gets scores 1. Voxels of which it is not known whether they are in a region do
-    not count in its Dice.
+    The voxels of all samples of a case are counted together for its Dice; voxels in several overlapping patches count
+    several times. This is accurate enough to choose a checkpoint; ``kidneyseg eval`` measures the quality of the masks.
+    A region that is empty in ground truth and prediction scores 1. Voxels that may or may not be in a region do not
+    count in its Dice.
 
     Args:
-        uncertain: codes in the targets of voxels that may be of several classes, and these classes.
+        network: (N, channels, *S) -> logits.
+        loss: (logits, target) -> scalar.
+        regions: name -> classes of each region.
+        uncertain: target code -> classes, for the codes of voxels that may belong to several classes.
     """
 
     def __init__(
@@ -83,13 +92,13 @@ class Validator:
         self._run = run
 
     def __call__(self, batches: Iterable[tuple[np.ndarray, np.ndarray, list[str]]]) -> Validated:
-        """``batches``: (image (N, channels, *S) float32, target (N, *S) int32, case names)."""
+        """Validate on ``batches``: (image (N, channels, *S) float32, target (N, *S) int32, case names)."""
         self.network.set_train(False)
-        counts: dict[str, np.ndarray] = {}  # case -> (regions, 2): voxels in both masks, in one plus in the other
+        counts: dict[str, np.ndarray] = {}  # case -> (regions, 2): voxels in both masks, sum of voxels of each mask
         losses, picture, fullest, size = [], None, -1, 0
         for image, target, names in batches:
             size = size or len(names)
-            # A short last batch is filled up with its own samples: another shape would compile the graph once more.
+            # A short last batch is filled up with its own samples, because another shape would compile a new graph.
             rows = np.arange(size) % len(names)
             loss, predicted = self._run(ms.Tensor(image[rows]), ms.Tensor(target[rows]))
             losses.append(float(loss.asnumpy()))

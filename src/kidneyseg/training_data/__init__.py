@@ -1,1 +1,1 @@
-"""From a cohort to batches: samples, MindRecord files, sampling and augmentation."""
+"""Training data: samples, MindRecord files, sampling, augmentation and batches."""

@@ -1,4 +1,4 @@
-"""Random changes of training samples: drawn first, applied after, so that a draw can be repeated exactly."""
+"""Random augmentation of training samples. Parameters are drawn first and applied later, so a draw is repeatable."""
 
 from __future__ import annotations
 
@@ -14,36 +14,42 @@ from kidneyseg.volume.contrast_phase import NAMES, Phase, change_phase, draw_pha
 from kidneyseg.volume.intensity import moments
 
 GREY = np.arange(256)
-PHASE = 2  # tells this random stream from the noise, which the same seed begins
+PHASE = 2  # separates this random stream from that of the noise, which starts from the same seed
 
 
 @dataclass(frozen=True)
 class IntensityParams:
-    """A change of intensity: ``gamma`` of the 0-1 range of the clipped HU, then ``contrast`` around the mean and
-    ``brightness`` of the normalised image. The default changes nothing."""
+    """Parameters of an intensity change. The defaults change nothing.
+
+    Attributes:
+        gamma: exponent of the clipped HU, scaled to 0-1; applied first.
+        contrast: factor of the normalised image, around its mean.
+        brightness: added to the normalised image.
+    """
 
     gamma: float = 1.0
     contrast: float = 1.0
     brightness: float = 0.0
 
     def __call__(self, grey: np.ndarray, mean: float, std: float) -> np.ndarray:
-        """Grey values in 0-255 -> float64 of the same shape, normalised with ``mean`` and ``std`` and changed."""
+        """Change grey values (0-255) and normalise them with ``mean`` and ``std``. Returns float64, same shape."""
         return (255 * (grey / 255) ** self.gamma - mean) / std * self.contrast + self.brightness
 
 
 @dataclass(frozen=True)
 class AugmentParams:
-    """One sample's changes; the defaults change nothing.
+    """Augmentation parameters of one sample. The defaults change nothing.
 
     Attributes:
-        moves: of the geometry.
-        tone, lesion: of the whole intensity, and first of that in ``Augment.lesion.classes``.
-        equalise: the histogram.
-        blur: sigma in voxels, in plane.
-        noise: standard deviation, in standard deviations of the normalised image.
-        noise_seed: of the noise's own generator.
-        phase: the contrast phase that the sample is changed into.
-        saturation: HU above which all is cut off to it.
+        moves: spatial transform.
+        tone: intensity change of the whole image.
+        lesion: intensity change inside ``Augment.lesion.classes``, applied before ``tone``.
+        equalise: whether the histogram is equalised.
+        blur: sigma of the in-plane blur, voxels.
+        noise: standard deviation of the noise, in standard deviations of the normalised image.
+        noise_seed: seed of the noise.
+        phase: contrast phase that the sample is changed to.
+        saturation: HU at which the image is clipped from above.
     """
 
     moves: SpatialParams = SpatialParams()
@@ -62,7 +68,7 @@ class Augmentation:
 
     Args:
         spec: ranges and probabilities.
-        intensity: how the image is normalised.
+        intensity: normalisation of the image.
     """
 
     def __init__(self, spec: Augment, intensity: Intensity):
@@ -70,7 +76,7 @@ class Augmentation:
         self.inside = np.isin(GREY, spec.lesion.classes)
 
     def draw(self, rng: np.random.Generator) -> AugmentParams:
-        """Changes for one sample, each with its probability."""
+        """Draw the parameters for one sample, each change with its probability."""
         spec = self.spec
 
         def sometimes(value: float, otherwise: float) -> float:
@@ -82,7 +88,7 @@ class Augmentation:
         def factor(of: Range) -> float:
             return sometimes(rng.uniform(*of) if isinstance(of, tuple) else 1 + rng.uniform(-of, of), 1.0)
 
-        # What a seed draws stays the same as long as the order of these lines does: new ones go to the end.
+        # The draws of a seed depend on the order of these lines: add new lines at the end.
         flips = "".join(axis for axis in spec.flip_axes if rng.random() < spec.flip)
         rotate, scale = around(spec.rotate), factor(spec.scale)
         shift = around(spec.shift), around(spec.shift)
@@ -116,16 +122,17 @@ class Augmentation:
         return None
 
     def apply(self, image: np.ndarray, label: np.ndarray, draw: AugmentParams) -> tuple[np.ndarray, np.ndarray]:
-        """The changed sample.
+        """Apply ``draw`` to a sample and normalise the image.
 
-        The contrast phase comes first, while image and label are whole, then the `SpatialTransform`; then
-        saturation, histogram equalisation of the whole image at once, the two changes of tone, which with normalisation
-        are one table of 256 values each, blur and noise.
+        The order is: contrast phase (before voxels are moved out of the image), ``SpatialTransform``, saturation,
+        histogram equalisation of the whole image, the two intensity changes, blur, noise. Each intensity change is one
+        table of 256 values together with the normalisation.
 
         Args:
-            image: uint8, (z, y, x) of a volume or a stack of slices, or (y, x).
-            label: uint8, the image's shape; of a stack (y, x), the labels of its middle slice, which say for all its
-                slices where a lesion is.
+            image: uint8, (z, y, x) for a volume or a stack of slices, or (y, x) for a slice.
+            label: uint8, shape of the image; for a stack (y, x), the labels of its middle slice. They mark the lesions
+                in all slices of the stack.
+            draw: the parameters.
 
         Returns:
             image: float32, normalised; label: uint8. New arrays of the same shapes.
@@ -159,7 +166,7 @@ class Augmentation:
         return self._grey(change_phase(hu, kidney, phase, np.random.default_rng([seed, PHASE])))
 
     def _grey(self, hu: np.ndarray | float) -> np.ndarray:
-        """HU as the 8-bit values of the stage's range."""
+        """Convert HU to the 8-bit values of the stage's HU range."""
         low, high = self.intensity.clip
         return np.rint((np.clip(hu, low, high) - low) * (255 / (high - low))).astype(np.uint8)
 
@@ -173,10 +180,10 @@ class Augmentation:
 
 
 def _flat(array: np.ndarray) -> np.ndarray:
-    """All rows of all slices under each other, the kind of image that OpenCV works on."""
+    """Reshape to 2-D, with the rows of all slices one below the other, as OpenCV needs it."""
     return array.reshape(-1, array.shape[-1])
 
 
 def _look_up(table: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """``table[image]``, several times as fast."""
+    """Return ``table[image]``, several times faster than NumPy."""
     return cv2.LUT(_flat(image), table).reshape(image.shape)

@@ -1,6 +1,6 @@
-"""Batches of prepared samples: resumable anywhere, on any ranks.
+"""Batches of prepared samples, for training on one or several ranks; training can be resumed at any batch.
 
-Each is a pure function of seed, epoch and step and, where hard examples are mined, of the losses before the epoch.
+A batch depends only on seed, epoch and step and, with hard-example mining, on the losses before the epoch.
 """
 
 from __future__ import annotations
@@ -27,25 +27,30 @@ from kidneyseg.training_data.sampler import balance, epoch_order
 from kidneyseg.volume.intensity import moments, normalise
 
 Batch = tuple[np.ndarray, np.ndarray, list[str]]
-AHEAD = 2  # batches made while the network computes
+AHEAD = 2  # batches prepared while the network computes
 
 
 class Batches:
-    """The prepared samples of ``cases`` for one stage.
+    """The prepared samples of several cases for one stage, in batches.
 
-    In training, step k of an epoch takes the k-th global batch of ``ranks * batch_size`` samples, and this rank its
-    part of it; samples are shuffled, chosen as ``stage.train.sampler`` says and augmented. Several data sets are drawn
-    from as their weights say, whatever their numbers of samples. Otherwise every sample comes once, in order and
-    unchanged, on every rank. Cases of data sets of weight 0 are left out.
+    For training, samples are selected by ``stage.train.sampler``, shuffled and augmented. Step k of an epoch uses the
+    k-th global batch of ``ranks * batch_size`` samples; each rank gets its part. Data sets are drawn in proportion to
+    their weights, independent of their numbers of samples. For validation, every rank gets every sample once, in order
+    and without augmentation. Cases of data sets with weight 0 are left out.
 
     Args:
         work: the folder that ``kidneyseg prepare`` filled.
-        seed: of order and augmentation.
+        stage: the stage.
+        cases: names of the cases.
+        train: True for training, False for validation, which ignores ``rank`` and ``ranks``.
+        seed: seed of the order and the augmentation.
         batch_size: samples per batch of one rank.
+        rank: number of this process, from 0.
+        ranks: number of processes.
 
     Attributes:
-        losses: what hard examples are mined by; None where none are.
-        uncertain: codes in the targets of voxels that may be of several classes, and these classes.
+        losses: losses for hard-example mining; None without it.
+        uncertain: target code -> classes, for the codes of voxels that may belong to several classes.
 
     Raises:
         InputError: a case is not prepared, was prepared with other settings, or no case has any sample.
@@ -69,10 +74,10 @@ class Batches:
         self.paths: list[Path] = []
         self.rows: list[tuple[str, int]] = []  # (case, index in its file) in the order in which the files are read
         self.foreground = np.zeros(0, bool)
-        self.weights = np.zeros(0)  # how many times as often each is drawn
-        self.stacks = np.zeros((0, stage.channels), int)  # per row, the rows whose images the network sees as channels
+        self.weights = np.zeros(0)  # relative frequency with which each row is drawn
+        self.stacks = np.zeros((0, stage.channels), int)  # per row, the rows whose images are the network's channels
         datasets = work_datasets(work)
-        origins: list[str] = []  # each row's data set
+        origins: list[str] = []  # data set of each row
         for case in cases:
             self._add(Path(work), case, datasets, origins)
         if not self.rows:
@@ -89,7 +94,7 @@ class Batches:
         )
         self.augmentation = Augmentation(stage.train.augment, stage.intensity)
         self.losses = LossTable(len(self.rows)) if train and stage.train.sampler.mine else None
-        self.order = np.zeros(0, int)  # row numbers by position in the epoch that began last
+        self.order = np.zeros(0, int)  # row number at each position of the current epoch
 
     def _add(self, work: Path, case: str, datasets: Mapping[str, DataSet], origins: list[str]) -> None:
         folder = case_folder(work, case)
@@ -119,7 +124,7 @@ class Batches:
             self.uncertain |= {code: classes_of(code) for code in codes}
 
     def _stacks(self, prepared: PreparedStage) -> np.ndarray:
-        """(rows, channels): for each row of one case's file, those that make its stack; every slice is stored once."""
+        """Return (rows, channels): for each row of a case's file, the rows of its stack; slices are stored once."""
         if self.stage.channels == 1:
             return np.arange(len(prepared.foreground))[:, None]
         depths = [grid.shape[0] for grid in prepared.roi_grids()]
@@ -130,25 +135,25 @@ class Batches:
 
     @property
     def samples(self) -> int:
-        """Samples in one epoch, of all ranks."""
+        """Samples in one epoch, summed over all ranks."""
         per_epoch = self.stage.train.sampler.per_epoch
         return per_epoch if self.train and per_epoch else len(self.rows)
 
     @property
     def steps(self) -> int:
-        """Batches in one epoch: full global batches in training (at least one), all there are otherwise."""
+        """Batches in one epoch. In training only full global batches count, but at least one."""
         if self.train:
             return max(1, self.samples // (self.batch_size * self.ranks))
         return -(-self.samples // self.batch_size)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Generator[Batch]:
-        """The batches of ``epoch`` from ``first_step`` on.
+        """Yield the batches of ``epoch``, starting with ``first_step``.
 
         Yields:
-            image: float32 (N, channels, \\*S) normalised; S is (z, y, x) of a window or (y, x) of a slice, whose stack
-                is the channels.
+            image: float32 (N, channels, \\*S) normalised; S is (z, y, x) for patches or (y, x) for slices. With stacks
+                of slices the channels are the slices of the stack.
             target: int32 (N, \\*S) class indices.
-            names: the samples' cases.
+            names: the case of each sample.
         """
         positions = self._positions()[first_step:]
         self.order = order = self._order(epoch)
@@ -156,7 +161,7 @@ class Batches:
         if not wanted:
             return
         rows = read_records(self.paths, self.stage.sampling.window, wanted)
-        with ThreadPoolExecutor(1, "batches") as thread:  # one thread: batches are made in their order
+        with ThreadPoolExecutor(1, "batches") as thread:  # one thread keeps the order of the batches
             pending: deque[Future[Batch]] = deque()
             try:
                 for batch in positions:
@@ -171,25 +176,25 @@ class Batches:
                 thread.submit(rows.close)
 
     def record(self, step: int, loss: float) -> None:
-        """``loss`` was that of the global batch of this step of the epoch that began last."""
+        """Store the loss of the global batch of one step of the current epoch."""
         if self.losses:
             size = self.ranks * self.batch_size
             self.losses.record(self.order[step * size : (step + 1) * size], loss)
 
     def end_epoch(self) -> None:
-        """All losses of the epoch are recorded."""
+        """End the epoch after all its losses are recorded."""
         if self.losses:
             self.losses.end_epoch()
 
     def _positions(self) -> list[np.ndarray]:
-        """For each step, the positions in the epoch that this rank takes."""
+        """List for each step the positions in the epoch that this rank gets."""
         if not self.train:
             return np.array_split(np.arange(self.samples), range(self.batch_size, self.samples, self.batch_size))
         blocks = np.arange(self.steps * self.ranks * self.batch_size).reshape(self.steps, self.ranks, self.batch_size)
         return list(blocks[:, self.rank])
 
     def _order(self, epoch: int) -> np.ndarray:
-        """Row numbers by position in the epoch."""
+        """Return the row number at each position of the epoch."""
         if not self.train:
             return np.arange(self.samples)
         count = max(self.samples, self.ranks * self.batch_size)
@@ -205,7 +210,7 @@ class Batches:
         )
 
     def _batch(self, rows: Iterator[Record], epoch: int, positions: np.ndarray, order: np.ndarray) -> Batch:
-        cv2.setNumThreads(1)  # the cores are for the network
+        cv2.setNumThreads(1)  # leaves the other cores to the network
         images, targets, names = [], [], []
         for position in positions:
             stack = [self._row(rows, number) for number in self.stacks[order[position]]]
@@ -218,7 +223,7 @@ class Batches:
         return np.stack(images), np.stack(targets).astype(np.int32), names
 
     def _row(self, rows: Iterator[Record], number: int) -> Record:
-        """The next of ``rows``, which must be the one that ``number`` counts."""
+        """Read the next of ``rows`` and check that it is row ``number``."""
         row = next(rows)
         if (row["case"], row["index"]) != self.rows[number]:
             raise InputError(

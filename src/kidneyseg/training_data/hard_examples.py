@@ -1,4 +1,4 @@
-"""The losses that hard-example mining goes by."""
+"""Losses of the samples, for hard-example mining."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import numpy as np
 
 
 class LossTable:
-    """Each sample's loss when last seen; what an epoch draws goes by the losses known when it began.
+    """The last loss of each sample. An epoch draws its samples by the losses that were known at its start.
 
-    A loss is that of a whole batch, over all ranks, and stands for each of its samples: so every rank keeps the same
-    table without a word between them, and one that began in the middle of an epoch goes on from ``state`` exactly.
+    The loss of a whole batch, over all ranks, is stored for each of its samples. Every rank sees the batch loss, so all
+    tables agree without communication, and a run resumed in the middle of an epoch continues exactly from ``state``.
 
     Args:
-        samples: how many there are.
+        samples: number of samples.
 
     Attributes:
-        state: (2, samples) float32, losses when the epoch began and now; NaN for samples not yet seen. All there is
-            to keep.
+        state: (2, samples) float32: losses at the start of the epoch, and now; NaN for samples not yet seen. A
+            checkpoint needs only this array.
     """
 
     def __init__(self, samples: int):
@@ -24,12 +24,13 @@ class LossTable:
 
     @property
     def known(self) -> np.ndarray:
-        """(samples,) losses that this epoch's draw goes by."""
+        """(samples,) losses by which the samples of this epoch are drawn."""
         return self.state[0]
 
     def record(self, samples: np.ndarray, loss: float) -> None:
-        """The batch of these sample numbers had this loss."""
+        """Store the loss of the batch with these sample numbers."""
         self.state[1, samples] = loss
 
     def end_epoch(self) -> None:
+        """Make the losses recorded so far known to the next epoch."""
         self.state[0] = self.state[1]

@@ -1,10 +1,10 @@
 """Training samples in MindRecord files: one file per case and stage.
 
-A row holds ``image`` and ``label`` (bytes of uint8 arrays), ``case``, ``index`` (its number in the file),
-``foreground`` (1 when any target is in it), ``roi`` and ``start`` (where it was cut, see :class:`Sample`).
+A row has ``image`` and ``label`` (bytes of uint8 arrays), ``case``, ``index`` (its number in the file), ``foreground``
+(1 if it contains any target), ``roi`` and ``start`` (position of the crop, see :class:`Sample`).
 
-Slices are stored once, also for a stage that sees stacks of them: a stack is read as its neighbouring rows. That costs
-nothing on disk, and reading as many rows, their labels included, as a stack has slices.
+Slices are stored once, even for a stage whose input is a stack of slices: a stack is read as several neighbouring rows.
+This needs no extra space on disk, but each sample reads as many rows, labels included, as the stack has slices.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ SCHEMA = {
     "roi": {"type": "int32"},
     "start": {"type": "int32", "shape": [3]},
 }
-HEADER_BYTES = 1 << 19  # the default of 16 MiB per file would outweigh small cases
+HEADER_BYTES = 1 << 19  # the default of 16 MiB per file is larger than the data of small cases
 MIN_PAGE_BYTES = 1 << 20
-MAX_PAGE_BYTES = 1 << 28  # MindRecord's own limit
+MAX_PAGE_BYTES = 1 << 28  # limit of MindRecord
 
 
 class Record(TypedDict):
@@ -52,12 +52,12 @@ class Record(TypedDict):
 
 
 def write_records(path: Path, case: str, samples: Iterable[Sample]) -> list[bool]:
-    """Write ``samples`` as MindRecord, ``path`` and ``path``.db, one at a time.
+    """Write ``samples`` one by one as MindRecord, in the files ``path`` and ``path``.db.
 
-    MindRecord keeps the file's own name inside: rename its folder, never the file.
+    MindRecord stores the file's name inside the file: rename its folder, but never the file.
 
     Returns:
-        The samples' foreground flags, in the order of the rows. Without samples no file is written.
+        The foreground flags of the samples, in the order of the rows. Without samples no file is written.
     """
     writer: FileWriter | None = None
     foreground: list[bool] = []
@@ -89,12 +89,12 @@ def write_records(path: Path, case: str, samples: Iterable[Sample]) -> list[bool
 
 
 def read_records(paths: Sequence[Path], shape: Sequence[int], rows: Sequence[int] | None = None) -> Generator[Record]:
-    """Rows of one or several files, read ahead by MindSpore's data engine.
+    """Read rows of one or several files, prefetched by MindSpore's data engine.
 
     Args:
-        paths: MindRecord files; their rows count through, in this order.
-        shape: of every image and label.
-        rows: which rows, in which order, repeats allowed; all of them in order when None.
+        paths: MindRecord files; their rows are numbered consecutively in this order.
+        shape: shape of every image and label.
+        rows: numbers of the rows to read, in this order, repeats allowed; None: all rows in order.
 
     Yields:
         image, label: uint8 of ``shape``, read-only; case, index, foreground, roi, start as written.
@@ -107,7 +107,7 @@ def read_records(paths: Sequence[Path], shape: Sequence[int], rows: Sequence[int
     try:
         count = ds.MindDataset(names, shuffle=False).get_dataset_size()
         wanted = range(count) if rows is None else rows
-        for first in range(0, len(wanted), count):  # MindDataset cannot take more rows at a time than there are
+        for first in range(0, len(wanted), count):  # MindDataset cannot read more rows at a time than the files have
             for row in _read(names, wanted[first : first + count]):
                 yield _row(row, shape)
     except RuntimeError as error:
@@ -120,7 +120,7 @@ def read_records(paths: Sequence[Path], shape: Sequence[int], rows: Sequence[int
 
 
 def require_records(paths: Sequence[Path]) -> None:
-    """Raise InputError when one of the files is not there or was cut short, which can crash MindSpore's reader."""
+    """Raise InputError if a file is missing or truncated, which can crash MindSpore's reader."""
     for path in paths:
         found = "no such file" if not path.is_file() else None if _is_whole(path) else "a broken MindRecord file"
         if found:
@@ -133,12 +133,12 @@ def require_records(paths: Sequence[Path]) -> None:
 
 
 def record_digests(path: Path) -> dict[str, str]:
-    """SHA-256 of a MindRecord file and the .db beside it, by their names; MindRecord itself has no checksum."""
+    """Return name -> SHA-256 of a MindRecord file and its .db file; MindRecord itself has no checksum."""
     return {file.name: sha256(file) for file in (path, path.with_name(f"{path.name}.db")) if file.is_file()}
 
 
 def require_unchanged(path: Path, digests: Mapping[str, str]) -> None:
-    """Raise InputError when the files of ``path`` are not those of ``digests``, or broken; none are known: no check."""
+    """Raise InputError if the files of ``path`` are broken or do not match ``digests``, if there are any."""
     require_records([path])
     if digests and record_digests(path) != digests:
         raise InputError(
@@ -150,7 +150,7 @@ def require_unchanged(path: Path, digests: Mapping[str, str]) -> None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether the file is as long as its header (a length of 8 bytes, then JSON) says that its last page reaches."""
+    """Tell whether the file reaches the end of the last page in its header (a length of 8 bytes, then JSON)."""
     try:
         with open(path, "rb") as file:
             header = parse_json(file.read(int.from_bytes(file.read(8), "little")), dict[str, Any])
@@ -183,7 +183,7 @@ def _row(row: dict[str, np.ndarray], shape: Sequence[int]) -> Record:
 
 
 def _page_bytes(row_bytes: int) -> int:
-    """The page (a power of two) that holds at least two rows of ``row_bytes`` with little waste."""
+    """Return a page size (a power of two) that holds at least two rows of ``row_bytes`` with little unused space."""
     page = MIN_PAGE_BYTES
     while page < min(2 * row_bytes + (1 << 16), MAX_PAGE_BYTES):
         page *= 2

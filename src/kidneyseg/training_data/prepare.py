@@ -1,4 +1,4 @@
-"""A cohort to MindRecord: every case in a process of its own, within a memory budget, never half-written."""
+"""Conversion of a data set to MindRecord: each case in its own process, within a memory budget, written atomically."""
 
 from __future__ import annotations
 
@@ -36,17 +36,18 @@ from kidneyseg.training_data.prepared_case import (
 from kidneyseg.training_data.samples import stage_samples
 from kidneyseg.volume.nifti import merge_labels, read_image, read_mask
 
-MEMORY_BUDGET = 11 << 29  # 5.5 GiB for all workers, so that with this process it stays below 6 GiB
+MEMORY_BUDGET = 11 << 29  # 5.5 GiB for all workers; with this process the total is below 6 GiB
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What :func:`prepare` did.
+    """Result of :func:`prepare`.
 
     Attributes:
-        prepared, rebuilt, skipped: names of cases that were new, were made with other settings or from changed files
-            and so were made again, and were there already.
-        samples: rows per stage, of all cases.
+        prepared: names of new cases.
+        rebuilt: names of cases that were prepared again, because the settings or the files have changed.
+        skipped: names of cases that were already prepared.
+        samples: stage name -> rows of all cases.
         bytes: size of all record files.
         seconds: wall-clock time.
     """
@@ -64,15 +65,19 @@ def prepare(
 ) -> Summary:
     """Write the training samples of every stage of ``recipe`` for ``cases`` to ``work``/prepared/<case>/.
 
-    A case that is there, made with the same settings from the same files, is skipped. Files are the same with the name,
-    size and time of change that they had, or the same content, wherever they are. A case's folder appears complete or
-    not at all; what a killed run left behind is swept by the next.
+    Cases that were prepared with the same settings from the same files are skipped. Files are the same if name, size
+    and modification time are the same, or the content, in whatever folder they are. The folder of a case is either
+    complete or missing; incomplete folders of a killed run are deleted by the next run.
 
     Args:
-        workers: processes at a time; large scans run fewer at a time, to stay within ``memory`` bytes.
+        recipe: the recipe.
+        cases: cases with masks.
+        work: folder to write to.
+        workers: maximum number of processes; with large scans fewer run at a time.
+        memory: memory budget of all processes together, bytes.
 
     Raises:
-        InputError: cases failed (all of them are listed; the others are done), a case has no label, or another
+        InputError: cases failed (all failed cases are listed, the others are prepared), a case has no label, or another
             process prepares the same folder.
     """
     require_workers(workers)
@@ -85,7 +90,7 @@ def prepare(
         todo = [case for case in cases if states[case.name] != "done"]
         rebuilt = [case.name for case in todo if states[case.name] == "stale"]
         if rebuilt:
-            tqdm.write(f"{len(rebuilt)} cases were prepared with other settings or from other files and are made again")
+            tqdm.write(f"{len(rebuilt)} cases were prepared with other settings or files and are prepared again")
         _prepare_all(recipe, todo, work, workers, memory)
     done = [PreparedCase.read(case_folder(work, case.name)) for case in cases]
     files = [file for case in done for file in case_folder(work, case.case).glob("*.mindrecord*")]
@@ -100,13 +105,13 @@ def prepare(
 
 
 def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> list[str]:
-    """Write the records of one case; its folder is replaced when all of them are there.
+    """Write the records of one case; its folder is replaced after all records are written.
 
     Returns:
-        Warnings of what is doubtful about its files.
+        Warnings about implausible values in its files.
 
     Raises:
-        InputError: scan or label cannot be read, do not belong together, or the label holds values without a name.
+        InputError: scan or label cannot be read, they do not belong together, or the label has values without a name.
     """
     from kidneyseg.training_data.mindrecord import (  # imports MindSpore, which only workers need
         record_digests,
@@ -150,7 +155,7 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> list[str]:
 
 
 def _prepare_all(recipe: Recipe, cases: Sequence[Case], work: str | Path, workers: int, memory: int) -> None:
-    """Prepare ``cases`` in processes; raise one InputError that lists all that failed, whatever the error was."""
+    """Prepare ``cases`` in processes; raise one InputError that lists all failed cases, whatever the errors were."""
     if not cases:
         return
     failures: dict[str, InputError] = {}
@@ -168,7 +173,7 @@ def _prepare_all(recipe: Recipe, cases: Sequence[Case], work: str | Path, worker
 
 
 def check_names(cases: Sequence[Case]) -> None:
-    """Raise InputError when two scans are called the same."""
+    """Raise InputError if two scans have the same name."""
     seen: dict[str, Case] = {}
     for case in cases:
         if case.name in seen:
@@ -204,7 +209,7 @@ def _source(path: Path, digest: str | None = None) -> Source:
 
 
 def _is_from(path: Path, source: Source) -> bool:
-    """Whether ``path``, wherever it lies now, has the content that ``source`` was noted of."""
+    """Tell whether ``path`` has the content recorded in ``source``, whatever its folder is."""
     stat = path.stat()
     if (path.name, stat.st_size, stat.st_mtime_ns) == (Path(source["path"]).name, source["bytes"], source["modified"]):
         return True
@@ -212,7 +217,7 @@ def _is_from(path: Path, source: Source) -> bool:
 
 
 def _state(case: Case, recipe: Recipe, work: str | Path) -> str:
-    """ "new", "done", or "stale" when settings or files have changed since."""
+    """Return "new", "done", or "stale" if settings or files have changed since the preparation."""
     label = case.true_mask_path()
     folder = case_folder(work, case.name)
     if not folder.is_dir():
@@ -233,7 +238,7 @@ def _state(case: Case, recipe: Recipe, work: str | Path) -> str:
 
 
 def _note_move(case: Case, made: PreparedCase, folder: Path) -> None:
-    """Let ``case.json`` say where the files are now."""
+    """Write the current paths of the files to ``case.json``."""
     image = _source(case.image, made.image.get("sha256"))
     label = _source(case.true_mask_path(), made.label.get("sha256"))
     if (image, label) != (made.image, made.label):
@@ -241,7 +246,7 @@ def _note_move(case: Case, made: PreparedCase, folder: Path) -> None:
 
 
 def _publish(partial_folder: Path, target: Path) -> None:
-    """Put a complete folder in its place; one that is there already is removed."""
+    """Move a complete folder to its final path and delete the folder that was there."""
     if target.exists():
         old = target.with_name(f".{target.name}.{os.getpid()}.old")
         target.rename(old)
@@ -252,7 +257,7 @@ def _publish(partial_folder: Path, target: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed runs left unfinished: the hidden folders."""
+    """Delete the incomplete folders of killed runs, which are hidden."""
     for leftover in folder.glob(".*"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -260,8 +265,8 @@ def _sweep(folder: Path) -> None:
 
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the lock of ``folder``, which is made; the system lets go of it when this process ends."""
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    """Create ``folder`` and hold its lock; the operating system releases the lock when this process ends."""
+    created = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as lock:
         try:
@@ -269,14 +274,14 @@ def _only_one(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise InputError(
                 folder,
-                expected="no other prepare at work here",
+                expected="no other `kidneyseg prepare` running in this folder",
                 found="one that is running",
-                remedy="Wait until it is done, or give another --work",
+                remedy="Wait until it is finished, or give another --work",
             ) from None
         try:
             yield
         finally:
-            if made and [file.name for file in folder.iterdir()] == [".lock"]:  # no case could be prepared
+            if created and [file.name for file in folder.iterdir()] == [".lock"]:  # no case could be prepared
                 (folder / ".lock").unlink()
-                for place in made:
+                for place in created:
                     place.rmdir()

@@ -1,4 +1,4 @@
-"""What ``kidneyseg prepare`` leaves in WORK/prepared: where it is, and what ``case.json`` says about a case."""
+"""The results of ``kidneyseg prepare`` in WORK/prepared: paths, and the contents of ``case.json``."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from kidneyseg.system.files import write_text
 from kidneyseg.system.plain_path import plain_name
 from kidneyseg.volume.grid import Grid, GridFacts
 
-FORMAT = 2  # raise it when the same recipe makes different records
+FORMAT = 2  # to be increased when the same recipe gives different records
 
 
 class Source(TypedDict):
-    """A file that a case was made from; ``modified`` in ns since 1970."""
+    """An input file of a case; ``modified`` is in ns since 1970."""
 
     path: str
     bytes: int
     modified: int
-    sha256: NotRequired[str]  # versions before wrote none
+    sha256: NotRequired[str]  # missing in files of earlier versions
 
 
 @with_config(ConfigDict(extra="allow"))
 class Settings(TypedDict):
-    """As :func:`recipe_settings` says."""
+    """Result of :func:`recipe_settings`."""
 
     stages: dict[str, Any]
     format: NotRequired[object]
@@ -44,7 +44,7 @@ class Settings(TypedDict):
 
 
 class Reading(TypedDict):
-    """As :func:`label_reading` says."""
+    """Result of :func:`label_reading`."""
 
     merge: list[list[int]]
     uncertain: list[tuple[int, list[int]]]
@@ -52,12 +52,12 @@ class Reading(TypedDict):
 
 @dataclass(frozen=True)
 class PreparedStage:
-    """One stage's records of one case.
+    """The records of one case for one stage.
 
     Attributes:
-        foreground: whether each row holds a target.
-        grids: of the ROIs that the rows' ``roi`` counts, as :meth:`Grid.to_dict`; :meth:`roi_grids` reads them.
-        digests: SHA-256 of the record files, by their names; those of versions before have none.
+        foreground: whether each row contains a target.
+        grids: grids of the ROIs to which the rows' ``roi`` refers, as :meth:`Grid.to_dict`.
+        digests: file name -> SHA-256 of the record files; empty for records of earlier versions.
     """
 
     foreground: list[bool]
@@ -65,6 +65,7 @@ class PreparedStage:
     digests: dict[str, str] = field(default_factory=dict)
 
     def roi_grids(self) -> list[Grid]:
+        """Return ``grids`` as Grid objects."""
         return [Grid.from_dict(grid) for grid in self.grids]
 
 
@@ -73,15 +74,16 @@ class PreparedCase:
     """Contents of ``case.json``.
 
     Attributes:
-        case: its name.
-        image, label: where it came from.
+        case: name of the case.
+        image, label: the input files.
         shape: voxels of the scan in canonical orientation, (z, y, x).
         spacing: mm, (z, y, x).
-        labels: those in the mask's file, before the recipe's ``merge``, without the background.
-        settings: :func:`recipe_settings` of the recipe it was prepared with.
-        stages: by the stage's name.
-        dataset, patient: which data set of ``work``/datasets.yaml it is of, and whom of it; "" where there are none.
-        reading: how the labels of its mask's file were read, as :func:`label_reading` says it.
+        labels: labels in the mask file, before the recipe's ``merge``, without the background.
+        settings: :func:`recipe_settings` of the recipe.
+        stages: stage name -> records.
+        dataset: data set in ``work``/datasets.yaml; "" if there is none.
+        patient: patient in this data set; "" if there is none.
+        reading: :func:`label_reading` of the mask file.
     """
 
     case: str
@@ -98,27 +100,28 @@ class PreparedCase:
 
     @property
     def uncertain(self) -> dict[int, tuple[int, ...]]:
-        """Labels that stand for one of several."""
+        """Label -> the labels of which it may be any."""
         return {label: tuple(labels) for label, labels in self.reading["uncertain"]}
 
     def write(self, folder: Path) -> None:
+        """Write ``case.json``, atomically."""
         write_text(folder / "case.json", json.dumps(asdict(self), indent=1))
 
     @classmethod
     def read(cls, folder: Path) -> PreparedCase:
-        """Raises InputError when there is no readable ``case.json``."""
+        """Read ``case.json``. Raises InputError if it is missing or damaged."""
         path = folder / "case.json"
         if not path.exists():
             raise InputError(
                 folder, expected="a prepared case", found="no case.json", remedy="Run kidneyseg prepare first"
             )
         fault = {
-            "expected": "what kidneyseg prepare wrote",
+            "expected": "the file that kidneyseg prepare wrote",
             "remedy": f"Delete {folder} and run kidneyseg prepare again",
         }
         made = read_json(path, cls, **fault)
         if made.stages.keys() != made.settings["stages"].keys():
-            raise InputError(path, found="settings of other stages than there are", **fault)
+            raise InputError(path, found="settings of other stages", **fault)
         return made
 
 
@@ -127,12 +130,12 @@ def case_folder(work: str | Path, case: str) -> Path:
 
 
 def record_file(folder: Path, case: str, stage: str) -> Path:
-    """The MindRecord file of one case and stage inside its folder; it is not there when the stage has no samples."""
+    """Path of the MindRecord file of one case and stage; the file is missing if the stage has no samples."""
     return folder / f"{plain_name(case)}.{plain_name(stage)}.mindrecord"
 
 
 def label_reading(case: Case, recipe: Recipe) -> Reading:
-    """How the labels of a case's mask are read beyond the recipe's own ``merge``, as JSON types."""
+    """Describe how the labels of a case's mask are read in addition to the recipe's ``merge``, as JSON types."""
     dataset = case.dataset
     merge = [] if dataset is None else sorted(dataset.merge.items())
     uncertain = sorted(case.uncertain(recipe.merge).items())
@@ -140,7 +143,7 @@ def label_reading(case: Case, recipe: Recipe) -> Reading:
 
 
 def stage_settings(stage: Stage) -> dict:
-    """Those of a stage's settings that its records depend on, as JSON types."""
+    """Collect the settings of a stage on which its records depend, as JSON types."""
     return {
         "region": stage.region.model_dump(mode="json"),
         "clip": [float(hu) for hu in stage.intensity.clip],
@@ -150,17 +153,22 @@ def stage_settings(stage: Stage) -> dict:
 
 
 def recipe_settings(recipe: Recipe) -> Settings:
-    """All settings that a case's records depend on, as JSON types."""
+    """Collect all settings on which the records of a case depend, as JSON types."""
     return {
         "format": FORMAT,
         "merge": [list(pair) for pair in sorted(recipe.merge.items())],
-        "painted": list(recipe.result_stages),  # it decides on which grid later stages find a stage's mask
+        "painted": list(recipe.result_stages),  # determines the grid of the masks that later stages use
         "stages": {stage.name: stage_settings(stage) for stage in recipe.stages},
     }
 
 
 def locate_cases(work: Path, names: Sequence[str], data: Path | None = None) -> list[Case]:
-    """The scans and masks of ``names``: in ``data`` if it is given, else where they were when they were prepared.
+    """Find the scans and masks of prepared cases.
+
+    Args:
+        work: folder that ``kidneyseg prepare`` filled.
+        names: names of the cases.
+        data: data folder; default: the paths at the time of the preparation.
 
     Raises:
         InputError: a case is not in ``data``, was not prepared, or its files have moved.
@@ -171,7 +179,7 @@ def locate_cases(work: Path, names: Sequence[str], data: Path | None = None) -> 
         if absent:
             raise InputError(
                 data,
-                expected=f"the {len(names)} cases asked for",
+                expected=f"the {len(names)} requested cases",
                 found=f"no {', '.join(absent[:5])}",
                 remedy="Give the folder that `kidneyseg prepare` read",
             )
@@ -184,9 +192,9 @@ def locate_cases(work: Path, names: Sequence[str], data: Path | None = None) -> 
             if not path.is_file():
                 raise InputError(
                     path,
-                    expected=f"a file of case {name}, where it was when it was prepared",
+                    expected=f"a file of case {name} at its path during `kidneyseg prepare`",
                     found="no such file",
-                    remedy="Say with --data where the cohort is now",
+                    remedy="Give the present data folder with --data",
                 )
         cases.append(Case(name, image, label, datasets.get(prepared.dataset), prepared.patient))
     return cases

@@ -1,4 +1,4 @@
-"""In which order an epoch takes the samples."""
+"""The choice and order of the samples of an epoch."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ def epoch_order(
     losses: np.ndarray | None = None,
     mine: float = 0.0,
 ) -> np.ndarray:
-    """``count`` sample numbers, shuffled.
+    """Draw the sample numbers of one epoch, shuffled.
 
     Args:
-        foreground: (n,) bool, whether each sample holds a target.
-        share: of samples with a target among those that are not mined, rounded; None takes all samples alike. When
-            one of the two kinds is missing, the other fills its place.
-        weights: (n,) > 0, how many times as often each sample is drawn as one of weight 1; None: all alike.
-        losses: (n,), each sample's loss when last seen, NaN for one that was not: it counts as an average one.
-        mine: share of the epoch, rounded, that is drawn in proportion to ``losses`` (times ``weights``). Without any
-            loss above 0 yet nothing is mined.
+        foreground: (n,) bool, whether each sample contains a target.
+        count: number of samples to draw.
+        share: fraction of samples with a target among those that are not mined, rounded; None: no distinction. If one
+            of the two kinds is missing, the other is drawn instead.
+        rng: random generator.
+        weights: (n,) > 0, frequency of each sample relative to a sample of weight 1; None: all equal.
+        losses: (n,) last loss of each sample; NaN if it was not yet seen, which counts as the mean loss.
+        mine: fraction of the epoch, rounded, that is drawn in proportion to ``losses`` (times ``weights``). Nothing is
+            mined as long as no loss is above 0.
 
     Returns:
-        (count,) int. Without weights and mining a sample comes again only after all others of its kind have come;
-        with them it comes as often as its part in the sum asks, rounded up or down.
+        (count,) int. Without weights or mining, every sample of a kind is drawn once before any repeats. Otherwise each
+        is drawn in proportion to its weight, rounded up or down.
     """
     n = foreground.size
     hardness = None if losses is None else _hardness(losses)
@@ -42,12 +44,16 @@ def epoch_order(
 
 
 def balance(origins: Sequence[str], foreground: np.ndarray | None, weights: Mapping[str, float]) -> np.ndarray:
-    """(n,) factors that make data sets count by their ``weights`` (default 1) and not by how many samples they have.
+    """Compute sampling factors so that data sets count by their weights and not by their numbers of samples.
 
     Args:
         origins: data set of each sample.
-        foreground: (n,) bool, whether each sample holds a target: the two kinds are then balanced apart, as they are
-            drawn; None: all samples together. The mean of what is balanced together is 1.
+        foreground: (n,) bool, whether each sample contains a target: the samples with and without a target are then
+            balanced separately, as they are drawn separately; None: all samples together.
+        weights: data set -> weight (default 1).
+
+    Returns:
+        (n,) factors; their mean over the samples that are balanced together is 1.
     """
     datasets, factors = np.asarray(origins), np.ones(len(origins))
     for kind in [np.ones(len(origins), bool)] if foreground is None else [foreground, ~foreground]:
@@ -59,7 +65,7 @@ def balance(origins: Sequence[str], foreground: np.ndarray | None, weights: Mapp
 
 
 def _hardness(losses: np.ndarray) -> np.ndarray | None:
-    """Losses without gaps, at least 0; None when there is none above 0."""
+    """Replace unknown losses by the mean and negative ones by 0; None if no loss is above 0."""
     seen = ~np.isnan(losses)
     if not (losses[seen] > 0).any():
         return None
@@ -70,7 +76,7 @@ def _hardness(losses: np.ndarray) -> np.ndarray | None:
 def _taken(
     foreground: np.ndarray, count: int, share: float | None, rng: np.random.Generator, weights: np.ndarray | None
 ) -> list[np.ndarray]:
-    """The samples that are not mined, those with a target and those without apart when ``share`` says how many."""
+    """Draw the samples that are not mined; with ``share``, separately with and without a target."""
     if share is None:
         return [_draw(np.arange(foreground.size), count, rng, weights)]
     kinds = [np.flatnonzero(foreground), np.flatnonzero(~foreground)]
@@ -86,11 +92,11 @@ def _taken(
 
 
 def _draw(numbers: np.ndarray, count: int, rng: np.random.Generator, weights: np.ndarray | None) -> np.ndarray:
-    """``count`` of ``numbers``: as many shuffled rounds of all of them as it takes, or in proportion to ``weights``."""
+    """Draw ``count`` of ``numbers``: in shuffled rounds of all of them, or in proportion to ``weights``."""
     if weights is None or not numbers.size:
         rounds = -(-count // max(1, numbers.size))
         return np.concatenate([numbers[:0], *(rng.permutation(numbers) for _ in range(rounds))])[:count]
-    # Systematic resampling (Kitagawa 1996): places one apart, thrown once onto the line that the shares make up.
+    # Systematic resampling (Kitagawa 1996): equidistant points with one random offset on the cumulative weights.
     order = rng.permutation(numbers.size)
     ends = np.cumsum(weights[order])
     ends = np.floor(ends / ends[-1] * count + rng.random())

@@ -1,4 +1,4 @@
-"""What a scan with its label gives a stage to learn from: volumes or slices of the parts it sees."""
+"""Training samples of a stage: patches or slices cut from the regions of a labelled scan."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from kidneyseg.volume.windows import window_starts
 
 @dataclass(frozen=True)
 class Sample:
-    """One training sample and where it was cut.
+    """One training sample and its position.
 
     Attributes:
-        image: uint8, (z, y, x) of a 3-D stage's window or (y, x) of one slice; 0 is air. The neighbours that a stage
-            of stacks sees with a slice are samples of their own: all slices of a grid are, in order.
-        label: uint8 class indices of the stage's targets, or codes as `preprocessing.class_codes` has them, same shape.
-        roi: number of the grid it was cut from, in the list that :func:`stage_samples` returns.
+        image: uint8, (z, y, x) for a patch or (y, x) for a slice; 0 is air. For stacks of slices, too, each slice of a
+            grid is one sample, in order.
+        label: uint8 class indices of the stage's targets, or codes of ``preprocessing.class_codes``; same shape.
+        roi: index of its grid in the list that :func:`stage_samples` returns.
         start: its first voxel on that grid, (z, y, x).
     """
 
@@ -38,23 +38,25 @@ class Sample:
 
     @property
     def foreground(self) -> bool:
-        """Whether it holds any target."""
+        """Whether it contains any target."""
         return bool(self.label.any())
 
 
 def stage_samples(
     view: StageView, label: np.ndarray, uncertain: Mapping[int, Sequence[int]] | None = None
 ) -> tuple[list[Grid], Iterator[Sample]]:
-    """The grids that a stage sees of one scan, and the samples cut from them, one at a time.
+    """Cut the training samples of a stage from one scan.
 
-    A 3-D stage cuts each grid into overlapping windows, padded with air where it is smaller than one. Of a 2-D stage
-    every slice is a sample. The grids of ``region.negatives`` follow those of the regions. A single slice has nothing
-    to teach a 3-D stage.
+    A 3-D stage cuts overlapping patches from each grid; a grid smaller than a patch is padded with air. A 2-D stage
+    uses every slice as a sample. A scan of a single slice gives no samples for a 3-D stage.
 
     Args:
-        view: of the stage after perfect ones, see `true_views`.
-        label: the mask of the scan, (z, y, x) uint8, labels as the recipe names them.
-        uncertain: labels of it that stand for one of several.
+        view: view of the stage with the true masks as results of the earlier stages, see ``true_views``.
+        label: mask of the scan, (z, y, x) uint8, with the recipe's labels.
+        uncertain: label -> the labels of which it may be any.
+
+    Returns:
+        The grids: those of the regions, then those of ``region.negatives``; and the samples, cut one at a time.
     """
     stage = view.stage
     if stage.dims == 3 and view.scan.array.shape[0] == 1:
@@ -74,9 +76,10 @@ def stage_samples(
 
 
 def negative_regions(view: StageView) -> list[Grid]:
-    """For each region, ``region.negatives`` crops of the scan of its size at random places of the body.
+    """For each region, crop ``region.negatives`` boxes of its size at random places of the body.
 
-    The same for the same view. A region that is larger than the body along an axis begins where that does.
+    The same view always gives the same boxes. Along an axis where a region is larger than the body, its box starts at
+    the edge of the body.
     """
     count, regions = view.stage.region.negatives, [region.mask_grid for region in view.regions]
     if not (count and regions):
@@ -109,7 +112,7 @@ def _windows(image: np.ndarray, classes: np.ndarray, roi: int, stage: Stage) -> 
 
 
 def _starts(classes: np.ndarray, sampling: Sampling) -> list[tuple[int, ...]]:
-    """First corners of the windows cut from one grid's ``classes``, which is nowhere smaller than a window."""
+    """List the first corners of the patches of one grid; ``classes`` is at least as large as a patch on every axis."""
     if isinstance(sampling, SlabSampling):
         return [
             (first + z, y, x)
@@ -123,9 +126,9 @@ def _starts(classes: np.ndarray, sampling: Sampling) -> list[tuple[int, ...]]:
 
 
 def _runs(classes: np.ndarray, sampling: SlabSampling) -> list[tuple[int, int]]:
-    """(first slice, slices) of the runs of slices that are near enough to a target to be cut into slabs.
+    """List (first slice, number of slices) of the runs of slices near a target, which are cut into slabs.
 
-    A run that is shorter than a slab is widened to one.
+    A run that is shorter than a slab is extended to the length of a slab.
     """
     if sampling.near is None:
         return [(0, len(classes))]

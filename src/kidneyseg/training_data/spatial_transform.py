@@ -1,4 +1,4 @@
-"""Random changes of a sample's geometry: mirrored, turned, magnified, shifted, bent."""
+"""Spatial augmentation of samples: flip, rotation, scale, shift, elastic deformation."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-ELASTIC = 1  # tells this random stream from the noise, which the same seed begins
+ELASTIC = 1  # separates this random stream from that of the noise, which starts from the same seed
 
 
 @dataclass(frozen=True)
 class ElasticField:
-    """A smooth random displacement in plane, drawn from ``seed``.
+    """A smooth random displacement field in plane, drawn from ``seed``.
 
-    It is a plane of the field of MONAI's Rand3DElastic, from which published ranges of sigma and magnitude come: per
-    axis uniform noise from -1 to 1, blurred by ``sigma`` voxels along z, y and x, times ``magnitude``; displacements
-    have a standard deviation of ``magnitude / sqrt(3) / (2 sqrt(pi) sigma)^1.5`` voxels (sigma 4, magnitude 150: 1.6).
+    It is one plane of the field of MONAI's Rand3DElastic, for which ranges of sigma and magnitude are published: per
+    axis, uniform noise from -1 to 1 is blurred by ``sigma`` voxels along z, y and x and multiplied by ``magnitude``.
+    The displacements have a standard deviation of ``magnitude / sqrt(3) / (2 sqrt(pi) sigma)^1.5`` voxels (1.6 for
+    sigma 4 and magnitude 150).
     """
 
     sigma: float
@@ -24,8 +25,8 @@ class ElasticField:
     seed: int
 
     def field(self, size: tuple[int, int]) -> np.ndarray:
-        """(2, y, x) float32: displacements along y and x in voxels."""
-        # A plane of noise that was blurred along z is plain noise again, weaker.
+        """Return (2, y, x) float32: displacements along y and x in voxels."""
+        # One plane of noise blurred along z is again uncorrelated noise in plane, with a smaller deviation.
         deviation = self.magnitude / np.sqrt(3 * 2 * np.sqrt(np.pi) * self.sigma)
         noise = np.random.default_rng([self.seed, ELASTIC]).standard_normal((2, *size), dtype=np.float32)
         return np.stack([cv2.GaussianBlur(np.float32(deviation) * plane, (0, 0), self.sigma) for plane in noise])
@@ -33,14 +34,14 @@ class ElasticField:
 
 @dataclass(frozen=True)
 class SpatialParams:
-    """The defaults move nothing.
+    """Parameters of a spatial transform. The defaults change nothing.
 
     Attributes:
-        flips: axes that are mirrored, of "zyx".
-        rotate: degrees, counter-clockwise as displayed.
-        scale: magnification.
+        flips: axes to flip, a subset of "zyx".
+        rotate: rotation in degrees, counter-clockwise as displayed.
+        scale: zoom factor.
         shift: (y, x), fraction of the image's size.
-        elastic: bends what the others make.
+        elastic: elastic deformation after the other transforms.
     """
 
     flips: str = ""
@@ -51,7 +52,12 @@ class SpatialParams:
 
 
 class SpatialTransform:
-    """``moves`` made ready for images of ``size`` (y, x): every slice is moved in plane by the same transform."""
+    """A spatial transform for images of one size. All slices get the same in-plane transform.
+
+    Args:
+        moves: the parameters.
+        size: in-plane size (y, x).
+    """
 
     def __init__(self, moves: SpatialParams, size: tuple[int, int]):
         self.moves, self.size = moves, size
@@ -59,11 +65,14 @@ class SpatialTransform:
         self.maps = None if moves.elastic is None else self._maps(moves.elastic.field(size))
 
     def __call__(self, array: np.ndarray, interpolation: int) -> np.ndarray:
-        """A new contiguous array of the same shape; what comes from beyond the edges is 0.
+        """Transform ``array``.
 
         Args:
-            array: uint8, (z, y, x) or (y, x), which has no z to mirror.
-            interpolation: of OpenCV.
+            array: uint8, (z, y, x) or (y, x); without z a flip of z is ignored.
+            interpolation: OpenCV's interpolation flag.
+
+        Returns:
+            A new contiguous array of the same shape; voxels from outside the image are 0.
         """
         axes = ["zyx".index(axis) - 3 for axis in self.moves.flips if axis != "z" or array.ndim == 3]
         flipped = np.array(np.flip(array, axes), order="C")
@@ -79,7 +88,7 @@ class SpatialTransform:
         return out
 
     def _affine(self) -> np.ndarray | None:
-        """The (2, 3) matrix, in (x, y) pixels, of rotation and scale around the centre and shift; None: nothing."""
+        """Return the (2, 3) matrix, in (x, y) pixels, of rotation and scale around the centre and shift, or None."""
         moves = self.moves
         if moves.rotate == 0 and moves.scale == 1 and moves.shift == (0, 0):
             return None
@@ -89,7 +98,7 @@ class SpatialTransform:
         return matrix
 
     def _maps(self, field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where each pixel of the result comes from: x and y, (y, x) float32 each."""
+        """Return for each pixel of the result its source coordinates x and y, (y, x) float32 each."""
         y, x = np.indices(self.size, np.float32) + field
         if self.matrix is None:
             return x, y

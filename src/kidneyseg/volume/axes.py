@@ -10,6 +10,6 @@ PerAxis = tuple[Value, Value, Value]
 
 
 def per_axis(values: Iterable[Value]) -> PerAxis[Value]:
-    """The three ``values``, such as the shape of a volume, as a tuple. Raises ValueError unless there are three."""
+    """Return ``values``, such as the shape of a volume, as a tuple. Raises ValueError if there are not three."""
     z, y, x = values
     return z, y, x

@@ -150,7 +150,7 @@ def test_a_finder_helps_to_find_and_has_no_say_in_the_labels(scan):
 
 
 def test_a_finder_of_other_labels_is_refused():
-    with pytest.raises(InputError, match="double.*finds the regions that double segments"):
+    with pytest.raises(InputError, match="double.*localises the regions for double"):
         Ensemble.of([make_model(make_recipe())], [make_model(make_recipe(targets=[[1]]))])
 
 

@@ -1,1 +1,1 @@
-"""Several models together: they find the kidneys together, and their label probabilities are averaged."""
+"""Ensembles: several models locate the kidneys together, and their label probabilities are averaged."""

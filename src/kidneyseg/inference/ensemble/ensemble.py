@@ -1,4 +1,4 @@
-"""Several models as one: their probabilities averaged on the scan, and where they disagree."""
+"""An ensemble of models: the mean of their probabilities on the scan, and their disagreement."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ from kidneyseg.volume.nifti import Scan
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Models of one recipe (folds, seeds) or of several, as one model.
+    """An ensemble of models of one recipe (folds, seeds) or of several.
 
     Attributes:
-        models: those whose labels are averaged. First stages that find regions for later ones, of the same labels,
-            find them together (see `localisation`); other regions come from each model's own stages.
-        finders: more models, of which only the first stages are used, to find these regions.
-        recipe: the first model's, with the labels that all have in common (see ``common_labels``) and all merges. Its
-            components clean the ensemble's mask.
+        models: the models whose label probabilities are averaged. If their first stages localise the same labels for
+            later stages, the probabilities of these stages are averaged too (see ``localisation``); all other regions
+            come from each model's own stages.
+        recipe: the recipe of the first model, with the labels that all models have (see ``common_labels``) and all
+            merges. Its components clean the ensemble's mask.
+        finders: more models, of which only the first stages are used, for the localisation.
     """
 
     models: tuple[Model, ...]
@@ -39,7 +40,11 @@ class Ensemble:
 
     @classmethod
     def of(cls, models: Sequence[Model], finders: Sequence[Model] = ()) -> Ensemble:
-        """Raises InputError when the models' labels do not meet, or a finder finds nothing that they look at."""
+        """Combine ``models``; ``finders`` take part only in the localisation.
+
+        Raises:
+            InputError: the models do not have the same labels, or a finder localises labels that no model uses.
+        """
         recipes = [model.recipe for model in models]
         merge = common_merge(recipes)
         changes = {
@@ -53,8 +58,8 @@ class Ensemble:
                 raise InputError(
                     finder.recipe.name,
                     remedy="Leave this finder out",
-                    found="none, or one that finds other labels",
-                    expected=f"a first stage that finds the regions that {changes['name']} segments",
+                    found="none, or one that localises other labels",
+                    expected=f"a first stage that localises the regions for {changes['name']}",
                 )
         return cls(tuple(models), recipes[0].model_copy(update=changes), tuple(finders))
 
@@ -82,7 +87,7 @@ class Ensemble:
             result.seconds |= {f"{number} {stage}": seconds for stage, seconds in localisation.seconds.items()}
         for number, (model, labels, localisation) in enumerate(zip(self.models, gathered, localisations), 1):
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what one model does not find another may
+                warnings.simplefilter("ignore")  # an implausible mask of one model says nothing about the ensemble's
                 one = model.segment(
                     scan, oracle=oracle, found=localisation.agreed, progress=progress, on_probabilities=labels.keep
                 )
@@ -103,15 +108,16 @@ def load_models(
     precision: str = "auto",
     finders: Sequence[str | Path] = (),
 ) -> Segmenter:
-    """The model of one folder, or the ensemble of several or with ``finders``.
+    """Load one model, or an ensemble if there are several ``folders`` or any ``finders``.
 
     Args:
-        recipes: by folder, used instead of the folder's own.
-        device, runtime, precision: as of :meth:`Model.load`.
-        finders: folders of models that only help to find regions.
+        folders: model folders or packages.
+        device, runtime, precision: as for :meth:`Model.load`.
+        recipes: folder -> recipe that is used instead of the folder's own.
+        finders: folders of models that take part only in the localisation.
 
     Raises:
-        InputError: as :meth:`Model.load` and :meth:`Ensemble.of`.
+        InputError: as for :meth:`Model.load` and :meth:`Ensemble.of`.
     """
     models = [
         Model.load(folder, device, (recipes or {}).get(folder), runtime, precision) for folder in (*folders, *finders)

@@ -1,6 +1,7 @@
-"""Where the models of an ensemble segment: the regions that their first stages find together.
+"""Localisation in an ensemble: the first stages of all models together locate the regions for the later stages.
 
-The outlook of the CCF BDCI 2022 third-prize solution (MPLab): several coarse models find the kidneys together.
+This follows the outlook of the CCF BDCI 2022 third-prize solution (MPLab): an ensemble of coarse models for the
+kidneys.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from kidneyseg.volume.box import Box
 from kidneyseg.volume.grid import sample
 from kidneyseg.volume.nifti import Scan
 
-SURE = 255  # probability 1
+ONE = 255  # represents probability 1
 
 
 @dataclass(frozen=True)
 class Localisation:
-    """Of one model, by the name of its first stage; all empty where no later stage looks at what that finds.
+    """Localisation of one model. All mappings have the name of its first stage as key, or are empty without one.
 
     Attributes:
-        own: the mask that the stage finds.
-        agreed: the mask of all together, on the same grid.
+        own: mask of the model's own first stage.
+        agreed: mask from the mean probability of all models, on the same grid.
         seconds: wall time of the stage.
     """
 
@@ -48,42 +49,44 @@ def localise_together(
     hooks: Sequence[ProbabilityHook],
     progress: Progress,
 ) -> list[Localisation]:
-    """Run the first stages that later ones look at, and average those that look for the same labels.
+    """Run the first stages that localise regions for later stages, and average those that localise the same labels.
 
-    It holds, of the size of each one's mask, a byte per model and finder.
+    Memory: one byte per voxel of each first stage's mask, for all models and finders.
 
     Args:
-        finders: more models, which look nowhere afterwards.
-        merge: labels that count as another one.
-        hooks: `on_probabilities` of `cascade.segment` for each model.
-        progress: as there.
+        scan: the scan.
+        models: the models of the ensemble.
+        finders: more models, which take part only in the localisation.
+        merge: label -> the label that it is counted as.
+        hooks: ``on_probabilities`` of ``cascade.segment`` for each model.
+        progress: as for ``cascade.segment``.
 
     Returns:
-        Of each model, then of each finder, whose ``agreed`` is empty.
+        The localisation of each model, then of each finder; ``agreed`` of the finders is empty.
     """
     hooked = zip((*models, *finders), (*hooks, *(no_hook for _ in finders)))
-    finds = [_find(scan, model, hook, progress) if _is_finder(model.recipe) else None for model, hook in hooked]
+    outputs = [_run(scan, model, hook, progress) if _localises(model.recipe) else None for model, hook in hooked]
     localisations = []
-    for number, find in enumerate(finds):
-        if find is None:
+    for number, output in enumerate(outputs):
+        if output is None:
             localisations.append(Localisation())
             continue
-        name, agreed = find.view.stage.name, {}
+        stage, agreed = output.view.stage, {}
         if number < len(models):
-            alike = [one for one in finds if one and _sought(one.view.stage, merge) == _sought(find.view.stage, merge)]
-            agreed = {name: _agreed(find, alike)}
-        localisations.append(Localisation({name: find.own}, agreed, {name: find.seconds}))
+            same = [one for one in outputs if one and _labels(one.view.stage, merge) == _labels(stage, merge)]
+            agreed = {stage.name: _agreed(output, same)}
+        localisations.append(Localisation({stage.name: output.own}, agreed, {stage.name: output.seconds}))
     return localisations
 
 
 def localise_the_same(one: Recipe, other: Recipe, merge: Mapping[int, int]) -> bool:
-    """Whether both recipes have a first stage that finds regions, of the same labels once merged."""
-    return _is_finder(one) and _is_finder(other) and _sought(one.stages[0], merge) == _sought(other.stages[0], merge)
+    """Tell whether the first stages of both recipes localise regions of the same labels, after ``merge``."""
+    return _localises(one) and _localises(other) and _labels(one.stages[0], merge) == _labels(other.stages[0], merge)
 
 
 @dataclass(frozen=True)
-class _Find:
-    """What a stage finds: its mask and, uint8 in units of 1 / 255 on the same grid, its probability."""
+class _Output:
+    """Output of a first stage: mask and, on the same grid, foreground probability, uint8 in units of 1 / 255."""
 
     view: StageView
     own: StageMask
@@ -91,17 +94,19 @@ class _Find:
     seconds: float
 
 
-def _is_finder(recipe: Recipe) -> bool:
-    """Whether the first stage tells one thing from background and a later stage looks there."""
+def _localises(recipe: Recipe) -> bool:
+    """Tell whether the first stage has one foreground class and a later stage uses its regions."""
     first, *later = recipe.stages
     return first.classes == 2 and any(stage.region.of == first.name for stage in later)
 
 
-def _sought(stage: Stage, merge: Mapping[int, int]) -> set[int]:
+def _labels(stage: Stage, merge: Mapping[int, int]) -> set[int]:
+    """Return the labels of the stage's targets, after ``merge``."""
     return {merge.get(label, label) for target in stage.targets for label in target}
 
 
-def _find(scan: Scan, model: Model, hook: ProbabilityHook, progress: Progress) -> _Find:
+def _run(scan: Scan, model: Model, hook: ProbabilityHook, progress: Progress) -> _Output:
+    """Run the first stage of ``model``."""
     started, stage = time.perf_counter(), model.recipe.stages[0]
     view = view_stage(scan, model.recipe, stage)
     probability = np.zeros(view.mask_grid.shape, np.uint8)
@@ -109,18 +114,18 @@ def _find(scan: Scan, model: Model, hook: ProbabilityHook, progress: Progress) -
     def keep(stage: Stage, box: Box, slabs: ProbabilitySlabs) -> ProbabilitySlabs:
         kept = probability[box]
         for first, slab in hook(stage, box, slabs):
-            total = np.maximum(slab.sum(axis=0), 1e-6)  # 0 where the stage says nothing, else about 1
-            kept[first : first + slab.shape[1]] = np.rint(slab[1] * (SURE / total))
+            total = np.maximum(slab.sum(axis=0), 1e-6)  # the sum is 0 where the stage has no prediction, else about 1
+            kept[first : first + slab.shape[1]] = np.rint(slab[1] * (ONE / total))
             yield first, slab
 
     own = stage_mask(view, model.runtimes[stage.name], progress, keep)
-    return _Find(view, own, probability, time.perf_counter() - started)
+    return _Output(view, own, probability, time.perf_counter() - started)
 
 
-def _agreed(find: _Find, alike: Sequence[_Find]) -> StageMask:
-    """Where the mean of all probabilities, interpolated linearly to the find's grid, is above one half, cleaned."""
-    grid = find.view.mask_grid
+def _agreed(output: _Output, same: Sequence[_Output]) -> StageMask:
+    """Threshold the mean of all probabilities, interpolated linearly to the output's grid, at 0.5; clean the mask."""
+    grid = output.view.mask_grid
     total = np.zeros(grid.shape, np.uint16)
-    for one in alike:
+    for one in same:
         total += sample(one.probability, one.view.mask_grid, grid, order=1)
-    return cleaned(find.view, (total > SURE * len(alike) / 2) * np.uint8(find.view.stage.class_labels[1]))
+    return cleaned(output.view, (total > ONE * len(same) / 2) * np.uint8(output.view.stage.class_labels[1]))

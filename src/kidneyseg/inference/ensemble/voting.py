@@ -1,4 +1,4 @@
-"""The sum of several models' label probabilities, and how many of them vote for each label."""
+"""Sums of several models' label probabilities, and the number of models that vote for each label."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from kidneyseg.inference.ensemble.label_probabilities import PLANES
 
-MOST = 65535  # of uint16, in which probabilities are added up
+MOST = 65535  # maximum of uint16, the type of the sums of probabilities
 
 
 class LabelVote:
@@ -16,8 +16,8 @@ class LabelVote:
 
     Args:
         shape: (z, y, x) of the scan.
-        labels: those told apart; the rest is background.
-        models: how many will be added, at most 255.
+        labels: labels of the mask; the rest is background.
+        models: number of models that will be added, at most 255.
     """
 
     def __init__(self, shape: Sequence[int], labels: Sequence[int], models: int) -> None:
@@ -26,7 +26,7 @@ class LabelVote:
         self.votes = {label: np.zeros(shape, np.uint8) for label in sorted(labels)}
 
     def add(self, labels: Mapping[int, np.ndarray]) -> None:
-        """One model: label -> (z, y, x) uint16 in units of 1 / one; a label that is missing is nowhere."""
+        """Add the probabilities of one model: label -> (z, y, x) uint16 in units of 1 / one; a missing label is 0."""
         for planes in self._planes():
             part = {label: values[planes] for label, values in labels.items()}
             winner = _greatest(part, self.one)
@@ -35,7 +35,7 @@ class LabelVote:
                 self.votes[label][planes] += winner == label
 
     def mask(self) -> np.ndarray:
-        """(z, y, x) uint8: the label with the greatest sum, background where it has more; of equals the lowest."""
+        """Return the label with the largest sum, or background: (z, y, x) uint8. For equal sums the lowest label."""
         mask = np.empty(self.shape, np.uint8)
         for planes in self._planes():
             mask[planes] = _greatest(
@@ -44,7 +44,7 @@ class LabelVote:
         return mask
 
     def disagreement(self, mask: np.ndarray) -> np.ndarray:
-        """(z, y, x) uint8, percent of the models whose own label is not that of ``mask``, rounded."""
+        """Return the percentage of models whose own label differs from ``mask``, rounded: (z, y, x) uint8."""
         percent = np.empty(self.shape, np.uint8)
         for planes in self._planes():
             agreeing = self.models - sum(votes[planes].astype(np.int16) for votes in self.votes.values())  # background
@@ -58,7 +58,7 @@ class LabelVote:
 
 
 def _greatest(labels: Mapping[int, np.ndarray], one: int) -> np.ndarray:
-    """The label with the greatest value, uint8; 0 where what is left of ``one`` is as great."""
+    """Return the label with the largest value, uint8; 0 where the rest of ``one`` (background) is at least as large."""
     best = one - sum(values.astype(np.int32) for values in labels.values())
     winner = np.zeros(np.shape(best), np.uint8)
     for label in sorted(labels):
