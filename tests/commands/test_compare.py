@@ -285,7 +285,7 @@ def test_what_an_older_version_began_goes_on(tmp_path, data, calls):
     assert compare(tmp_path, data, path) == 0 and calls == []
     notes["asked"]["recipe"]["stages"][0]["inference"]["gone"] = 1
     file.write_text(json.dumps(notes))
-    assert compare(tmp_path, data, path) == 1 and "begun with" in table(tmp_path)["recipes"][0]["failed"]
+    assert compare(tmp_path, data, path) == 1 and "with which it was started" in table(tmp_path)["recipes"][0]["failed"]
 
 
 def test_refusals(tmp_path, data, capsys):

@@ -109,8 +109,8 @@ class Attack:
     "content, found",
     [
         ({"weight": Attack()}, "__builtin__.print"),
-        ({"epoch": 3, "weight": torch.zeros(2)}, "more than tensors"),
-        (torch.zeros(2), "more than tensors"),
+        ({"epoch": 3, "weight": torch.zeros(2)}, "other contents than tensors"),
+        (torch.zeros(2), "other contents than tensors"),
     ],
 )
 @pytest.mark.parametrize("zipped", [True, False])

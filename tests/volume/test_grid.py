@@ -132,5 +132,5 @@ def test_cover_holds_the_box_and_nothing_needless():
 def test_round_trip_through_a_dict_and_a_wrong_shape():
     grid = Grid((2, 3, 4)).resize((5, 5, 5))
     assert Grid.from_dict(grid.to_dict()) == grid
-    with pytest.raises(ValueError, match="does not lie on"):
+    with pytest.raises(ValueError, match="does not fit a grid"):
         sample(np.zeros((2, 2, 2)), grid, grid, 0)

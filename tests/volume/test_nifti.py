@@ -278,6 +278,6 @@ def test_failed_writing_leaves_nothing(tmp_path):
     scan = read_image(tmp_path / "a.nii")
     with pytest.raises(InputError, match="a name that ends in"):
         write_mask(tmp_path / "out" / "m.png", scan.array > 0, scan)
-    with pytest.raises(ValueError, match="does not lie on"):
+    with pytest.raises(ValueError, match="does not fit a scan"):
         write_mask(tmp_path / "out" / "m.nii", scan.array[1:] > 0, scan)
     assert not (tmp_path / "out").exists()
