@@ -35,7 +35,7 @@ setup(
         "SimpleITK>=2.3",
         "opencv-python-headless<4.12",  # 4.12 wants numpy 2; the headless build needs no libGL
         "pyyaml>=6",
-        "pydantic>=2.6",
+        "pydantic>=2.7",
         "connected-components-3d>=3.12",
         "fill-voids>=2.0",
         "matplotlib>=3.10",

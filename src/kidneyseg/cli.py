@@ -64,9 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
     args, rest = parser.parse_known_args(argv)
-    if rest and not (hasattr(args, "overrides") and all("=" in word and word[0] != "-" for word in rest)):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:  # argparse collects only one group of positional words, but KEY=VALUE may stand at any place
+        from kidneyseg.recipe.files import split_override  # pydantic takes time to import
+
+        if not hasattr(args, "overrides") or any(word.startswith("-") or not split_override(word) for word in rest):
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
         args.overrides += rest
     try:
         return args.run(args)

@@ -23,7 +23,7 @@ class InputError(Exception):
         end = "" if remedy.endswith(("?", ".")) else "."
         super().__init__(f"{subject}: expected {expected}, found {found}. {remedy}{end}")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[partial[InputError], tuple[()]]:
         """Pickle with the keyword arguments, so that the error passes from a worker process to its parent."""
         return partial(InputError, self.subject, expected=self.expected, found=self.found, remedy=self.remedy), ()
 

@@ -23,6 +23,7 @@ from kidneyseg.benchmark.whole_case import network_part
 from kidneyseg.preprocessing.regions import StageMask
 from kidneyseg.preprocessing.stage_view import StageView
 from kidneyseg.recipe import Recipe, Stage
+from kidneyseg.volume.axes import per_axis
 from kidneyseg.volume.components import clean
 from kidneyseg.volume.grid import Grid
 from kidneyseg.volume.nifti import Scan
@@ -47,14 +48,14 @@ class MonaiEngine:
             stage.name: load_twin(stage, weights).eval().to(memory_format=self._layout(stage))
             for stage in recipe.stages
         }
-        self.image: MetaTensor | None = None
+        self.image: MetaTensor  # read last
 
     def read(self, image: Path) -> Scan:
         source = LoadImage(ensure_channel_first=True)(image)
         self.codes = "".join(nib.aff2axcodes(source.affine.numpy()))
         self.image = Orientation(axcodes=CANONICAL)(source)
         affine = self.image.affine.numpy()
-        spacing = tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
+        spacing = per_axis(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
         return Scan(self.image[0].as_tensor().numpy(), spacing, image, affine, nib.Nifti1Header())
 
     @torch.no_grad()
@@ -78,7 +79,7 @@ class MonaiEngine:
 
     def _input(self, stage: Stage, grid: Grid) -> torch.Tensor:
         """Return the network's input on ``grid``, (1, 1, z, y, x): clipped, resampled, normalised."""
-        own = Grid(tuple(self.image.shape[1:]))
+        own = Grid(per_axis(self.image.shape[1:]))
         z, y, x = grid.cover([slice(0, n) for n in grid.shape], own)
         low, high = stage.intensity.clip
         hu = _resize(self.image[:, z, y, x].as_tensor().clamp(low, high), grid.shape)

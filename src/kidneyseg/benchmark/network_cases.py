@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ OPERATORS = {
 NETWORK_CASES = {**NETWORKS, **OPERATORS}
 
 
-def in_mindspore(case: NetworkCase):
+def in_mindspore(case: NetworkCase) -> Any:
     """Build the case as an nn.Cell."""
     from mindspore import nn
 
@@ -46,7 +47,7 @@ def in_mindspore(case: NetworkCase):
     from kidneyseg.nets.unet3d import UNet3D
     from kidneyseg.nets.unet3plus import UNet3Plus
 
-    builders = {
+    builders: dict[str, Callable[..., Any]] = {
         "unet3d": UNet3D,
         "unet3plus": UNet3Plus,
         "conv": blocks.conv,
@@ -59,7 +60,7 @@ def in_mindspore(case: NetworkCase):
     return builders[case.build](*case.arguments)
 
 
-def in_torch(case: NetworkCase):
+def in_torch(case: NetworkCase) -> Any:
     """Build the case as a torch.nn.Module, with its own parameters."""
     from kidneyseg.benchmark import torch_networks as twins
 

@@ -20,7 +20,7 @@ def main(job: Job) -> dict:
     runs = []
     for _ in range(job.repeats):
         cpu = time.process_time()
-        watch = segment_file(engine, Path(job.image), Path(job.out), job.regions and Path(job.regions))
+        watch = segment_file(engine, Path(job.image), Path(job.out), Path(job.regions) if job.regions else None)
         runs.append({"cpu_seconds": time.process_time() - cpu, **_numbers(watch)})
     return {"setup": _numbers(setup), "runs": runs}
 
@@ -33,6 +33,8 @@ def _engine(job: Job) -> Engine:
     """Make the engine; only its own packages are imported."""
     if job.engine in LAYOUTS:
         from kidneyseg.benchmark.monai_engine import MonaiEngine
+
+        assert job.weights is not None  # the peer's jobs have them
 
         return MonaiEngine(
             read_model_recipe(job.model),

@@ -105,7 +105,7 @@ class unet3plus(nn.Module):  # named as the case
         self.head = conv(2, fused[0], classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        features = []
+        features: list[torch.Tensor] = []
         for level, encoder in enumerate(self.encoder):
             features.append(encoder(x if level == 0 else self.pool(features[-1])))
         for level in reversed(range(len(self.decoder))):

@@ -61,7 +61,8 @@ def make_job(
     merge = load_recipe(work / RECIPE).merge
     of_parts = {
         part: tuple(
-            JobCase(case.name, str(case.image), str(case.label), tuple(case.reading(merge).items())) for case in of_part
+            JobCase(case.name, str(case.image), str(case.true_mask_path()), tuple(case.reading(merge).items()))
+            for case in of_part
         )
         for part, of_part in cases.items()
     }
@@ -84,7 +85,7 @@ def score(work: Path, cases: Sequence[Case], predictions: Path) -> FoldScores:
             score_masks(
                 case.name,
                 read_mask(predictions / f"{case.name}.nii.gz"),
-                read_mask(case.label, case.reading(merge)),
+                read_mask(case.true_mask_path(), case.reading(merge)),
                 case.uncertain(merge),
             )
             for case in cases

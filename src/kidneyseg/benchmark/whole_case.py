@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from kidneyseg.benchmark.stopwatch import Stopwatch
 from kidneyseg.inference.cascade import result_mask
 from kidneyseg.preprocessing.regions import StageMask
@@ -25,7 +27,7 @@ class Engine(Protocol):
 
     def stage_mask(self, view: StageView, watch: Stopwatch) -> StageMask: ...
 
-    def write(self, out: Path, mask: object, scan: Scan) -> None: ...
+    def write(self, out: Path, mask: np.ndarray, scan: Scan) -> None: ...
 
 
 def segment_file(engine: Engine, image: Path, out: Path, regions: Path | None = None) -> Stopwatch:
@@ -64,7 +66,8 @@ def _stage_masks(engine: Engine, scan: Scan, regions: Path | None, watch: Stopwa
         truth.require_on(scan)
     for stage in recipe.stages:
         with watch.part(f"{stage.name}: region"):
-            view = view_stage(scan, recipe, stage, masks.get(stage.region.of))
+            of = stage.region.of
+            view = view_stage(scan, recipe, stage, None if of is None else masks.get(of))
         with watch.part(f"{stage.name}: resampling"):
             masks[stage.name] = engine.stage_mask(view, watch)
         if truth is not None and stage.name not in recipe.result_stages:

@@ -54,6 +54,7 @@ class WorkerProcess:
 
     def answer(self) -> dict:
         """Read the next answer. Raises InputError if the worker reports one, or ends."""
+        assert self.process.stdout is not None  # a pipe
         for line in self.process.stdout:
             if line.startswith("{"):  # libraries may print other lines to stdout
                 answer = json.loads(line)
@@ -64,6 +65,7 @@ class WorkerProcess:
 
     def close(self) -> None:
         """End the worker by closing its stdin."""
+        assert self.process.stdin is not None and self.process.stdout is not None  # pipes
         try:
             self.process.stdin.close()
         except BrokenPipeError:

@@ -92,6 +92,17 @@ class Case:
     dataset: DataSet | None = None
     patient: str = ""
 
+    def true_mask_path(self) -> Path:
+        """Return ``label``, which is then not None. Raises InputError if the case has no mask."""
+        if self.label is None:
+            raise InputError(
+                self.image,
+                expected="a label beside the scan",
+                found="none",
+                remedy="Add its mask, or move the scan out of the data folder",
+            )
+        return self.label
+
     @property
     def dataset_name(self) -> str:
         """Name of its data set; "" for a single data folder."""

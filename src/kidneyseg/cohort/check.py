@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -98,7 +98,7 @@ def check_case(case: Case, labels: Sequence[int] = (1, 2), wants_mask: bool = Tr
     return faults
 
 
-def _read(read, case: Case, path: Path, faults: list[Fault]) -> Scan | None:
+def _read(read: Callable[[Path], Scan], case: Case, path: Path, faults: list[Fault]) -> Scan | None:
     try:
         return read(path)
     except InputError as error:

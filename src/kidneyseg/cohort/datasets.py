@@ -28,17 +28,17 @@ def read_datasets(paths: Sequence[str | Path]) -> list[DataSet]:
     Raises:
         InputError: a file that is not a list of data sets, or two data sets with the same name.
     """
-    paths = [Path(path) for path in paths]
-    if len(paths) == 1:
-        if paths[0].suffix.lower() not in YAML_SUFFIXES:
-            return [DataSet(folder=paths[0])]
-        datasets = _parse(paths[0])
+    places = [Path(path) for path in paths]
+    if len(places) == 1:
+        if places[0].suffix.lower() not in YAML_SUFFIXES:
+            return [DataSet(folder=places[0])]
+        datasets = _parse(places[0])
     else:
-        datasets = [_named(path) for path in paths]
+        datasets = [_named(place) for place in places]
     names = [one.name for one in datasets]
     if len(set(names)) < len(names) or (len(names) > 1 and "" in names):
         raise InputError(
-            " ".join(map(str, paths)),
+            " ".join(map(str, places)),
             expected="data sets of different names",
             found=", ".join(map(repr, names)),
             remedy="List the data sets in a YAML file and give each a name",

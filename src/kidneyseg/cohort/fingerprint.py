@@ -17,6 +17,7 @@ from nibabel.orientations import aff2axcodes
 from kidneyseg.cohort.case import Case
 from kidneyseg.errors import InputError
 from kidneyseg.system.worker_pool import require_all, try_cases
+from kidneyseg.volume.axes import PerAxis, per_axis
 from kidneyseg.volume.nifti import Scan, read_image, read_mask
 
 HU_LOW, HU_HIGH = -1024, 3071
@@ -32,8 +33,8 @@ class CaseStatistics:
     """
 
     name: str
-    shape: tuple[int, int, int]
-    spacing: tuple[float, float, float]
+    shape: PerAxis[int]
+    spacing: PerAxis[float]
     orientation: str
     histograms: dict[str, np.ndarray]
     labels: dict[int, dict]
@@ -90,7 +91,7 @@ def case_statistics(case: Case) -> CaseStatistics:
         histograms["kidney"] = _histogram(scan.array, mask.array > 0)
         labels = {int(label): _label(mask, label) for label in np.unique(mask.array) if label}
     orientation = "".join(aff2axcodes(scan.header.get_best_affine()))
-    return CaseStatistics(case.name, scan.array.shape, scan.spacing, orientation, histograms, labels)
+    return CaseStatistics(case.name, per_axis(scan.array.shape), scan.spacing, orientation, histograms, labels)
 
 
 def describe(counts: np.ndarray) -> dict[str, float] | None:
@@ -132,7 +133,7 @@ def _summary(rows: Sequence[CaseStatistics]) -> dict:
         "extent_mm": _spread(extents),
         "orientations": {name: orientations.count(name) for name in sorted(set(orientations))},
         "hu": {
-            part: describe(sum(row.histograms[part] for row in rows if part in row.histograms))
+            part: describe(np.sum([row.histograms[part] for row in rows if part in row.histograms], axis=0))
             for part in sorted(parts)
         },
         "labels": {

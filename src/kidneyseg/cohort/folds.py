@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -117,13 +116,14 @@ def load_splits(path: str | Path) -> dict:
         InputError: no such file, not JSON of this form, or a case in both train and val of a fold.
     """
     path = Path(path)
-    splits = read_json(
+    content = read_json(
         path,
-        Any,
+        object,
         expected="the folds of prepared data",
         remedy="Make it again with `kidneyseg cohort split`",
         absent="Run `kidneyseg prepare` with this --work first, or `kidneyseg cohort split`",
     )
+    splits = content if isinstance(content, dict) else {}
     fault = _fault(splits)
     if fault:
         raise InputError(
@@ -169,12 +169,12 @@ def fold_cases(work: str | Path, fold: int) -> dict[str, list[str]]:
     return {part: list(folds[fold][part]) for part in ("train", "val")}
 
 
-def _fault(splits: object) -> str | None:
-    folds = splits.get("folds") if isinstance(splits, dict) else None
+def _fault(splits: dict) -> str | None:
+    folds = splits.get("folds")
     if not isinstance(folds, list) or not folds:
         return "no list of folds"
     for number, fold in enumerate(folds):
-        parts = [fold.get(part) if isinstance(fold, dict) else None for part in ("train", "val")]
+        parts = [fold.get(part, ()) if isinstance(fold, dict) else () for part in ("train", "val")]
         if not all(isinstance(part, list) and part and all(isinstance(name, str) for name in part) for part in parts):
             return f"fold {number} without case names in train and val"
         both = sorted(set(parts[0]) & set(parts[1]))
@@ -187,5 +187,5 @@ def _fault(splits: object) -> str | None:
 
 
 def _tumour_volume(case: Case, merge: Mapping[int, int] | None) -> float:
-    mask = read_mask(case.label, case.reading(merge or {}))
+    mask = read_mask(case.true_mask_path(), case.reading(merge or {}))
     return float(np.count_nonzero(mask.array == TUMOUR) * mask.voxel_ml)

@@ -62,5 +62,9 @@ def _scans_of(path: Path) -> list[Case]:
     if own:
         return [Case(path.resolve().name, own[0], None)]
     cases = find_cases(path)
-    numbered = all(case.label is None and stem(case.image).endswith(CHANNEL) for case in cases)
-    return [Case(stem(case.image).removesuffix(CHANNEL) if numbered else case.name, case.image, None) for case in cases]
+    stems = [stem(case.image) or case.image.name for case in cases]
+    numbered = all(case.label is None and name.endswith(CHANNEL) for case, name in zip(cases, stems))
+    return [
+        Case(name.removesuffix(CHANNEL) if numbered else case.name, case.image, None)
+        for case, name in zip(cases, stems)
+    ]

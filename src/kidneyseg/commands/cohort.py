@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -80,7 +80,12 @@ def run(args: argparse.Namespace) -> int:
     return args.action_run(args)
 
 
-def _action(actions, name: str, line: str, function) -> argparse.ArgumentParser:
+def _action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    line: str,
+    function: Callable[[argparse.Namespace], int],
+) -> argparse.ArgumentParser:
     parser = actions.add_parser(
         name,
         help=line,

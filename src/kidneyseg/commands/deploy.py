@@ -78,7 +78,7 @@ def score(deployment: Deployment, cases: Sequence[Case]) -> None:
     scores = []
     for case in cases:
         try:
-            truth = read_mask(case.label, deployment.package.recipe.merge)
+            truth = read_mask(case.true_mask_path(), deployment.package.recipe.merge)
             scores.append(score_masks(case.name, read_mask(deployment.mask_path(case)), truth))
         except Exception as error:
             deployment.failures[case.name] = explain(case.name, error)

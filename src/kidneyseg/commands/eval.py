@@ -24,6 +24,7 @@ from kidneyseg.metrics.pairing import Pairing
 from kidneyseg.metrics.summary import FoldScores, pooled_dice, score_fold
 from kidneyseg.model_folder.folder import RECIPE
 from kidneyseg.recipe import Recipe, load_recipe
+from kidneyseg.recipe.files import split_override
 from kidneyseg.report.tables import format_table, mean_and_sd, write_json, write_scores
 from kidneyseg.system.files import require_writable
 from kidneyseg.system.worker_pool import require_all
@@ -136,7 +137,7 @@ def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
     }
     results = {fold: _score_fold(args, fold, cases[fold]) for fold in folds}
     total = sum(len(of_fold) for of_fold in cases.values())
-    of_folds = {fold: result.scores or result.oracle for fold, result in results.items()}
+    of_folds = {fold: _scores_of(result, fold) for fold, result in results.items()}
     if len(folds) == 1:
         return of_folds[folds[0]], total
     every = sum(cases.values(), [])
@@ -154,6 +155,19 @@ def _score_folds(args: argparse.Namespace) -> tuple[FoldScores, int]:
     print(f"\nMeans of {len(folds)} folds\n{format_table(over_folds)}", end="")
     _write(over_folds, args.work / "scores")
     return over_folds, total
+
+
+def _scores_of(result: FoldResult, fold: int) -> FoldScores:
+    """Return the scores of the whole cascade, else those of the oracle. Raises InputError if there are none."""
+    scores = result.scores or result.oracle
+    if scores is None:
+        raise InputError(
+            f"fold {fold}",
+            expected="cases that the whole cascade can segment",
+            found="single slices only",
+            remedy="Leave out --no-oracle",
+        )
+    return scores
 
 
 def _of_datasets(cases: list[Case], args: argparse.Namespace) -> list[Case]:
@@ -214,8 +228,8 @@ def _report_datasets(folds: Sequence[FoldScores | None], cases: Sequence[Case], 
     """Print the mean scores of every named data set in ``folds`` and write its scores to STEM.DATASET.*."""
     datasets = {case.name: case.dataset_name for case in cases}
     scored = [case for scores in folds if scores for case in scores.cases]
-    for name in sorted({datasets[case["case"]] for case in scored} - {""}):
-        part = score_fold([case for case in scored if datasets[case["case"]] == name])
+    for name in sorted({datasets[str(case["case"])] for case in scored} - {""}):
+        part = score_fold([case for case in scored if datasets[str(case["case"])] == name])
         pooled = pooled_dice(part)
         print(
             f"{name}, {what}: {mean_and_sd(part)}; pooled: kidney {pooled['kidney']:.4f}, tumour "
@@ -226,7 +240,7 @@ def _report_datasets(folds: Sequence[FoldScores | None], cases: Sequence[Case], 
 
 def _take_overrides(args: argparse.Namespace) -> None:
     """Move KEY=VALUE words from -m, which takes all words that follow it, to the overrides."""
-    words = [model for model in args.model or () if "=" in str(model) and not model.exists()]
+    words = [model for model in args.model or () if split_override(str(model)) and not model.exists()]
     args.overrides = [*args.overrides, *map(str, words)]
     args.model = [model for model in args.model or () if model not in words]
 

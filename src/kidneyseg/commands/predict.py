@@ -28,7 +28,7 @@ from kidneyseg.cohort.scans import find_scans
 from kidneyseg.commands.options import add_device, add_runtime
 from kidneyseg.commands.predict_notes import Notes, asked_for
 from kidneyseg.errors import InputError
-from kidneyseg.inference.model import Model, read_model_recipe
+from kidneyseg.inference.model import Segmenter, read_model_recipe
 from kidneyseg.system.failures import explain
 from kidneyseg.system.files import require_folder, require_writable, write_text
 from kidneyseg.system.prefetch import prefetch, write_behind
@@ -37,7 +37,6 @@ from kidneyseg.volume.nifti import Scan, read_image, write_mask
 
 if TYPE_CHECKING:
     from kidneyseg.inference.cascade import Result
-    from kidneyseg.inference.ensemble.ensemble import Ensemble, EnsembleResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -194,9 +193,7 @@ def _mask_path(out: Path, case: Case) -> Path:
     return out / f"{case.name}.nii.gz"
 
 
-def _segment(
-    case: Case, read: Callable[[], Scan], model: Model | Ensemble, bar: tqdm
-) -> tuple[Scan, Result, list[str]]:
+def _segment(case: Case, read: Callable[[], Scan], model: Segmenter, bar: tqdm) -> tuple[Scan, Result, list[str]]:
     """Segment one scan; returns the scan, the result and all warnings."""
     done: dict[str, int] = {}
 
@@ -212,11 +209,7 @@ def _segment(
 
 
 def _write(
-    args: argparse.Namespace,
-    model: Model | Ensemble,
-    notes: Notes,
-    case: Case,
-    segmented: tuple[Scan, Result, list[str]],
+    args: argparse.Namespace, model: Segmenter, notes: Notes, case: Case, segmented: tuple[Scan, Result, list[str]]
 ) -> dict:
     """Write all outputs of a case and print its volumes; returns its entry in the summary."""
     scan, result, messages = segmented
@@ -224,8 +217,10 @@ def _write(
     notes.forget(case.name)
     write_mask(_mask_path(out, case), result.mask, scan)
     entry = _entry(case, scan, result, model, out, messages)
-    if args.disagreement:
-        entry["disagreement"] = str(_write_disagreement(out / f"{case.name}_disagreement.nii.gz", result, scan))
+    if args.disagreement and result.disagreement is not None:
+        file = out / f"{case.name}_disagreement.nii.gz"
+        write_mask(file, result.disagreement, scan, "percent of models with another label")
+        entry["disagreement"] = str(file)
     if args.overlay:
         entry["overlay"] = str(_draw(scan, result.mask, out / f"{case.name}.png", case.name))
     notes.write(case.name, case.image)
@@ -236,12 +231,7 @@ def _write(
     return entry
 
 
-def _write_disagreement(path: Path, result: EnsembleResult, scan: Scan) -> Path:
-    write_mask(path, result.disagreement, scan, "percent of models with another label")
-    return path
-
-
-def _entry(case: Case, scan: Scan, result: Result, model: Model | Ensemble, out: Path, messages: list[str]) -> dict:
+def _entry(case: Case, scan: Scan, result: Result, model: Segmenter, out: Path, messages: list[str]) -> dict:
     return {
         "case": case.name,
         "image": str(case.image),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from kidneyseg.commands.options import count_from_0
@@ -76,12 +77,13 @@ def _cases(args: argparse.Namespace, recipe: Recipe, scores: dict[str, FoldScore
     cascade = next(iter(scores.values()))
     ranked = sorted(cascade.cases, key=lambda case: case["composite"])
     chosen = {"Worst": ranked[0], "Middle": ranked[len(ranked) // 2], "Best": ranked[-1]}
-    cases = locate_cases(args.work, [score["case"] for score in chosen.values()], args.data)
+    cases = locate_cases(args.work, [str(score["case"]) for score in chosen.values()], args.data)
     figures = []
     for (rank, score), case in zip(chosen.items(), cases):
         scan = read_image(case.image)
         prediction = args.work / f"fold{args.fold}" / "predictions" / f"{case.name}.nii.gz"
-        masks = {"prediction": read_mask(prediction).array, "truth": read_mask(case.label, recipe.merge).array}
+        truth = read_mask(case.true_mask_path(), recipe.merge)
+        masks = {"prediction": read_mask(prediction).array, "truth": truth.array}
         picture = overlay(scan.array, masks, scan.spacing, pictures / f"{rank}.png", title=case.name)
         dice = ", ".join(f"{key} {score[key]:.3f}" for key in ("kidney", "tumour"))
         figures.append((f"{rank} case, {case.name}: {dice}", picture))
@@ -93,8 +95,9 @@ def _facts(folder: Path, description: str) -> dict[str, object]:
     facts: dict[str, object] = {"recipe": description}
     for stage, sessions in read_sessions(folder).items():
         last = sessions[-1]
+        noted: Mapping[str, object] = last  # more than a session must have
         keys = ("started", "device", "ranks", "precision", "seed")
-        facts[f"{stage}: run"] = ", ".join(f"{key} {last[key]}" for key in keys if key in last)
+        facts[f"{stage}: run"] = ", ".join(f"{key} {noted[key]}" for key in keys if key in noted)
         facts["versions"] = ", ".join(f"{name} {version}" for name, version in last["versions"].items())
         facts["git revision"] = last["git"] or "not in git"
     return facts

@@ -234,17 +234,18 @@ class Candidate(ABC):
         entries = [found[without_user(case.image)] for case in cases]
         masks = [folder / "predictions" / Path(entry["mask"]).name for entry in entries]
         write_scores(score_fold([self._score_case(case, mask) for case, mask in zip(cases, masks)]), folder / "scores")
-        self.notes_of(fold).update(
-            model=digests,
-            prediction_mib=peak,
-            merge=self._merge(),
-            seconds=[sum(entry["seconds"].values()) for entry in entries],
-        )
+        notes: FoldNotes = {
+            "model": digests,
+            "prediction_mib": peak,
+            "merge": self._merge(),
+            "seconds": [sum(entry["seconds"].values()) for entry in entries],
+        }
+        self.notes_of(fold).update(notes)
         self.save()
 
     def _score_case(self, case: Case, mask: Path) -> dict[str, str | float]:
         merge = self.contest.merge
-        return score_masks(case.name, read_mask(mask, merge), read_mask(case.label, merge))
+        return score_masks(case.name, read_mask(mask, merge), read_mask(case.true_mask_path(), merge))
 
     def _scored(self, fold: int) -> bool:
         notes = self.notes_of(fold)

@@ -50,6 +50,7 @@ def run_command(argv: Sequence[str]) -> float:
 def _relay(child: subprocess.Popen) -> list[str]:
     """Print the child's stderr line by line as it arrives. Returns its last lines."""
     lines: list[str] = []
+    assert child.stderr is not None  # a pipe
     for line in child.stderr:
         print(line, end="", file=sys.stderr, flush=True)
         lines = [*lines[-200:], line.strip()]

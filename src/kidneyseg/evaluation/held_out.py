@@ -10,8 +10,7 @@ from tqdm import tqdm
 
 from kidneyseg.cohort.case import Case
 from kidneyseg.errors import InputError
-from kidneyseg.inference.ensemble.ensemble import Ensemble
-from kidneyseg.inference.model import Model
+from kidneyseg.inference.model import Segmenter
 from kidneyseg.metrics.mask_folder import score_masks
 from kidneyseg.metrics.summary import FoldScores, score_fold
 from kidneyseg.system.failures import explain
@@ -36,7 +35,7 @@ class FoldResult:
     seconds: dict[str, float]
 
 
-def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *, oracle: bool = True) -> FoldResult:
+def evaluate_cases(model: Segmenter, cases: Sequence[Case], out: Path, *, oracle: bool = True) -> FoldResult:
     """Segment ``cases``, write ``out/<case>.nii.gz`` and score these files against the true masks.
 
     If a case fails, it is listed in the scores and the others continue, whatever the error is.
@@ -55,7 +54,7 @@ def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *,
     failed: dict[str, InputError] = {}
 
     def read(case: Case) -> tuple[Scan, Scan]:
-        return read_image(case.image), read_mask(case.label, case.reading(merge))
+        return read_image(case.image), read_mask(case.true_mask_path(), case.reading(merge))
 
     merge, volumes_only = model.recipe.merge, any(stage.dims == 3 for stage in model.recipe.stages)
 
@@ -88,4 +87,5 @@ def evaluate_cases(model: Model | Ensemble, cases: Sequence[Case], out: Path, *,
     if not honest and not ideal:
         require_all(failed, len(cases))
     said = {name: str(error) for name, error in failed.items()}
-    return FoldResult(*(score_fold(scores, failed=said) if scores else None for scores in (honest, ideal)), seconds)
+    fold_scores, oracle_scores = (score_fold(scores, failed=said) if scores else None for scores in (honest, ideal))
+    return FoldResult(fold_scores, oracle_scores, seconds)

@@ -34,7 +34,7 @@ class RecipeCandidate(Candidate):
 
     def understand(self, asked: dict) -> dict:
         try:  # parsing adds the defaults of keys that did not exist then
-            return asked | {"recipe": _facts(parse_recipe(asked.get("recipe")))}
+            return asked | {"recipe": _facts(parse_recipe(asked.get("recipe", {})))}
         except InputError:  # keys that no longer exist
             return asked
 

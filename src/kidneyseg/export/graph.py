@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from kidneyseg.recipe import Stage
 
 Shape = tuple["int | None", ...]
+Batch = TypeVar("Batch", bound="int | None")
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,6 @@ class Graph:
         return self.path.with_suffix(".json" if self.format == "MindIR" else f"{self.path.suffix}.json")
 
 
-def input_shape(stage: Stage, batch: int | None) -> Shape:
+def input_shape(stage: Stage, batch: Batch) -> tuple[Batch | int, ...]:
     """Return the input shape (N, channels, *S) of the stage's network; N is ``batch``, None for any number."""
     return (batch, stage.channels, *stage.window)

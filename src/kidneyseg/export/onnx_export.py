@@ -13,7 +13,7 @@ import numpy as np
 
 import kidneyseg
 from kidneyseg.errors import InputError
-from kidneyseg.export.graph import ExportOptions, Graph, Shape, TensorSpec, input_shape
+from kidneyseg.export.graph import ExportOptions, Graph, TensorSpec, input_shape
 from kidneyseg.export.mindir import trace
 from kidneyseg.export.mindir_graph import needed, read_nodes
 from kidneyseg.export.wrappers import probabilities
@@ -82,7 +82,7 @@ def count_operators(proto: onnx.ModelProto) -> dict[str, int]:
     return dict(sorted(Counter(node.op_type for node in proto.graph.node).items()))
 
 
-def to_onnx(cell: ms.nn.Cell, shape: Shape, *, any_batch: bool, dtype: str = "float32") -> onnx.ModelProto:
+def to_onnx(cell: ms.nn.Cell, shape: tuple[int, ...], *, any_batch: bool, dtype: str = "float32") -> onnx.ModelProto:
     """Convert ``cell`` to an ONNX model, which is validated by ONNX's checker.
 
     Args:
@@ -111,7 +111,7 @@ def to_onnx(cell: ms.nn.Cell, shape: Shape, *, any_batch: bool, dtype: str = "fl
     return _model(writer, any_batch, dtype)
 
 
-def noise(shape: Shape, dtype: str) -> np.ndarray:
+def noise(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """Make images of noise, always the same: normalised float32, or uint8 with all grey values."""
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, shape, np.uint8) if dtype == "uint8" else rng.standard_normal(shape, np.float32)
@@ -145,7 +145,7 @@ def require_same(
 def _model(writer: Writer, any_batch: bool, dtype: str) -> onnx.ModelProto:
     source = writer.source
     short = {name: f"n{number}" for number, name in enumerate(writer.names)}  # MindSpore's names are long
-    short |= {source.input: INPUT, writer.names[source.output]: OUTPUT}
+    short |= {source.input: INPUT, writer.tensor(source.output): OUTPUT}
     for node in writer.nodes:
         node.name = short[node.name]
         node.input[:] = [short.get(name, name) for name in node.input]

@@ -167,7 +167,7 @@ def _mean(writer: Writer, node: Node) -> None:
 
 
 def _concat(writer: Writer, node: Node) -> None:
-    writer.emit("Concat", node, writer.tensor(node.inputs[0]), axis=writer.value(node.inputs[1]))
+    writer.emit("Concat", node, writer.members(node.inputs[0]), axis=writer.value(node.inputs[1]))
 
 
 def _softmax(writer: Writer, node: Node) -> None:

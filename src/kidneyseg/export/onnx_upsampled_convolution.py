@@ -34,8 +34,7 @@ def fuse_upsampling(nodes: Nodes) -> Nodes:
 def _fused(node: Node, before: Node | None) -> Node:
     settings = {key: tuple(node.settings[key][-2:]) for key in ("kernel_size", "stride", "dilation")}
     usual = settings == {"kernel_size": (3, 3), "stride": (1, 1), "dilation": (1, 1)} and node.settings["group"] == 1
-    same_size = before is not None and node.shape[2:] == before.shape[2:]
-    if not (usual and same_size and before.operator == "ResizeBilinearV2"):
+    if not usual or before is None or before.operator != "ResizeBilinearV2" or node.shape[2:] != before.shape[2:]:
         return node
     return Node(FUSED, node.name, (before.inputs[0], node.inputs[1], *before.inputs[2:4]), {}, node.shape)
 

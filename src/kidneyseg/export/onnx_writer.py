@@ -45,19 +45,29 @@ class Writer:
 
     def pass_on(self, node: Node, source: str) -> None:
         """Use the tensor ``source`` as the result of ``node``."""
-        self.names[node.name] = self.tensor(source)
+        self.names[node.name] = self.names[source] if source in self.names else self.tensor(source)
 
-    def tensor(self, name: str) -> str | tuple[str, ...]:
-        """Return the ONNX tensor of the MindSpore result ``name``; for a tuple, its members."""
-        if name in self.names:
-            return self.names[name]
-        return self.weight(name, self.value(name))
+    def tensor(self, name: str) -> str:
+        """Return the ONNX tensor of the MindSpore result ``name``. Raises ValueError if that is a tuple."""
+        if name not in self.names:
+            return self.weight(name, self.value(name))
+        held = self.names[name]
+        if isinstance(held, tuple):
+            raise ValueError(f"{name}, which must be one tensor, is {len(held)}")
+        return held
+
+    def members(self, name: str) -> tuple[str, ...]:
+        """Return the ONNX tensors of the MindSpore tuple ``name``. Raises ValueError if it is none."""
+        held = self.names[name]
+        if not isinstance(held, tuple):
+            raise ValueError(f"{name}, which must be a tuple, is one tensor")
+        return held
 
     def value(self, name: str) -> Any:
         """Return the value of a constant or parameter. Raises ValueError if ``name`` is computed."""
         origin = self.names.get(name, name)
         for known in (self.source.constants, self.source.parameters):
-            if origin in known:
+            if isinstance(origin, str) and origin in known:
                 return known[origin]
         raise ValueError(f"{name}, which must be a constant, is computed")
 

@@ -19,6 +19,7 @@ from kidneyseg.errors import InputError
 from kidneyseg.export.graph import Graph, TensorSpec
 from kidneyseg.model_folder.folder import BEST, RECIPE
 from kidneyseg.recipe import Recipe, Stage, load_recipe, parse_recipe
+from kidneyseg.recipe.base import RecipePart
 from kidneyseg.system.config_files import read_json
 from kidneyseg.system.digest import sha256
 from kidneyseg.system.files import atomic
@@ -178,13 +179,13 @@ def _unpack(path: Path, folder: Path) -> None:
 def _description(file: Path) -> Description | None:
     """Read ``file`` if it is the metadata of a graph, else return None."""
     fault = {"expected": "the JSON that export writes", "remedy": REMEDY}
-    data = read_json(file, Any, **fault)
+    data = read_json(file, object, **fault)
     if not isinstance(data, dict) or not Description.__required_keys__ <= data.keys():
         return None
     return read_json(file, Description, **fault)
 
 
-def _graph(folder: Path, stage: str, described: Sequence[tuple[Path, dict]], wanted: str) -> Graph:
+def _graph(folder: Path, stage: str, described: Sequence[tuple[Path, Description]], wanted: str) -> Graph:
     of_stage = [(file, data) for file, data in described if data["stage"] == stage]
     if not of_stage:
         raise InputError(folder, expected=f"{wanted} of stage {stage!r}", found="none", remedy=REMEDY)
@@ -205,14 +206,16 @@ def _graph(folder: Path, stage: str, described: Sequence[tuple[Path, dict]], wan
             remedy=REMEDY,
             found="a file with another SHA-256" if path.is_file() else "no such file",
         )
-    ports = (
-        TensorSpec(data[end]["name"], tuple(data[end]["shape"]), data[end]["dtype"]) for end in ("input", "output")
-    )
-    return Graph(path, wanted, *ports, data["precision"], data.get("operators", {}))
+    ends = _tensor(data["input"]), _tensor(data["output"])
+    return Graph(path, wanted, *ends, data["precision"], data.get("operators", {}))
+
+
+def _tensor(facts: TensorFacts) -> TensorSpec:
+    return TensorSpec(facts["name"], tuple(facts["shape"]), facts["dtype"])
 
 
 def _fitted(stage: Stage, graph: Graph) -> Stage:
-    changes = {}
+    changes: dict[str, RecipePart] = {}
     if graph.input.shape[0]:
         changes["inference"] = stage.inference.model_copy(update={"batch_size": graph.input.shape[0]})
     if graph.input.dtype == "uint8":

@@ -42,12 +42,16 @@ class Result:
         stages: stage name -> mask of the stage: labels, cleaned by the stage's components.
         rois: stage name -> ROIs, as crops of the scan's grid, for every stage with ``region.of``.
         seconds: wall time of each stage and of the final clean-up ("components").
+        disagreement: only of an ensemble: (z, y, x) uint8, percent of the models whose own label is not the
+            mask's. It is the variation ratio (Freeman 1965) of the models' votes, as used with ensembles and dropout
+            by Gal (2016).
     """
 
     mask: np.ndarray
     stages: dict[str, StageMask] = field(default_factory=dict)
     rois: dict[str, list[Grid]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    disagreement: np.ndarray | None = None
 
 
 def segment(
@@ -87,13 +91,14 @@ def segment(
         if stage.name in result.stages:
             continue
         with _timed(result, stage.name):
-            view = view_stage(scan, recipe, stage, masks.get(stage.region.of))
+            of = stage.region.of
+            view = view_stage(scan, recipe, stage, None if of is None else masks.get(of))
             if oracle is not None:
                 masks[stage.name] = true_mask(view, oracle)
             if oracle is not None and stage.name not in recipe.result_stages:
                 continue
             result.stages[stage.name] = stage_mask(view, runtimes[stage.name], progress, on_probabilities)
-            if stage.region.of is not None:
+            if of is not None:
                 result.rois[stage.name] = [region.mask_grid for region in view.regions]
     with _timed(result, "components"):
         result.mask = result_mask(scan, recipe, result.stages)

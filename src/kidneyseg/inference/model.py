@@ -5,15 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
+
+import numpy as np
 
 from kidneyseg.export.package import is_package, opened, read_package, read_recipe
-from kidneyseg.inference.cascade import Result, segment
+from kidneyseg.inference.cascade import ProbabilityHook, Result, no_hook, segment
+from kidneyseg.inference.stage import Progress, ignore_progress
 from kidneyseg.model_folder.folder import read_checkpoints_recipe
+from kidneyseg.preprocessing.regions import StageMask
 from kidneyseg.recipe import Recipe
 from kidneyseg.runtime.base import Runtime
 from kidneyseg.runtime.select import graph_formats, load_graph, load_runtimes
 from kidneyseg.volume.nifti import Scan
+
+
+class Segmenter(Protocol):
+    """A :class:`Model`, or several as one."""
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+    def segment(self, scan: Scan, *, oracle: np.ndarray | None = None, progress: Progress = ignore_progress) -> Result:
+        """Segment ``scan``; arguments as for :func:`kidneyseg.inference.cascade.segment`."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +86,25 @@ class Model:
                 },
             )
 
-    def segment(self, scan: Scan, **options: Any) -> Result:
+    def segment(
+        self,
+        scan: Scan,
+        *,
+        oracle: np.ndarray | None = None,
+        found: Mapping[str, StageMask] | None = None,
+        progress: Progress = ignore_progress,
+        on_probabilities: ProbabilityHook = no_hook,
+    ) -> Result:
         """Segment ``scan``; options as for :func:`kidneyseg.inference.cascade.segment`."""
-        return segment(scan, self.recipe, self.runtimes, **options)
+        return segment(
+            scan,
+            self.recipe,
+            self.runtimes,
+            oracle=oracle,
+            found=found,
+            progress=progress,
+            on_probabilities=on_probabilities,
+        )
 
 
 def read_model_recipe(folder: str | Path) -> Recipe:

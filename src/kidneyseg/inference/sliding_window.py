@@ -104,9 +104,9 @@ def sliding_slabs(
                 _scroll(weights[None], z - first)
                 first = z
             weight = bell if merge == "gaussian" else centre((z, y, x), patch, image.shape)
-            inside = (slice(None), slice(y, y + patch[1]), slice(x, x + patch[2]))
-            sums[(slice(None), *inside)] += probabilities * weight
-            weights[inside] += weight
+            rows, columns = slice(y, y + patch[1]), slice(x, x + patch[2])
+            sums[:, :, rows, columns] += probabilities * weight
+            weights[:, rows, columns] += weight
     yield finished(patch[0])
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from kidneyseg.errors import InputError
 from kidneyseg.volume.filenames import CHANNEL, MASK_ENDINGS, kits_masks, stem
-
-Key = TypeVar("Key", bound=Hashable)
 
 PREFIX = "prediction_"  # KiTS19 submissions
 SUBFOLDERS = ("labelsTr", "labels", "data", "dataset")
@@ -108,15 +105,16 @@ def _names_without_channel(masks: Iterable[str]) -> dict[str, str]:
     return _unambiguous([(name.removesuffix(CHANNEL), name) for name in masks])
 
 
-def _numbers(masks: Iterable[str]) -> dict[int, str]:
+def _numbers(masks: Iterable[str]) -> dict[str, str]:
     """Return number -> name, if each name has one number and the rest of all names is the same; otherwise empty."""
-    parts = [(re.fullmatch(r"(\D*)(\d+)(\D*)", name), name) for name in masks]
-    if not all(part for part, _ in parts) or len({part.group(1, 3) for part, _ in parts}) > 1:
+    names = list(masks)
+    parts = [part for name in names if (part := re.fullmatch(r"(\D*)(\d+)(\D*)", name))]
+    if len(parts) < len(names) or len({part.group(1, 3) for part in parts}) > 1:
         return {}
-    return _unambiguous([(int(part[2]), name) for part, name in parts])
+    return _unambiguous([(str(int(part[2])), name) for part, name in zip(parts, names)])
 
 
-def _unambiguous(named: Sequence[tuple[Key, str]]) -> dict[Key, str]:
+def _unambiguous(named: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return key -> name; empty if two names have the same key."""
     by_key = dict(named)
     return by_key if len(by_key) == len(named) else {}

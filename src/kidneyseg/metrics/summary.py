@@ -55,7 +55,7 @@ def score_fold(
     values = {key: np.array([case[key] for case in cases], float) for key in keys}
     defined = {key: numbers[~np.isnan(numbers)] for key, numbers in values.items()}
     undefined = {
-        key: tuple(str(case["case"]) for case in cases if math.isnan(case[key]))
+        key: tuple(str(case["case"]) for case in cases if math.isnan(float(case[key])))
         for key in keys
         if len(defined[key]) < len(cases)
     }
@@ -83,8 +83,11 @@ def pooled_dice(scores: FoldScores) -> dict[str, float]:
 
 
 def _pooled(cases: Sequence[Score], region: str) -> float:
-    sizes = np.array([case[f"volume_ml_{region}_prediction"] + case[f"volume_ml_{region}_truth"] for case in cases])
-    dice = np.array([case[f"dice_{region}"] for case in cases])
+    predicted, true, dice = (
+        np.array([case[key] for case in cases], float)
+        for key in (f"volume_ml_{region}_prediction", f"volume_ml_{region}_truth", f"dice_{region}")
+    )
+    sizes = predicted + true
     counts = ~np.isnan(dice)
     total = sizes[counts].sum()
     return float((dice * sizes)[counts].sum() / total) if total > 0 else math.nan

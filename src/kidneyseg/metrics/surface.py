@@ -93,7 +93,7 @@ def _surfels(mask: np.ndarray, areas: np.ndarray) -> tuple[np.ndarray, np.ndarra
     size = [n - 1 for n in padded.shape]
     codes = np.zeros(size, np.uint8)
     for bit, corner in enumerate(itertools.product((0, 1), repeat=3)):
-        codes |= padded[tuple(slice(c, c + n) for c, n in zip(corner, size))] << (7 - bit)
+        codes |= padded[tuple(slice(c, c + n) for c, n in zip(corner, size))] << np.uint8(7 - bit)
     border = (codes != 0) & (codes != 255)
     return np.argwhere(border) + [b.start for b in box], areas[codes[border]]
 

@@ -17,8 +17,10 @@ from functools import lru_cache
 
 import numpy as np
 
-Corner = tuple[int, int, int]
-Point = tuple[float, float, float]
+from kidneyseg.volume.axes import PerAxis, per_axis
+
+Corner = PerAxis[int]
+Point = PerAxis[float]
 
 
 def surfel_areas(spacing: Sequence[float]) -> np.ndarray:
@@ -76,12 +78,12 @@ def _faces() -> Iterator[list[Corner]]:
     """Yield the corners of each face of a cell, counter-clockwise seen from outside."""
     for axis, side in itertools.product(range(3), (0, 1)):
         ring = [np.roll((side, p, q), axis) for p, q in ((0, 0), (1, 0), (1, 1), (0, 1))]
-        corners = [tuple(int(c) for c in corner) for corner in ring]
+        corners = [per_axis(int(c) for c in corner) for corner in ring]
         yield corners if side else corners[::-1]
 
 
 def _middle(a: Corner, b: Corner) -> Point:
-    return tuple((p + q) / 2 for p, q in zip(a, b))
+    return per_axis((p + q) / 2 for p, q in zip(a, b))
 
 
 def _largest_triangulation(polygon: list[Point]) -> np.ndarray:

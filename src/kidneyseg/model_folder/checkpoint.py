@@ -19,7 +19,7 @@ from pathlib import Path
 
 import mindspore as ms
 import numpy as np
-from mindspore import nn
+from mindspore import amp, nn
 
 from kidneyseg.errors import InputError
 from kidneyseg.system.files import use_default_mode
@@ -61,7 +61,7 @@ def save_training(
     path: Path,
     network: nn.Cell,
     optimizer: nn.Optimizer,
-    scaler: object,
+    scaler: amp.DynamicLossScaler,
     progress: TrainingState,
     losses: np.ndarray | None = None,
 ) -> None:
@@ -83,7 +83,11 @@ def load_weights(network: nn.Cell, path: str | Path) -> TrainingState:
 
 
 def load_training(
-    path: str | Path, network: nn.Cell, optimizer: nn.Optimizer, scaler: object, losses: np.ndarray | None = None
+    path: str | Path,
+    network: nn.Cell,
+    optimizer: nn.Optimizer,
+    scaler: amp.DynamicLossScaler,
+    losses: np.ndarray | None = None,
 ) -> TrainingState:
     """Restore all arguments of ``save_training`` to their saved state. Raises InputError as ``load_weights``."""
     entries, progress = _read(path)
@@ -101,7 +105,7 @@ def sweep(folder: Path) -> None:
 
 
 def _training_state(
-    network: nn.Cell, optimizer: nn.Optimizer, scaler: object, losses: np.ndarray | None
+    network: nn.Cell, optimizer: nn.Optimizer, scaler: amp.DynamicLossScaler, losses: np.ndarray | None
 ) -> dict[str, ms.Parameter]:
     """Collect name in the file -> parameter: weights, the optimiser's state and learning rate, loss scale, losses."""
     weights = {id(parameter) for parameter in network.get_parameters()}

@@ -5,32 +5,35 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, with_config
 from typing_extensions import NotRequired, TypedDict
 
 from kidneyseg.system.config_files import read_json_lines
 from kidneyseg.system.files import write_text, writing
 
 
+@with_config(ConfigDict(extra="allow"))
 class Row(TypedDict):
     """One epoch, counted from 0. Numbers that are not finite are None."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")
     epoch: int
+    step: NotRequired[int]
+    samples_per_s: NotRequired[float]
     loss: NotRequired[float]
     lr: NotRequired[float]
     seconds: NotRequired[float]
     val_loss: NotRequired[float | None]
-    val_dice: NotRequired[dict[str, float | None]]
+    val_dice: NotRequired[Mapping[str, float | None]]
 
 
 def append_row(path: Path, row: Row) -> None:
     """Append one line and flush it to the disk."""
-    row = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+    line = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
     with writing(path), open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+        file.write(json.dumps(line) + "\n")
         file.flush()
         os.fsync(file.fileno())
 

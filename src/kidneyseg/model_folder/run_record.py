@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 import kidneyseg
@@ -26,10 +26,10 @@ RECORD = "run.json"
 PACKAGES = ("mindspore", "numpy", "scipy", "opencv-python-headless")
 
 
+@with_config(ConfigDict(extra="allow"))
 class Session(TypedDict):
     """One session of training or evaluation, with more entries, see :func:`record`."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")
     versions: dict[str, str]
     git: str | None
 

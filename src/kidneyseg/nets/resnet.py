@@ -77,7 +77,7 @@ class ResNet34(nn.Cell):
         return nn.SequentialCell([first] + rest)
 
     def construct(self, x: ms.Tensor) -> tuple[ms.Tensor, ...]:
-        features = (self.stem(x),)
+        features: tuple[ms.Tensor, ...] = (self.stem(x),)
         for index in range(len(self.stages)):
             before = features[index]
             if index == 0:

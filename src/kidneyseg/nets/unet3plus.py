@@ -82,7 +82,7 @@ class UNet3Plus(nn.Cell):
 
     def construct(self, x: ms.Tensor) -> ms.Tensor | tuple[ms.Tensor, ...]:
         check_size(x.shape[2:], 2 ** (self.depth - 1))
-        features = (self.encoder[0](x),)
+        features: tuple[ms.Tensor, ...] = (self.encoder[0](x),)
         for level in range(1, self.depth):
             features = features + (self.encoder[level](self.pool(features[level - 1])),)
         for level in range(self.depth - 2, -1, -1):

@@ -67,7 +67,7 @@ class UNetPP(nn.Cell):
         column = [self.encoder[0](x)]
         for level in range(1, self.depth):
             column.append(self.encoder[level](self.pool(column[level - 1])))
-        dense = [(features,) for features in column]  # per level, all nodes so far
+        dense: list[tuple[ms.Tensor, ...]] = [(features,) for features in column]  # per level, all nodes so far
         for step in range(self.depth - 1):
             levels = range(self.depth - 1 - step)
             risen = [self.up[step][level](dense[level + 1][step]) for level in levels]

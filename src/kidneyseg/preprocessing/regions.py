@@ -43,10 +43,11 @@ def stage_boxes(scan: Scan, region: Region, previous: StageMask | None) -> list[
     whole = tuple(slice(0, n) for n in own.shape)
     if region.of is None:
         return [body_box(scan.array) if region.body else whole]
+    assert previous is not None  # of the stage that ``region.of`` names
     mask, grid = previous.mask, previous.grid
     if region.voxels == "scan" and grid != own:
         mask, grid = sample(mask, grid, own, order=0), own
-    boxes = [grid.cover(box, own) for box in region_boxes(mask, region)]
+    boxes: list[Box] = [grid.cover(box, own) for box in region_boxes(mask, region)]
     if region.crop == "none":
         return [whole for _ in boxes]
     if region.crop == "slices":

@@ -61,6 +61,7 @@ class StageView:
 
     def previous_on(self, grid: Grid) -> np.ndarray:
         """Return the previous mask on ``grid``, dilated by ``region.grow`` mm: bool of ``grid.shape``."""
+        assert self.previous is not None  # masked and confined stages have one
         mask = sample(self.previous.mask, self.previous.grid, grid, order=0) > 0
         radius = self.stage.region.grow
         return dilate(mask, radius, grid.spacing(self.scan.spacing)) if radius else mask

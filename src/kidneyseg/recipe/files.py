@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +65,20 @@ def _unshared(node: Any) -> Any:
     return [_unshared(item) for item in node] if isinstance(node, list) else node
 
 
+def split_override(text: str) -> tuple[str, str] | None:
+    """Split KEY=VALUE into key and value; None if there is no "="."""
+    key, equals, value = text.partition("=")
+    return (key, value) if equals else None
+
+
 def _override(data: dict, text: str) -> None:
     """Set one dotted key; items of a list (the stages) are addressed by their ``name`` or index."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
+    key, value = split_override(text) or ("", "")
+    if not key:
         raise InputError(
             f"override {text!r}",
             expected="KEY=VALUE",
-            found="no '='" if not equals else "no key",
+            found="no key" if "=" in text else "no '='",
             remedy="Write for example stages.coarse.train.epochs=2",
         )
     try:
@@ -163,7 +169,7 @@ def _valid_keys(location: tuple) -> list[str]:
     return list(model.model_fields)
 
 
-def _models_in(annotation: Any):
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     """Yield every recipe model in a type annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation

@@ -262,7 +262,8 @@ class Recipe(RecipePart):
         named = set(self.labels.values())
         if len(named) < len(self.labels):
             raise ValueError(f"labels {self.labels}: two have the same number")
-        cleaned = {label for part in (self, *self.stages) for one in part.components for label in one.labels} - named
+        components = [*self.components, *(one for stage in self.stages for one in stage.components)]
+        cleaned = {label for one in components for label in one.labels} - named
         if cleaned:
             raise ValueError(f"components clean labels {sorted(cleaned)}, which `labels` does not name")
         for label, other in self.merge.items():

@@ -76,7 +76,7 @@ def _table(scores: FoldScores) -> dict:
 
 
 def _cell(column: Column, case: Score) -> dict:
-    value = case[column.key]
+    value = float(case[column.key])
     is_overlap = column.group in ("Dice", "Surface Dice")
     return {"text": column.format(case), "low": is_overlap and not math.isnan(value) and value < LOW}
 

@@ -17,6 +17,7 @@ from kidneyseg.report import colours
 from kidneyseg.report.lettering import lettering
 from kidneyseg.report.slices import centre_of_interest, informative_slices
 from kidneyseg.system.files import atomic
+from kidneyseg.volume.axes import PerAxis
 
 SOFT_TISSUE = (400.0, 40.0)  # window width and level, HU
 
@@ -161,7 +162,7 @@ def _letters(ax: Axes, plane: Plane) -> None:
         )  # readable on bone as well
 
 
-def _zoom(ax: Axes, masks: Mapping[str, np.ndarray], centre: tuple[int, int, int], spacing: Sequence[float]) -> None:
+def _zoom(ax: Axes, masks: Mapping[str, np.ndarray], centre: PerAxis[int], spacing: Sequence[float]) -> None:
     """Zoom in on the masks in the axial slice at ``centre``, only on its side of the image."""
     inside = np.any([KIDNEY_AND_MASSES.of(mask[centre[0]]) for mask in masks.values()], axis=0)
     half = inside.shape[1] // 2

@@ -94,7 +94,7 @@ def boxplot(
     return _save(figure, path)
 
 
-def _line(ax: Axes, rows: list[dict], key: str, label: str, colour: str, style: str) -> None:
+def _line(ax: Axes, rows: Sequence[Mapping[str, object]], key: str, label: str, colour: str, style: str) -> None:
     points = [(row["epoch"], row[key]) for row in rows if key in row]
     if points:
         marker = "." if len(points) < 30 else None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kidneyseg.metrics.regions import KIDNEY_AND_MASSES, MASSES
+from kidneyseg.volume.axes import PerAxis, per_axis
 
 MASS_WEIGHT = 5  # a mass is smaller than a kidney and more important
 DISAGREEMENT_WEIGHT = 5
@@ -35,14 +36,14 @@ def informative_slices(masks: Mapping[str, np.ndarray], count: int) -> list[int]
     return sorted(chosen)
 
 
-def centre_of_interest(masks: Mapping[str, np.ndarray]) -> tuple[int, int, int]:
+def centre_of_interest(masks: Mapping[str, np.ndarray]) -> PerAxis[int]:
     """Return a (z, y, x) voxel for the three planes: in the masses, else the kidneys, else the volume's middle."""
     for region in (MASSES, KIDNEY_AND_MASSES):
         voxels = np.argwhere(np.any([region.of(mask) for mask in masks.values()], axis=0))
         if len(voxels):
             distance = ((voxels - np.median(voxels, axis=0)) ** 2).sum(axis=1)
-            return tuple(int(v) for v in voxels[distance.argmin()])
-    return tuple(n // 2 for n in next(iter(masks.values())).shape)
+            return per_axis(int(v) for v in voxels[distance.argmin()])
+    return per_axis(n // 2 for n in next(iter(masks.values())).shape)
 
 
 def _worth(masks: list[np.ndarray]) -> np.ndarray:

@@ -7,7 +7,6 @@ import io
 import json
 import math
 import textwrap
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ from pydantic import Field
 from typing_extensions import NotRequired, TypedDict
 
 from kidneyseg.errors import InputError
-from kidneyseg.metrics.summary import FoldScores, score_fold
+from kidneyseg.metrics.summary import FoldScores, Score, score_fold
 from kidneyseg.system.config_files import read_json
 from kidneyseg.system.files import write_text
 
@@ -30,9 +29,9 @@ class Column:
     key: str
     decimals: int
 
-    def format(self, scores: Mapping[str, float]) -> str:
+    def format(self, scores: Score) -> str:
         """Format the number, or a dash if it is not defined."""
-        value = scores[self.key]
+        value = float(scores[self.key])
         return "-" if math.isnan(value) else f"{value:.{self.decimals}f}"
 
 
@@ -161,7 +160,7 @@ def _groups() -> str:
     return " " * NAME_WIDTH + "".join(f"{name:-^{span - 2}}".rjust(span) for name, span in zip(names, spans))
 
 
-def _row(name: str, scores: Mapping[str, float]) -> str:
+def _row(name: str, scores: Score) -> str:
     return _line(name, [column.format(scores) for column in COLUMNS])
 
 
@@ -174,7 +173,7 @@ def _shorten(name: str) -> str:
     return name if len(name) < NAME_WIDTH else "..." + name[-(NAME_WIDTH - 4) :]
 
 
-def _nullable(row: Mapping[str, str | float]) -> dict[str, str | float | None]:
+def _nullable(row: Score) -> dict[str, str | float | None]:
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
 
 

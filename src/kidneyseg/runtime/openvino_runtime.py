@@ -79,7 +79,8 @@ def openvino() -> ModuleType:
     """
     name = "openvino_telemetry"
     loaded = sys.modules.get(name)
-    sys.modules[name] = None  # marks it as "cannot be imported"; OpenVINO then uses a stub
+    # "Cannot be imported": OpenVINO then takes a stub. Typeshed does not know of this use of None.
+    sys.modules[name] = None  # type: ignore[assignment]
     try:
         with uncapped():
             import openvino as package

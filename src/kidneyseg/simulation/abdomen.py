@@ -11,11 +11,15 @@ about 90-180, papillary and chromophobe 40-95, cyst 0-20, liver 100-130, spleen 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 from scipy import ndimage as ndi
+
+from kidneyseg.volume.axes import PerAxis, per_axis
 
 KIDNEY, TUMOUR, CYST = 1, 2, 3
 
@@ -47,11 +51,11 @@ def simulate(
     Returns:
         (z, y, x) int16, HU from -1024 to 3071.
     """
-    spacing = np.asarray(spacing, float)
+    mm = np.asarray(spacing, float)
     rng = np.random.default_rng(seed)
-    hu = _Abdomen(rng, label, spacing).paint()
-    _paint_kidneys(rng, label, spacing, hu, tissue)
-    hu = ndi.gaussian_filter(hu, [0.6 / spacing[0], 0.9 / spacing[1], 0.9 / spacing[2]])  # partial volume
+    hu = _Abdomen(rng, label, mm).paint()
+    _paint_kidneys(rng, label, mm, hu, tissue)
+    hu = ndi.gaussian_filter(hu, [0.6 / mm[0], 0.9 / mm[1], 0.9 / mm[2]])  # partial volume
     sd = rng.uniform(12, 28)
     noise = rng.standard_normal(label.shape).astype(np.float32)
     noise = ndi.gaussian_filter(noise, [0, 0.6, 0.6])
@@ -60,7 +64,7 @@ def simulate(
 
 
 def smooth_field(
-    rng: np.random.Generator, shape: Sequence[int], spacing: Sequence[float], scale_mm: float
+    rng: np.random.Generator, shape: Sequence[int], spacing: Iterable[float], scale_mm: float
 ) -> np.ndarray:
     """Make a Gaussian random field, (z, y, x) float32, mean 0, variance 1, with correlation length ``scale_mm``."""
     coarse = [max(2, int(np.ceil(n * s / scale_mm)) + 2) for n, s in zip(shape, spacing)]
@@ -69,7 +73,9 @@ def smooth_field(
     return (field - field.mean()) / (field.std() + 1e-6)
 
 
-def resample_labels(label: np.ndarray, spacing: Sequence[float], target: Sequence[float]) -> tuple[np.ndarray, tuple]:
+def resample_labels(
+    label: np.ndarray, spacing: Sequence[float], target: Sequence[float]
+) -> tuple[np.ndarray, PerAxis[float]]:
     """Resample (z, y, x) labels to about ``target`` mm by nearest neighbours; returns them and their exact spacing, mm.
 
     Do not change the arithmetic, which defines SimKiTS: an equivalent formula may round ties to the other neighbour.
@@ -78,12 +84,12 @@ def resample_labels(label: np.ndarray, spacing: Sequence[float], target: Sequenc
     index = [
         np.clip(np.rint((np.arange(m) + 0.5) * n / m - 0.5).astype(int), 0, n - 1) for m, n in zip(shape, label.shape)
     ]
-    return label[np.ix_(*index)], tuple(n * s / m for n, s, m in zip(label.shape, spacing, shape))
+    return label[np.ix_(*index)], per_axis(n * s / m for n, s, m in zip(label.shape, spacing, shape))
 
 
 def _ellipsoid(axes: Sequence[np.ndarray], centre: Sequence[float], radii: Sequence[float]) -> np.ndarray:
     """Compute the squared distance from ``centre`` in units of ``radii``, < 1 inside. Two axes give a column in z."""
-    return sum(((axis - c) / r) ** 2 for axis, c, r in zip(axes, centre, radii))
+    return reduce(add, (((axis - c) / r) ** 2 for axis, c, r in zip(axes, centre, radii)))
 
 
 def _paint_kidneys(
@@ -113,7 +119,7 @@ def _depth(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     return depth
 
 
-def _lesions(label: np.ndarray, value: int):
+def _lesions(label: np.ndarray, value: int) -> Iterator[np.ndarray]:
     """Yield the connected components of one label, as boolean masks."""
     parts, count = ndi.label(label == value)
     for part in range(1, count + 1):
@@ -223,7 +229,7 @@ class _Abdomen:
         """Write liver, spleen and gallbladder."""
         rng, rx, ry = self.rng, self.rx, self.ry
 
-        def organ(z, y, x, radii):
+        def organ(z: float, y: float, x: float, radii: Sequence[float]) -> np.ndarray:
             return _ellipsoid(self.axes, (top + z, self.y + self.back * y, self.x + x), radii)
 
         self._put(organ(0, -12, -rx * 0.42, (95, ry * 0.68, rx * 0.52)) + 0.12 * blob < 1, rng.uniform(95, 130))

@@ -57,7 +57,7 @@ def lesion_case(case: LesionCase) -> None:
     """Insert lesions into a scan and write scan and mask. Skipped if the folder exists. Raises InputError."""
     if case.folder.exists():
         return
-    scan, mask = read_image(case.source.image), read_mask(case.source.label)
+    scan, mask = read_image(case.source.image), read_mask(case.source.true_mask_path())
     mask.require_on(scan)
     if mask.array.max() > CYST or not find_kidneys(mask):
         raise InputError(

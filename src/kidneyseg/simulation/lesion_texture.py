@@ -8,6 +8,8 @@ a necrotic core of 10-35 HU, from a small spot to all but a rim. Papillary and c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 from scipy import ndimage as ndi
@@ -97,7 +99,9 @@ def _even_tumour(rng: np.random.Generator, depth: np.ndarray, look: ScanLook) ->
 def _clear_cell(rng: np.random.Generator, depth: np.ndarray, look: ScanLook) -> np.ndarray:
     strong = rng.uniform(0.5, 1.0)
     weak = strong * rng.uniform(0.5, 0.8)
-    field = sum(w * smooth_field(rng, depth.shape, look.spacing, mm) for w, mm in ((0.7, 18), (0.6, 8), (0.4, 4)))
+    field = reduce(
+        add, (w * smooth_field(rng, depth.shape, look.spacing, mm) for w, mm in ((0.7, 18), (0.6, 8), (0.4, 4)))
+    )
     share = weak + (strong - weak) * (0.5 + 0.5 * np.tanh(field))
     values = rng.uniform(28, 40) + share * look.enhancement
     core = _core(rng, depth, look)

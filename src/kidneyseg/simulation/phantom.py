@@ -15,6 +15,7 @@ import numpy as np
 from kidneyseg.simulation.abdomen import CYST, KIDNEY, TUMOUR, Tissue, simulate, smooth_field
 from kidneyseg.simulation.simulated_cohort import KITS, claim_folder, write_case
 from kidneyseg.system.worker_pool import run_cases
+from kidneyseg.volume.axes import PerAxis, per_axis
 
 SHAPE = (64, 160, 160)
 SPACING = (3.22, 1.62, 1.62)
@@ -27,7 +28,7 @@ ORIENTATIONS = (KITS, ("L", "P", "S"), ("R", "A", "S"), ("L", "A", "S"))
 
 def make_phantom(
     seed: int | Sequence[int], shape: Sequence[int] = SHAPE, spacing: Sequence[float] = SPACING, cysts: bool = False
-) -> tuple[np.ndarray, np.ndarray, tuple[float, float, float]]:
+) -> tuple[np.ndarray, np.ndarray, PerAxis[float]]:
     """Make one phantom CT; the same arguments give the same voxels.
 
     Args:
@@ -48,7 +49,7 @@ def make_phantom(
     rng = np.random.default_rng(seed)
     label = _draw_labels(rng, shape, spacing, cysts)
     hu = simulate(label, spacing, rng.integers(2**32, size=4).tolist(), CONTRASTED)
-    return hu, label, tuple(spacing)
+    return hu, label, per_axis(spacing)
 
 
 def write_cohort(out: str | Path, cases: int, seed: int = 19, *, cysts: bool = False, workers: int = 1) -> list[Path]:

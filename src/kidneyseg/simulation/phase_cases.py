@@ -34,7 +34,7 @@ def phase_case(case: PhaseCase) -> None:
     """
     if case.folder.exists():
         return
-    scan, mask = read_image(case.source.image), read_mask(case.source.label)
+    scan, mask = read_image(case.source.image), read_mask(case.source.true_mask_path())
     mask.require_on(scan)
     rng = np.random.default_rng([case.seed, zlib.crc32(case.name.encode())])
     hu = change_phase(scan.array, mask.array > 0, draw_phase(case.phase, rng), rng)

@@ -17,6 +17,7 @@ from kidneyseg.errors import InputError
 from kidneyseg.simulation.abdomen import CYST, KIDNEY, resample_labels, simulate
 from kidneyseg.system.config_files import read_text
 from kidneyseg.system.files import folder_beside, write_text
+from kidneyseg.volume.axes import PerAxis
 from kidneyseg.volume.nifti import CANONICAL, read_mask, save_nifti
 
 KITS = ("I", "P", "L")  # KiTS arrays are (z, y, x) with z growing towards the feet
@@ -29,7 +30,7 @@ class SimulatedCase:
     name: str
     label: Path
     folder: Path
-    spacing: tuple[float, float, float] | None
+    spacing: PerAxis[float] | None
     merge_cysts: bool
     seed: int
 

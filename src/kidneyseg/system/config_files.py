@@ -76,7 +76,7 @@ def read_text(path: str | Path, *, expected: str, remedy: str, absent: str = "")
     try:
         return Path(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
-        found, remedy = error.strerror, absent or remedy
+        found, remedy = error.strerror or str(error), absent or remedy
     except OSError as error:
         found = error.strerror or str(error)
     except UnicodeDecodeError as error:
@@ -88,7 +88,8 @@ def parse_json(text: str | bytes, model: type[Value]) -> Value:
     """Parse ``text`` as ``model``. Raises Damaged."""
     try:
         json.loads(text, parse_int=_integer, parse_float=_number, parse_constant=_number, object_pairs_hook=_distinct)
-        return _validator(model).validate_json(text, strict=True)
+        validator = _validator(model)  # type: ignore[arg-type]  # mypy does not know that classes are hashable
+        return validator.validate_json(text, strict=True)
     except ValidationError as error:
         raise Damaged(first_fault(error)) from None
     except RecursionError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -76,13 +76,14 @@ def run_cases(
     """
     outcomes = try_cases(function, items, names, workers=workers, title=title)
     require_all({name: one for name, one in zip(names, outcomes) if isinstance(one, InputError)}, len(items))
-    return outcomes
+    return [one for one in outcomes if not isinstance(one, InputError)]
 
 
 def require_all(failures: Mapping[str, InputError | str], total: int) -> None:
     """Raise one InputError for all ``failures`` (name -> error) of ``total`` cases; for a single case its own error."""
-    if total == 1 and failures:
-        raise next(iter(failures.values()))
+    for failure in failures.values():
+        if total == 1 and isinstance(failure, InputError):
+            raise failure
     if failures:
         raise InputError(
             f"{len(failures)} of {total} cases",
@@ -98,7 +99,7 @@ def _named(name: str, message: str) -> str:
 
 def run_within(
     function: Callable[[Item], Result], items: Sequence[Item], costs: Sequence[int], *, budget: int, workers: int
-) -> Iterator[tuple[int, Result | Exception]]:
+) -> Generator[tuple[int, Result | Exception]]:
     """Call ``function`` for every item in at most ``workers`` spawned processes; results come as they finish.
 
     An item starts if the costs of all running items and its own are within ``budget``, or if no other item runs. The
@@ -118,7 +119,7 @@ def run_within(
     """
     waiting = list(range(len(items)))
     costs = list(costs)
-    running: dict[Future, int] = {}
+    running: dict[Future[Result], int] = {}
     executor = _executor(workers)
     try:
         while waiting or running:
@@ -136,13 +137,17 @@ def run_within(
                 if future in suspects and len(suspects) > 1:  # it is not known which of them was killed
                     waiting.insert(0, index)
                     costs[index] = budget + 1  # so that it runs alone
-                else:
-                    yield index, (future.result() if error is None else error)
+                elif error is None:
+                    yield index, future.result()
+                elif isinstance(error, Exception):
+                    yield index, error
+                else:  # the worker was told to end
+                    raise error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _run_here(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[tuple[int, Result | Exception]]:
+def _run_here(function: Callable[[Item], Result], items: Sequence[Item]) -> Generator[tuple[int, Result | Exception]]:
     """Do the same as :func:`run_within`, in this process."""
     for index, item in enumerate(items):
         try:
@@ -166,10 +171,11 @@ def _fits(index: int, running: dict[Future, int], costs: Sequence[int], budget: 
 
 def _end_with_parent() -> None:
     """Make this worker exit when its parent has ended; otherwise Python's workers wait for work for ever."""
-    sentinel = multiprocessing.parent_process().sentinel
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # only workers call this
 
     def watch() -> None:
-        wait_for([sentinel])
+        wait_for([parent.sentinel])
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

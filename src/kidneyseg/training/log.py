@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 from tqdm import tqdm
 
-from kidneyseg.model_folder.epoch_log import append_row, keep_rows
+from kidneyseg.model_folder.epoch_log import Row, append_row, keep_rows
 from kidneyseg.report import colours
 from kidneyseg.system.files import writing
 from kidneyseg.training.validation import Picture
@@ -45,10 +45,11 @@ class Log:
         keep_rows(self.path, epoch)
         self.board = TensorBoard(folder / "tensorboard", epoch)
 
-    def epoch(self, row: dict, picture: Picture | None) -> None:
+    def epoch(self, row: Row, picture: Picture | None) -> None:
         """Append one row, flushed to the disk, and add its values to TensorBoard at its epoch."""
         append_row(self.path, row)
-        scalars = {name: row[name] for name in SCALARS if name in row}
+        values: Mapping[str, object] = row
+        scalars = {name: values[name] for name in SCALARS if name in values}
         scalars |= {f"val_dice/{name}": value for name, value in row.get("val_dice", {}).items()}
         summaries = [summary.scalar(name, value) for name, value in scalars.items()]
         if picture is not None:
@@ -124,7 +125,7 @@ class Terminal:
             dynamic_ncols=True,
         )
 
-    def epoch(self, row: dict, left: float) -> None:
+    def epoch(self, row: Row, left: float) -> None:
         """Print one line with the results of an epoch; ``left`` is the estimated time to the end of training, s."""
         if self.first:
             dice = "  ".join(f"{name} {value:.3f}" for name, value in row.get("val_dice", {}).items())

@@ -14,6 +14,7 @@ from mindspore import nn
 from kidneyseg.errors import InputError
 from kidneyseg.model_folder import checkpoint
 from kidneyseg.model_folder.checkpoint import TrainingState
+from kidneyseg.model_folder.epoch_log import Row
 from kidneyseg.model_folder.folder import BEST, LAST
 from kidneyseg.recipe import Train
 from kidneyseg.training.distributed import Ranks
@@ -103,7 +104,7 @@ class Loop:
     def _finish_epoch(self, log: Log | None, terminal: Terminal) -> None:
         now, started = self.progress, time.perf_counter()
         number = (now.epoch + 1) * self.train.steps
-        row = {
+        row: Row = {
             "epoch": now.epoch,
             "step": number,
             "loss": now.loss_sum / now.step,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import mindspore as ms
 import numpy as np
@@ -82,10 +83,10 @@ def _compile(
     scaler: amp.DynamicLossScaler | None,
     ranks: Ranks,
     mixup: bool,
-):
+) -> Callable[..., tuple[ms.Tensor, ms.Tensor]]:
     weights = optimizer.parameters
     mean_gradients = nn.DistributedGradReducer(weights, mean=True, degree=ranks.size) if ranks.size > 1 else None
-    sum_over_ranks = ops.AllReduce() if ranks.size > 1 else None
+    sum_over_ranks: Any = ops.AllReduce() if ranks.size > 1 else None
 
     def forward(image: ms.Tensor, target: ms.Tensor, *share: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
         value = blended_loss(network, loss, image, target, *share) if mixup else loss(network(image), target)

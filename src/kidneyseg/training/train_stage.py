@@ -92,6 +92,7 @@ def train_stage(
             },
         )
     done = loop.run()
+    assert done.best is not None  # the last epoch is validated
     ranks.barrier()  # every rank returns only after the files are written
     return {
         "stage": stage.name,

@@ -38,7 +38,7 @@ class Validated:
 
     dice: dict[str, float]
     loss: float
-    picture: Picture
+    picture: Picture | None
 
     def score(self, measure: str) -> float:
         """Return the score that the best checkpoint maximises: the mean "dice" of the regions, or minus the "loss"."""

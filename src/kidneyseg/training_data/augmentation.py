@@ -90,24 +90,19 @@ class Augmentation:
 
         # The draws of a seed depend on the order of these lines: add new lines at the end.
         flips = "".join(axis for axis in spec.flip_axes if rng.random() < spec.flip)
-        moves = {
-            "flips": flips,
-            "rotate": around(spec.rotate),
-            "scale": factor(spec.scale),
-            "shift": (around(spec.shift), around(spec.shift)),
-        }
+        rotate, scale = around(spec.rotate), factor(spec.scale)
+        shift = around(spec.shift), around(spec.shift)
         tone = IntensityParams(factor(spec.gamma), factor(spec.contrast), around(spec.brightness))
         blur, noise, seed = abs(around(spec.blur)), abs(around(spec.noise)), int(rng.integers(2**31))
-        elastic = ElasticField(rng.uniform(*spec.elastic.sigma), rng.uniform(*spec.elastic.magnitude), seed)
-        if rng.random() >= spec.elastic.probability:
-            elastic = None
+        bend = ElasticField(rng.uniform(*spec.elastic.sigma), rng.uniform(*spec.elastic.magnitude), seed)
+        elastic = bend if rng.random() < spec.elastic.probability else None
         lesion = IntensityParams(
             factor(spec.lesion.gamma), factor(spec.lesion.contrast), around(spec.lesion.brightness)
         )
         equalise = rng.random() < spec.equalise
         saturated, limit = rng.random() < spec.saturation.probability, rng.uniform(*spec.saturation.hu)
         return AugmentParams(
-            moves=SpatialParams(**moves, elastic=elastic),
+            moves=SpatialParams(flips, rotate, scale, shift, elastic),
             tone=tone,
             lesion=lesion,
             equalise=equalise,
@@ -143,8 +138,9 @@ class Augmentation:
             image: float32, normalised; label: uint8. New arrays of the same shapes.
         """
         if draw.phase:
-            image = self._phased(image, label, draw)
-        move = SpatialTransform(draw.moves, image.shape[-2:])
+            image = self._phased(image, label, draw.phase, draw.noise_seed)
+        height, width = image.shape[-2:]
+        move = SpatialTransform(draw.moves, (height, width))
         image, label = move(image, cv2.INTER_LINEAR), move(label, cv2.INTER_NEAREST)
         if np.isfinite(draw.saturation):
             image = np.minimum(image, self._grey(draw.saturation))
@@ -163,11 +159,11 @@ class Augmentation:
             np.clip(changed, np.float32(low), np.float32(high), out=changed)
         return changed, label
 
-    def _phased(self, image: np.ndarray, label: np.ndarray, draw: AugmentParams) -> np.ndarray:
+    def _phased(self, image: np.ndarray, label: np.ndarray, phase: Phase, seed: int) -> np.ndarray:
         low, high = self.intensity.clip
         kidney = np.broadcast_to(label > 0, image.shape)
         hu = image.astype(np.float32) * ((high - low) / 255) + low
-        return self._grey(change_phase(hu, kidney, draw.phase, np.random.default_rng([draw.noise_seed, PHASE])))
+        return self._grey(change_phase(hu, kidney, phase, np.random.default_rng([seed, PHASE])))
 
     def _grey(self, hu: np.ndarray | float) -> np.ndarray:
         """Convert HU to the 8-bit values of the stage's HU range."""

@@ -6,8 +6,8 @@ A batch depends only on seed, epoch and step and, with hard-example mining, on t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -21,7 +21,7 @@ from kidneyseg.preprocessing.image import stack_slices
 from kidneyseg.recipe import Stage
 from kidneyseg.training_data.augmentation import Augmentation
 from kidneyseg.training_data.hard_examples import LossTable
-from kidneyseg.training_data.mindrecord import read_records, require_unchanged
+from kidneyseg.training_data.mindrecord import Record, read_records, require_unchanged
 from kidneyseg.training_data.prepared_case import PreparedCase, PreparedStage, case_folder, record_file, stage_settings
 from kidneyseg.training_data.sampler import balance, epoch_order
 from kidneyseg.volume.intensity import moments, normalise
@@ -146,7 +146,7 @@ class Batches:
             return max(1, self.samples // (self.batch_size * self.ranks))
         return -(-self.samples // self.batch_size)
 
-    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, first_step: int = 0) -> Generator[Batch]:
         """Yield the batches of ``epoch``, starting with ``first_step``.
 
         Yields:
@@ -162,7 +162,7 @@ class Batches:
             return
         rows = read_records(self.paths, self.stage.sampling.window, wanted)
         with ThreadPoolExecutor(1, "batches") as thread:  # one thread keeps the order of the batches
-            pending: deque = deque()
+            pending: deque[Future[Batch]] = deque()
             try:
                 for batch in positions:
                     pending.append(thread.submit(self._batch, rows, epoch, batch, order))
@@ -209,7 +209,7 @@ class Batches:
             losses=self.losses.known if self.losses else None,
         )
 
-    def _batch(self, rows: Iterator[dict], epoch: int, positions: np.ndarray, order: np.ndarray) -> Batch:
+    def _batch(self, rows: Iterator[Record], epoch: int, positions: np.ndarray, order: np.ndarray) -> Batch:
         cv2.setNumThreads(1)  # leaves the other cores to the network
         images, targets, names = [], [], []
         for position in positions:
@@ -222,7 +222,7 @@ class Batches:
             names.append(middle["case"])
         return np.stack(images), np.stack(targets).astype(np.int32), names
 
-    def _row(self, rows: Iterator[dict], number: int) -> dict:
+    def _row(self, rows: Iterator[Record], number: int) -> Record:
         """Read the next of ``rows`` and check that it is row ``number``."""
         row = next(rows)
         if (row["case"], row["index"]) != self.rows[number]:

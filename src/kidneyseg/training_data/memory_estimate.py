@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import SpatialImage
 
 from kidneyseg.cohort.case import Case
 from kidneyseg.preprocessing.regions import input_grid
 from kidneyseg.recipe import Recipe
+from kidneyseg.volume.axes import per_axis
 from kidneyseg.volume.grid import Grid
 
 WORKER_BYTES = 500 << 20  # Python with MindSpore, before any scan
@@ -30,10 +34,12 @@ def preparing_bytes(case: Case, recipe: Recipe, unknown: int) -> int:
     """
     try:
         image = nib.load(case.image)
+        if not isinstance(image, SpatialImage):
+            return unknown
         axes = np.argsort(-nib.io_orientation(image.affine)[:, 0])  # axes of the file that are z, y, x
         shape, zooms = np.array(image.shape)[axes], np.array(image.header.get_zooms(), float)[axes]
-        grid = Grid(tuple(int(n) for n in shape))
-        seen = max(np.prod(input_grid(grid, zooms, stage.sampling).shape) for stage in recipe.stages)
+        grid, spacing = Grid(per_axis(shape.tolist())), per_axis(zooms.tolist())
+        seen = max(math.prod(input_grid(grid, spacing, stage.sampling).shape) for stage in recipe.stages)
         reading = 2 * image.get_data_dtype().itemsize + 2  # float files are compared with their rounded copy
     except Exception:  # the worker that reads the file reports what is wrong with it
         return unknown

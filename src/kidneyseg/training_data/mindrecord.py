@@ -9,9 +9,9 @@ This needs no extra space on disk, but each sample reads as many rows, labels in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import mindspore.dataset as ds
 import numpy as np
@@ -23,6 +23,7 @@ from kidneyseg.system.digest import sha256
 from kidneyseg.system.failures import cause
 from kidneyseg.system.files import use_default_mode
 from kidneyseg.training_data.samples import Sample
+from kidneyseg.volume.axes import PerAxis, per_axis
 
 SCHEMA = {
     "image": {"type": "bytes"},
@@ -36,6 +37,18 @@ SCHEMA = {
 HEADER_BYTES = 1 << 19  # the default of 16 MiB per file is larger than the data of small cases
 MIN_PAGE_BYTES = 1 << 20
 MAX_PAGE_BYTES = 1 << 28  # limit of MindRecord
+
+
+class Record(TypedDict):
+    """A row as it is read; ``image`` and ``label`` are uint8, ``foreground`` is 0 or 1."""
+
+    image: np.ndarray
+    label: np.ndarray
+    case: str
+    index: int
+    foreground: int
+    roi: int
+    start: PerAxis[int]
 
 
 def write_records(path: Path, case: str, samples: Iterable[Sample]) -> list[bool]:
@@ -75,9 +88,7 @@ def write_records(path: Path, case: str, samples: Iterable[Sample]) -> list[bool
     return foreground
 
 
-def read_records(
-    paths: Sequence[Path], shape: Sequence[int], rows: Sequence[int] | None = None
-) -> Iterator[dict[str, np.ndarray | str | int]]:
+def read_records(paths: Sequence[Path], shape: Sequence[int], rows: Sequence[int] | None = None) -> Generator[Record]:
     """Read rows of one or several files, prefetched by MindSpore's data engine.
 
     Args:
@@ -142,7 +153,7 @@ def _is_whole(path: Path) -> bool:
     """Tell whether the file reaches the end of the last page in its header (a length of 8 bytes, then JSON)."""
     try:
         with open(path, "rb") as file:
-            header = parse_json(file.read(int.from_bytes(file.read(8), "little")), Any)
+            header = parse_json(file.read(int.from_bytes(file.read(8), "little")), dict[str, Any])
         ends = [page["page_id"] * header["page_size"] + page["page_size"] for page in header["page"]]
         return path.stat().st_size >= header["header_size"] + max(ends)
     except (ValueError, KeyError, TypeError, MemoryError, OverflowError):
@@ -159,13 +170,15 @@ def _read(names: list[str], rows: Sequence[int]) -> Iterator[dict[str, np.ndarra
         found.stop()
 
 
-def _row(row: dict[str, np.ndarray], shape: Sequence[int]) -> dict[str, np.ndarray | str | int]:
+def _row(row: dict[str, np.ndarray], shape: Sequence[int]) -> Record:
     return {
         "image": row["image"].view(np.uint8).reshape(shape),
         "label": row["label"].view(np.uint8).reshape(shape),
         "case": str(row["case"]),
-        "start": tuple(int(n) for n in row["start"]),
-        **{key: int(row[key]) for key in ("index", "foreground", "roi")},
+        "index": int(row["index"]),
+        "foreground": int(row["foreground"]),
+        "roi": int(row["roi"]),
+        "start": per_axis(int(n) for n in row["start"]),
     }
 
 

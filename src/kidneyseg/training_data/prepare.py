@@ -27,6 +27,7 @@ from kidneyseg.training_data.memory_estimate import preparing_bytes
 from kidneyseg.training_data.prepared_case import (
     PreparedCase,
     PreparedStage,
+    Source,
     case_folder,
     label_reading,
     recipe_settings,
@@ -121,8 +122,8 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> list[str]:
     partial_folder = target.with_name(f".{case.name}.{os.getpid()}")
     partial_folder.mkdir(parents=True)
     try:
-        sources = {"image": _source(case.image), "label": _source(case.label)}
-        scan, label = read_image(case.image), read_mask(case.label)
+        sources = _source(case.image), _source(case.true_mask_path())
+        scan, label = read_image(case.image), read_mask(case.true_mask_path())
         label.require_on(scan)
         labels = np.unique(label.array[label.array > 0]).tolist()
         _check_labels(label.path, labels, recipe, case.reading(recipe.merge))
@@ -136,7 +137,8 @@ def prepare_case(case: Case, recipe: Recipe, work: str | Path) -> list[str]:
             stages[stage.name] = PreparedStage(foreground, [grid.to_dict() for grid in grids], record_digests(records))
         PreparedCase(
             case=case.name,
-            **sources,
+            image=sources[0],
+            label=sources[1],
             shape=list(scan.array.shape),
             spacing=list(scan.spacing),
             labels=labels,
@@ -196,7 +198,7 @@ def _check_labels(path: Path, labels: Sequence[int], recipe: Recipe, reading: Ma
         )
 
 
-def _source(path: Path, digest: str | None = None) -> dict:
+def _source(path: Path, digest: str | None = None) -> Source:
     stat = path.stat()
     return {
         "path": str(path.resolve()),
@@ -206,7 +208,7 @@ def _source(path: Path, digest: str | None = None) -> dict:
     }
 
 
-def _is_from(path: Path, source: dict) -> bool:
+def _is_from(path: Path, source: Source) -> bool:
     """Tell whether ``path`` has the content recorded in ``source``, whatever its folder is."""
     stat = path.stat()
     if (path.name, stat.st_size, stat.st_mtime_ns) == (Path(source["path"]).name, source["bytes"], source["modified"]):
@@ -216,13 +218,7 @@ def _is_from(path: Path, source: dict) -> bool:
 
 def _state(case: Case, recipe: Recipe, work: str | Path) -> str:
     """Return "new", "done", or "stale" if settings or files have changed since the preparation."""
-    if case.label is None:
-        raise InputError(
-            case.image,
-            expected="a label beside the scan",
-            found="none",
-            remedy="Add its mask, or move the scan out of the data folder",
-        )
+    label = case.true_mask_path()
     folder = case_folder(work, case.name)
     if not folder.is_dir():
         return "new"
@@ -233,7 +229,7 @@ def _state(case: Case, recipe: Recipe, work: str | Path) -> str:
             label_reading(case, recipe),
             case.patient,
         )
-        if not (same and _is_from(case.image, made.image) and _is_from(case.label, made.label)):
+        if not (same and _is_from(case.image, made.image) and _is_from(label, made.label)):
             return "stale"
     except (InputError, OSError, KeyError):
         return "stale"
@@ -243,9 +239,10 @@ def _state(case: Case, recipe: Recipe, work: str | Path) -> str:
 
 def _note_move(case: Case, made: PreparedCase, folder: Path) -> None:
     """Write the current paths of the files to ``case.json``."""
-    now = [_source(path, source.get("sha256")) for path, source in ((case.image, made.image), (case.label, made.label))]
-    if now != [made.image, made.label]:
-        replace(made, image=now[0], label=now[1]).write(folder)
+    image = _source(case.image, made.image.get("sha256"))
+    label = _source(case.true_mask_path(), made.label.get("sha256"))
+    if (image, label) != (made.image, made.label):
+        replace(made, image=image, label=label).write(folder)
 
 
 def _publish(partial_folder: Path, target: Path) -> None:

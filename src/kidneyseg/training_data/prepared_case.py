@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, with_config
 from typing_extensions import NotRequired, TypedDict
 
 from kidneyseg.cohort.case import Case
@@ -33,18 +33,21 @@ class Source(TypedDict):
     sha256: NotRequired[str]  # missing in files of earlier versions
 
 
+@with_config(ConfigDict(extra="allow"))
 class Settings(TypedDict):
     """Result of :func:`recipe_settings`."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")
     stages: dict[str, Any]
+    format: NotRequired[object]
+    merge: NotRequired[object]
+    painted: NotRequired[object]
 
 
 class Reading(TypedDict):
     """Result of :func:`label_reading`."""
 
     merge: list[list[int]]
-    uncertain: list[list[int | list[int]]]
+    uncertain: list[tuple[int, list[int]]]
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class PreparedCase:
     stages: dict[str, PreparedStage]
     dataset: str = ""
     patient: str = ""
-    reading: Reading = field(default_factory=lambda: {"merge": [], "uncertain": []})
+    reading: Reading = field(default_factory=lambda: Reading(merge=[], uncertain=[]))
 
     @property
     def uncertain(self) -> dict[int, tuple[int, ...]]:
@@ -122,7 +125,7 @@ class PreparedCase:
         return made
 
 
-def case_folder(work: Path, case: str) -> Path:
+def case_folder(work: str | Path, case: str) -> Path:
     return Path(work) / "prepared" / case
 
 
@@ -136,7 +139,7 @@ def label_reading(case: Case, recipe: Recipe) -> Reading:
     dataset = case.dataset
     merge = [] if dataset is None else sorted(dataset.merge.items())
     uncertain = sorted(case.uncertain(recipe.merge).items())
-    return {"merge": [list(pair) for pair in merge], "uncertain": [[one, list(labels)] for one, labels in uncertain]}
+    return {"merge": [list(pair) for pair in merge], "uncertain": [(one, list(labels)) for one, labels in uncertain]}
 
 
 def stage_settings(stage: Stage) -> dict:

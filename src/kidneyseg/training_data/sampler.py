@@ -55,12 +55,12 @@ def balance(origins: Sequence[str], foreground: np.ndarray | None, weights: Mapp
     Returns:
         (n,) factors; their mean over the samples that are balanced together is 1.
     """
-    origins, factors = np.asarray(origins), np.ones(len(origins))
+    datasets, factors = np.asarray(origins), np.ones(len(origins))
     for kind in [np.ones(len(origins), bool)] if foreground is None else [foreground, ~foreground]:
-        names, counts = np.unique(origins[kind], return_counts=True)
+        names, counts = np.unique(datasets[kind], return_counts=True)
         whole = sum(weights.get(name, 1.0) for name in names.tolist())
         for name, count in zip(names.tolist(), counts.tolist()):
-            factors[kind & (origins == name)] = weights.get(name, 1.0) * np.count_nonzero(kind) / (count * whole)
+            factors[kind & (datasets == name)] = weights.get(name, 1.0) * np.count_nonzero(kind) / (count * whole)
     return factors
 
 

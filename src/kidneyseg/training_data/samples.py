@@ -12,6 +12,7 @@ from kidneyseg.preprocessing.regions import input_grid
 from kidneyseg.preprocessing.stage_view import StageView
 from kidneyseg.recipe import SlabSampling, Stage, VolumeSampling
 from kidneyseg.recipe.sampling import Sampling
+from kidneyseg.volume.axes import PerAxis, per_axis
 from kidneyseg.volume.body import body_box
 from kidneyseg.volume.box import widen
 from kidneyseg.volume.grid import Grid, sample
@@ -33,7 +34,7 @@ class Sample:
     image: np.ndarray
     label: np.ndarray
     roi: int
-    start: tuple[int, int, int]
+    start: PerAxis[int]
 
     @property
     def foreground(self) -> bool:
@@ -107,17 +108,18 @@ def _windows(image: np.ndarray, classes: np.ndarray, roi: int, stage: Stage) -> 
     image, classes = np.pad(image, missing), np.pad(classes, missing)
     for start in _starts(classes, stage.sampling):
         box = tuple(slice(a, a + w) for a, w in zip(start, window))
-        yield Sample(image[box], classes[box], roi, start)
+        yield Sample(image[box], classes[box], roi, per_axis(start))
 
 
 def _starts(classes: np.ndarray, sampling: Sampling) -> list[tuple[int, ...]]:
     """List the first corners of the patches of one grid; ``classes`` is at least as large as a patch on every axis."""
     if isinstance(sampling, SlabSampling):
-        stride = (sampling.stride, *sampling.size)
         return [
             (first + z, y, x)
             for first, depth in _runs(classes, sampling)
-            for z, y, x in window_starts((depth, *classes.shape[1:]), sampling.window, stride)
+            for z, y, x in window_starts(
+                (depth, *classes.shape[1:]), sampling.window, (sampling.stride, *sampling.size)
+            )
         ]
     stride = sampling.stride if isinstance(sampling, VolumeSampling) else sampling.window
     return window_starts(classes.shape, sampling.window, stride)
@@ -133,5 +135,5 @@ def _runs(classes: np.ndarray, sampling: SlabSampling) -> list[tuple[int, int]]:
     held = np.flatnonzero(classes.any(axis=(1, 2)))
     pieces = np.split(held, np.flatnonzero(np.diff(held) > 2 * sampling.near + 1) + 1) if held.size else []
     near = [slice(int(piece[0]), int(piece[-1]) + 1) for piece in pieces]
-    wide = [widen([run], [len(classes)], sampling.near, sampling.slices)[0] for run in near]
+    wide = [widen((run,), [len(classes)], sampling.near, sampling.slices)[0] for run in near]
     return [(run.start, run.stop - run.start) for run in wide]

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from kidneyseg.volume.axes import PerAxis, per_axis
 from kidneyseg.volume.interpolation import linear, nearest
 
 ONE_PER_AXIS = Field(min_length=3, max_length=3)
@@ -39,47 +40,47 @@ class Grid:
         step: distance of neighbouring voxels, in voxels of the scan, > 0.
     """
 
-    shape: tuple[int, int, int]
-    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    step: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    shape: PerAxis[int]
+    origin: PerAxis[float] = (0.0, 0.0, 0.0)
+    step: PerAxis[float] = (1.0, 1.0, 1.0)
 
     @classmethod
     def of(cls, array: np.ndarray) -> Grid:
         """Return the grid of the scan ``array``."""
-        return cls(tuple(int(n) for n in array.shape))
+        return cls(per_axis(int(n) for n in array.shape))
 
     def crop(self, box: Sequence[slice]) -> Grid:
         """Crop to ``box`` (three slices with start and stop in voxels of this grid; may extend outside it)."""
-        origin = tuple(o + b.start * s for o, s, b in zip(self.origin, self.step, box))
-        return Grid(tuple(b.stop - b.start for b in box), origin, self.step)
+        origin = per_axis(o + b.start * s for o, s, b in zip(self.origin, self.step, box))
+        return Grid(per_axis(b.stop - b.start for b in box), origin, self.step)
 
     def resize(self, shape: Sequence[int]) -> Grid:
         """Resize to ``shape`` voxels with the same extent: outer voxel faces, not centres, keep their positions."""
-        step = tuple(s * n / m for s, n, m in zip(self.step, self.shape, shape))
-        origin = tuple(o + (t - s) / 2 for o, s, t in zip(self.origin, self.step, step))
-        return Grid(tuple(int(n) for n in shape), origin, step)
+        step = per_axis(s * n / m for s, n, m in zip(self.step, self.shape, shape))
+        origin = per_axis(o + (t - s) / 2 for o, s, t in zip(self.origin, self.step, step))
+        return Grid(per_axis(int(n) for n in shape), origin, step)
 
     def at_spacing(self, spacing: Sequence[float], scan_spacing: Sequence[float]) -> Grid:
         """Resize to about ``spacing`` mm (whole voxels) with the same extent; the scan has ``scan_spacing`` mm."""
         now = self.spacing(scan_spacing)
         return self.resize([max(1, round(n * s / t)) for n, s, t in zip(self.shape, now, spacing)])
 
-    def spacing(self, scan_spacing: Sequence[float]) -> tuple[float, float, float]:
+    def spacing(self, scan_spacing: Sequence[float]) -> PerAxis[float]:
         """Return the voxel size in mm, (z, y, x); the scan has ``scan_spacing`` mm."""
-        return tuple(t * s for t, s in zip(self.step, scan_spacing))
+        return per_axis(t * s for t, s in zip(self.step, scan_spacing))
 
     def voxel_ml(self, scan_voxel_ml: float) -> float:
         """Return the volume of one voxel in ml; a voxel of the scan has ``scan_voxel_ml``."""
         return float(np.prod(self.step)) * scan_voxel_ml
 
-    def cover(self, box: Sequence[slice], other: Grid) -> tuple[slice, slice, slice]:
+    def cover(self, box: Sequence[slice], other: Grid) -> PerAxis[slice]:
         """Return the smallest box of ``other``, clipped to it, that covers ``box`` of this grid up to its faces."""
         covered = []
         for axis, part in enumerate(box):
             start, step = self.origin[axis] - other.origin[axis], self.step[axis]
             low, high = ((start + (face - 0.5) * step) / other.step[axis] + 0.5 for face in (part.start, part.stop))
             covered.append(slice(max(0, int(np.floor(low + 1e-6))), min(other.shape[axis], int(np.ceil(high - 1e-6)))))
-        return tuple(covered)
+        return per_axis(covered)
 
     def to_dict(self) -> GridFacts:
         """Return the grid as JSON types."""
@@ -87,8 +88,7 @@ class Grid:
 
     @classmethod
     def from_dict(cls, data: GridFacts) -> Grid:
-        """Read the result of :meth:`to_dict`."""
-        return cls(tuple(data["shape"]), tuple(data["origin"]), tuple(data["step"]))
+        return cls(per_axis(data["shape"]), per_axis(data["origin"]), per_axis(data["step"]))
 
 
 def sample(array: np.ndarray, source: Grid, target: Grid, order: int, fill: float = 0) -> np.ndarray:
@@ -119,10 +119,11 @@ def sample(array: np.ndarray, source: Grid, target: Grid, order: int, fill: floa
         return out
     start = offset + scale * [i.start for i in inside]
     size = [i.stop - i.start for i in inside]
-    part = out[(..., *inside)]
+    part = out[..., inside[0], inside[1], inside[2]]
     if np.allclose(scale, 1) and np.allclose(start, np.rint(start), atol=1e-6):
         first = np.rint(start).astype(int)
-        part[...] = array[(..., *(slice(f, f + n) for f, n in zip(first, size)))]
+        z, y, x = (slice(f, f + n) for f, n in zip(first, size))
+        part[...] = array[..., z, y, x]
     else:
         interpolate = linear if order else nearest
         interpolate(array, [f + k * np.arange(n) for f, k, n in zip(start, scale, size)], part)

@@ -166,7 +166,7 @@ def _read_voxels(path: Path, header: nib.Nifti1Header, content: Content) -> tupl
             remedy="Use a machine with more memory, or crop the scan",
         ) from None
     content.skip(int(header["vox_offset"]) - header.template_dtype.itemsize)
-    flat = memoryview(data.reshape(-1, order="F").view(np.uint8))
+    flat = data.reshape(-1, order="F").view(np.uint8).data
     filled = content.fill(flat)
     surplus = content.rest()  # reads to the end, where the checksums are
     if filled < len(flat):

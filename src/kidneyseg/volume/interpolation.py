@@ -67,8 +67,8 @@ def _neighbours(points: np.ndarray, size: int, dtype: np.dtype) -> Neighbours:
 def _interpolate(array: np.ndarray, axes: Sequence[Neighbours], dtype: np.dtype) -> np.ndarray:
     """Interpolate the needed part of ``array``, one axis after the other."""
     first = [axis.below[0] for axis in axes]
-    box = tuple(slice(f, axis.above[-1] + 1) for f, axis in zip(first, axes))
-    values = array[(..., *box)].astype(dtype)
+    z, y, x = (slice(f, axis.above[-1] + 1) for f, axis in zip(first, axes))
+    values = array[..., z, y, x].astype(dtype)
     for axis in _cheapest_first(values.shape[-3:], [axis.below for axis in axes]):
         below, above, weight = axes[axis]
         lower = values.take(below - first[axis], axis - 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import nibabel as nib
 import numpy as np
@@ -113,13 +114,13 @@ def _metaimage(path: Path) -> Voxels:
 def _nrrd(path: Path) -> Voxels:
     """Parse an NRRD header: lines of "field: value" up to an empty line, or to the end with a separate data file."""
     fields: dict[str, str] = {}
-    with open(path, "rb") as file:
-        while line := _line(file, end_is_empty=True):
+    with open(path, "rb") as header:
+        while line := _line(header, end_is_empty=True):
             key, _, value = line.partition(":")
             if len(line) > LONGEST and not line.startswith("#") and not value.startswith("="):
                 raise ValueError(f"a header field {key[:40]!r} of {len(line)} letters")
             fields[key.strip().lower()] = value.strip()
-        offset = file.tell()
+        offset = header.tell()
     name = fields.get("data file", fields.get("datafile"))
     encoding = fields.get("encoding", "raw").lower()
     several = name is not None and (name.upper().startswith("LIST") or "%" in name)
@@ -131,7 +132,7 @@ def _nrrd(path: Path) -> Voxels:
     return Voxels(file, offset, ENCODINGS.get(encoding, encoding), skipped)
 
 
-def _line(file, end_is_empty: bool = False) -> str:
+def _line(file: BinaryIO, end_is_empty: bool = False) -> str:
     line = file.readline(1 << 16)
     if not line and not end_is_empty:
         raise EOFError("its header does not end")

@@ -20,6 +20,7 @@ from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, 
 from kidneyseg.errors import InputError
 from kidneyseg.system.files import atomic
 from kidneyseg.volume import plausibility
+from kidneyseg.volume.axes import PerAxis, per_axis
 from kidneyseg.volume.filenames import NIFTI_SUFFIXES
 from kidneyseg.volume.image_file import read_file
 
@@ -60,7 +61,7 @@ class Scan:
     """
 
     array: np.ndarray
-    spacing: tuple[float, float, float]
+    spacing: PerAxis[float]
     path: Path
     affine: np.ndarray
     header: nib.Nifti1Header
@@ -212,6 +213,6 @@ def _canonical(header: nib.Nifti1Header, data: np.ndarray, path: Path) -> Scan:
     transform = ornt_transform(io_orientation(own), CANONICAL)
     affine = own @ inv_ornt_aff(transform, data.shape)
     array = np.ascontiguousarray(apply_orientation(data, transform))
-    spacing = tuple(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
+    spacing = per_axis(float(s) for s in np.linalg.norm(affine[:3, :3], axis=0))
     doubts = (*plausibility.spacing_doubts(path, spacing), *plausibility.affine_doubts(path, header))
     return Scan(array, spacing, path, affine, header, doubts)

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kidneyseg.errors import InputError
+from kidneyseg.volume.axes import PerAxis, per_axis
 
-Triple = tuple[int, int, int]
+Triple = PerAxis[int]
 
 ANISOTROPIC = 3  # an axis whose voxels are this many times longer than the others is treated separately
 SMALLEST_EDGE = 4  # voxels of the lowest resolution
@@ -30,7 +32,7 @@ class Plan:
         kernels, strides: kernels and strides of the convolutions per level, from the highest resolution to the lowest.
     """
 
-    spacing: tuple[float, float, float]
+    spacing: PerAxis[float]
     shape: Triple
     patch: Triple
     kernels: tuple[Triple, ...]
@@ -52,7 +54,7 @@ def make_plan(spacings: Sequence[Sequence[float]], shapes: Sequence[Sequence[int
         InputError: the scans are too small for a network of three levels.
     """
     full = np.array(_target_spacing(np.array(spacings, float), np.array(shapes)))
-    shape = np.median([resampled_shape(one, mm, full) for one, mm in zip(shapes, spacings)], axis=0)
+    shape = np.median([resampled_shape(one, mm, full.tolist()) for one, mm in zip(shapes, spacings)], axis=0)
     plan = fine = _plan_at(full, shape, patch_voxels)
     spacing, coarse_shape = full, shape
     while np.prod(plan.patch) < COVERED * np.prod(coarse_shape):
@@ -72,23 +74,24 @@ def make_plan(spacings: Sequence[Sequence[float]], shapes: Sequence[Sequence[int
     return plan
 
 
-def topology(spacing: Sequence[float], patch: Sequence[int]) -> tuple[list[Triple], list[Triple]]:
+def topology(spacing: ArrayLike, patch: ArrayLike) -> tuple[list[Triple], list[Triple]]:
     """Compute kernels and strides per level: an axis is halved while it is long enough and among the finest ones.
 
     A kernel is 1 along an axis as long as its voxels are at least twice as long as the shortest.
     """
-    spacing, size, kernel = np.array(spacing, float), np.array(patch), np.ones(3, int)
-    kernels, strides = [], [(1, 1, 1)]
+    mm, size, kernel = np.array(spacing, float), np.array(patch), np.ones(3, int)
+    kernels: list[Triple] = []
+    strides: list[Triple] = [(1, 1, 1)]
     while True:
         axes = size >= 2 * SMALLEST_EDGE
-        axes &= spacing < 2 * spacing[axes].min(initial=np.inf)
+        axes &= mm < 2 * mm[axes].min(initial=np.inf)
         if not axes.any() or axes.sum() == 1 and size[axes][0] < 3 * SMALLEST_EDGE:
             return [*kernels, (3, 3, 3)], strides
-        kernel[spacing < 2 * spacing.min()] = 3
+        kernel[mm < 2 * mm.min()] = 3
         stride = np.where(axes, 2, 1)
-        spacing, size = spacing * stride, -(-size // stride)
-        kernels.append(_triple(kernel))
-        strides.append(_triple(stride))
+        mm, size = mm * stride, -(-size // stride)
+        kernels.append(_whole(kernel))
+        strides.append(_whole(stride))
 
 
 def resampled_shape(shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]) -> list[int]:
@@ -127,7 +130,7 @@ def _plan_at(spacing: np.ndarray, shape: np.ndarray, patch_voxels: int) -> Plan:
         patch[axis] -= _divisors(spacing, smaller)[axis]
         patch = _divisible(spacing, patch)
     kernels, strides = topology(spacing, patch)
-    return Plan(tuple(map(float, spacing)), _triple(shape), _triple(patch), tuple(kernels), tuple(strides))
+    return Plan(per_axis(map(float, spacing)), _whole(shape), _whole(patch), tuple(kernels), tuple(strides))
 
 
 def _divisors(spacing: np.ndarray, patch: np.ndarray) -> np.ndarray:
@@ -140,6 +143,5 @@ def _divisible(spacing: np.ndarray, patch: np.ndarray) -> np.ndarray:
     return -(-patch // divisors) * divisors
 
 
-def _triple(values: Sequence[float]) -> Triple:
-    z, y, x = (int(value) for value in values)
-    return z, y, x
+def _whole(values: np.ndarray) -> Triple:
+    return per_axis(int(value) for value in values)

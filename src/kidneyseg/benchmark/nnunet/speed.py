@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,7 +32,7 @@ class Setting:
     def layout(self) -> torch.memory_format:
         return torch.channels_last_3d if self.channels_last else torch.contiguous_format
 
-    def run(self, network: nn.Module, image: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
+    def run(self, network: nn.Module, image: torch.Tensor) -> Any:
         """Run ``network``, which must have this layout, on ``image`` (n, 1, z, y, x)."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             return network(image.contiguous(memory_format=self.layout))
@@ -61,7 +62,7 @@ def fastest(
         The fastest setting, and setting -> seconds per step; infinite if the loss is not finite.
     """
     found = {setting: _time(make_step(copy.deepcopy(network), setting), batch, seconds) for setting in settings()}
-    return min(found, key=found.get), {str(setting): took for setting, took in found.items()}
+    return min(found, key=lambda setting: found[setting]), {str(setting): took for setting, took in found.items()}
 
 
 def _time(step: Callable[[Batch], float], batch: Batch, seconds: float) -> float:

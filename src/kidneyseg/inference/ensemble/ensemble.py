@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +14,11 @@ from kidneyseg.inference.cascade import Result, warn_of_result
 from kidneyseg.inference.ensemble.label_probabilities import LabelProbabilities
 from kidneyseg.inference.ensemble.localisation import Localisation, localise_the_same, localise_together
 from kidneyseg.inference.ensemble.voting import LabelVote
-from kidneyseg.inference.model import Model
+from kidneyseg.inference.model import Model, Segmenter
 from kidneyseg.inference.stage import Progress, ignore_progress
 from kidneyseg.recipe import Component, Recipe, common_labels, common_merge
 from kidneyseg.volume.components import clean
 from kidneyseg.volume.nifti import Scan
-
-
-@dataclass
-class EnsembleResult(Result):
-    """A :class:`Result` whose ``rois`` and ``seconds`` are named "1 coarse" of the first model's coarse stage.
-
-    Attributes:
-        disagreement: (z, y, x) uint8, percent: the share of models whose own label is not the mask's. It is the
-            variation ratio (Freeman 1965) of the models' votes, as used with ensembles and dropout by Gal (2016).
-    """
-
-    disagreement: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), np.uint8))
 
 
 @dataclass(frozen=True)
@@ -75,16 +63,16 @@ class Ensemble:
                 )
         return cls(tuple(models), recipes[0].model_copy(update=changes), tuple(finders))
 
-    def segment(
-        self, scan: Scan, *, oracle: np.ndarray | None = None, progress: Progress = ignore_progress
-    ) -> EnsembleResult:
+    def segment(self, scan: Scan, *, oracle: np.ndarray | None = None, progress: Progress = ignore_progress) -> Result:
         """The label with the greatest mean probability in every voxel, cleaned; arguments as of `cascade.segment`.
+
+        The result's ``rois`` and ``seconds`` are named "1 coarse" of the first model's coarse stage.
 
         Memory besides the scan: one uint16 and one uint8 volume per label; while a model runs, one uint16 volume per
         label and one per class of the regions of its result stages; and what `localise_together` holds.
         """
         vote = LabelVote(scan.array.shape, tuple(self.recipe.labels.values()), len(self.models))
-        result = EnsembleResult(np.zeros(scan.array.shape, np.uint8))
+        result = Result(np.zeros(scan.array.shape, np.uint8))
         gathered = [
             LabelProbabilities(model.recipe, scan.array.shape, self.recipe.merge, vote.one) for model in self.models
         ]
@@ -103,7 +91,7 @@ class Ensemble:
                 one = model.segment(
                     scan, oracle=oracle, found=localisation.agreed, progress=progress, on_probabilities=labels.keep
                 )
-            vote.add(labels.of(one.stages | localisation.own))
+            vote.add(labels.of({**one.stages, **localisation.own}))
             result.rois |= {f"{number} {stage}": rois for stage, rois in one.rois.items()}
             result.seconds |= {f"{number} {stage}": seconds for stage, seconds in one.seconds.items()}
         result.mask = clean(vote.mask(), self.recipe.components, scan.voxel_ml)
@@ -115,11 +103,11 @@ class Ensemble:
 def load_models(
     folders: Sequence[str | Path],
     device: str = "auto",
-    recipes: Mapping[str | Path, Recipe] | None = None,
+    recipes: Mapping[str | Path, Recipe | None] | None = None,
     runtime: str = "mindspore",
     precision: str = "auto",
     finders: Sequence[str | Path] = (),
-) -> Model | Ensemble:
+) -> Segmenter:
     """Load one model, or an ensemble if there are several ``folders`` or any ``finders``.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class LabelProbabilities:
             rounded down, so that their sum never exceeds ``one``; the rounding loss counts as background.
     """
 
-    def __init__(self, recipe: Recipe, shape: tuple[int, int, int], merge: Mapping[int, int], one: int) -> None:
+    def __init__(self, recipe: Recipe, shape: Sequence[int], merge: Mapping[int, int], one: int) -> None:
         self.recipe, self.merge, self.one = recipe, merge, one
         self.shape = shape
         self._parts: dict[str, list[tuple[Box, np.ndarray]]] = {name: [] for name in recipe.result_stages}

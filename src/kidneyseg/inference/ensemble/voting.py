@@ -20,7 +20,7 @@ class LabelVote:
         models: number of models that will be added, at most 255.
     """
 
-    def __init__(self, shape: tuple[int, int, int], labels: Sequence[int], models: int) -> None:
+    def __init__(self, shape: Sequence[int], labels: Sequence[int], models: int) -> None:
         self.shape, self.models, self.one = shape, models, MOST // models
         self.sums = {label: np.zeros(shape, np.uint16) for label in sorted(labels)}
         self.votes = {label: np.zeros(shape, np.uint8) for label in sorted(labels)}
