@@ -34,10 +34,10 @@ for _ in range(3):  # where holes are left in memory_pool, later steps need more
 print(own_peak())
 """
 # Channels at full resolution. Each norm and activation remembers what goes in and the convolution after it what comes
-# out; 16 channels go up, are joined with 8 and freed. An eighth of what the deeper level has.
+# out; 16 channels go up, are concatenated with 8 and freed. An eighth of what the deeper level has.
 KEPT = 2 * (4 + 8 + 8 + 8) + (8 + 16) + (8 + 2 * (8 + 16)) / 8
 # Logits, what the loss makes of them and its gradients are 19; the rest is for what processes differ by at their start.
-# Where tensors that were joined and what they were joined to outlive their use by one operator, it is 51.
+# Where concatenated tensors and their concatenation outlive their use by one operator, it is 51.
 PASSING = 35
 
 

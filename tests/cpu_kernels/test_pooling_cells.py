@@ -18,13 +18,13 @@ def random(shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 
 def assert_same(cell: ms.nn.Cell, reference, inputs: list[np.ndarray]) -> None:
-    """The output of `cell` between plain tensors, and the gradients of all inputs, compiled."""
-    enter, leave = operators.enter(), operators.leave()
+    """The output of `cell` between channels-first tensors, and the gradients of all inputs, compiled."""
+    channels_last, channels_first = operators.to_channels_last(), operators.to_channels_first()
     mix = random(tuple(reference(*map(torch.tensor, inputs)).shape), 99)
     mix_ms = ms.Tensor(mix)
 
     def forward(*x):
-        y = leave(cell(*[enter(one) for one in x]))
+        y = channels_first(cell(*[channels_last(one) for one in x]))
         return (y * mix_ms).sum(), y
 
     places = tuple(range(len(inputs)))
@@ -46,7 +46,7 @@ def test_spatial_mean(dims):
 
 
 @pytest.mark.parametrize("dims", SHAPES)
-def test_spread(dims):
+def test_broadcast(dims):
     shape = SHAPES[dims]
     x, like = random((shape[0], 7) + (1,) * dims, 0), random(shape, 1)
     assert_same(pooling_cells.Broadcast(None), lambda x, like: x.expand(-1, -1, *like.shape[2:]), [x, like])

@@ -29,7 +29,7 @@ NETWORKS = {
 
 
 class Pooled(nn.Cell):
-    """A network of somebody else: what it does between its cells needs plain tensors."""
+    """A network of somebody else: what it does between its cells needs channels-first tensors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,15 +79,15 @@ def test_network_and_its_compiled_step(name):
 
 
 @pytest.mark.parametrize("norm", ["batch", None])  # without norm, convolutions have a bias
-def test_a_u_does_not_join_its_features(norm):
+def test_a_u_does_not_concatenate_its_features(norm):
     stock, ours = pair(lambda: UNet3D(1, 3, width=4, depth=3, norm=norm))
-    raising = [cell for _, cell in ours.cells_and_names() if isinstance(cell, FusedUpConvolution)]
-    assert len(raising) == 2 and not any(isinstance(cell, cells.Concat) for _, cell in ours.cells_and_names())
+    convolutions = [cell for _, cell in ours.cells_and_names() if isinstance(cell, FusedUpConvolution)]
+    assert len(convolutions) == 2 and not any(isinstance(cell, cells.Concat) for _, cell in ours.cells_and_names())
     x = np.random.default_rng(0).standard_normal((1, 1, 8, 8, 12), np.float32)
     assert_close(outputs_and_gradients(ours, x), outputs_and_gradients(stock, x))
 
 
-def test_a_foreign_network_is_given_plain_tensors():
+def test_a_foreign_network_is_given_channels_first_tensors():
     stock, ours = pair(Pooled)
     x = ms.Tensor(np.random.default_rng(0).standard_normal((2, 1, 9, 13)), ms.float32)
     np.testing.assert_allclose(ours.set_train(True)(x).asnumpy(), stock.set_train(True)(x).asnumpy(), atol=1e-5)

@@ -142,7 +142,7 @@ def test_nothing_is_left_of_mindspores_cells(name, norm):
 @pytest.mark.parametrize("name", nets.NETWORKS)
 def test_tensors_change_their_layout_at_both_ends_only(name):
     kinds = [type(cell) for _, cell in cpu_kernels.accelerate(make(name, "batch", SWITCHES[name])).cells_and_names()]
-    assert kinds.count(cells.ChannelsLast) == 1 and cells.Plain not in kinds
+    assert kinds.count(cells.ChannelsLast) == 1 and cells.ChannelsFirst not in kinds
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
     network = cpu_kernels.accelerate(network)   # before the training step or the first prediction
 
 MindSpore's own convolutions, normalisations and poolings are slow on x86-64 (and `nn.InstanceNorm3d` is missing). The
-kernels in `source/` are compiled at first use (build.py), offered to MindSpore as operators (operators.py) and made
-into cells (cells.py, raising.py, gating.py) which take the place of a network's cells (replace_cells.py).
+kernels in `source/` are compiled at first use (build.py), offered to MindSpore as operators (operators.py,
+convolution_operators.py) and made into cells (cells.py, fused_cells.py, pooling_cells.py) which take the place of a
+network's cells (replace_cells.py).
 """
 
 from __future__ import annotations

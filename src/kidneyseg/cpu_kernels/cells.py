@@ -10,7 +10,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
-from kidneyseg.cpu_kernels import operators
+from kidneyseg.cpu_kernels import convolution_operators, operators
 from kidneyseg.nets.layers import norm as norms
 
 
@@ -38,11 +38,6 @@ def padding(cell: nn.Cell, axes: int) -> tuple[int, ...]:
     raise Unsupported("padding differs between the ends of an axis")
 
 
-def with_bfloat16(geometry: ms.Tensor) -> ms.Tensor:
-    """The settings of a convolution (source/convolution.cc) with rounding to bfloat16 allowed."""
-    return operators.integers(*geometry.asnumpy()[:-1].tolist(), 1)
-
-
 class Convolution(nn.Cell):
     """In the place of nn.Conv2d, nn.Conv3d."""
 
@@ -53,12 +48,12 @@ class Convolution(nn.Cell):
         axes = len(cell.weight.shape) - 2
         self.settings = per_axis(cell.stride, axes), per_axis(cell.dilation, axes), padding(cell, axes)
         self.weight, self.bias, self.has_bias = cell.weight, cell.bias, cell.has_bias
-        self.geometry = operators.integers(*self.settings[0], *self.settings[1], *self.settings[2], 0)
-        self.operator = operators.convolution(*self.settings, self.has_bias)
-        self.finishing = operators.finished_convolution(*self.settings)
+        self.geometry = convolution_operators.geometry(*self.settings)
+        self.operator = convolution_operators.convolution(*self.settings, self.has_bias)
+        self.operator_with_epilogue = convolution_operators.convolution_epilogue(*self.settings, add=False)
 
     def use_bfloat16(self) -> None:
-        self.geometry = with_bfloat16(self.geometry)
+        self.geometry = convolution_operators.geometry(*self.settings, bfloat16=True)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         return self.convolve(x, self.weight)
@@ -68,9 +63,9 @@ class Convolution(nn.Cell):
             return self.operator(x, weight, self.bias, self.geometry)
         return self.operator(x, weight, self.geometry)
 
-    def finished(self, x: ms.Tensor, constants: ms.Tensor) -> ms.Tensor:
-        """The convolution without its bias, and what comes after it (source/epilogue.h). Without gradients."""
-        return self.finishing(x, self.weight, constants, self.geometry)
+    def with_epilogue(self, x: ms.Tensor, epilogue: ms.Tensor) -> ms.Tensor:
+        """The convolution without its bias, and the `epilogue` (3, C) on it (source/epilogue.h). Without gradients."""
+        return self.operator_with_epilogue(x, self.weight, epilogue, self.geometry)
 
 
 class TransposedConvolution(nn.Cell):
@@ -84,13 +79,13 @@ class TransposedConvolution(nn.Cell):
             raise Unsupported("groups, dilation or pad_mode 'same'")
         if any(k < s for k, s in zip(kernel, strides)) or any(per_axis(getattr(cell, "output_padding", 0), axes)):
             raise Unsupported("gaps between the kernel's imprints, or output padding")
-        pad = padding(cell, axes)
+        self.settings = strides, (1,) * axes, padding(cell, axes)
         self.weight, self.bias, self.has_bias = cell.weight, cell.bias, cell.has_bias
-        self.geometry = operators.integers(*strides, *(1,) * axes, *pad, 0)
-        self.operator = operators.transposed_convolution(strides, pad, self.has_bias)
+        self.geometry = convolution_operators.geometry(*self.settings)
+        self.operator = convolution_operators.transposed_convolution(strides, self.settings[2], self.has_bias)
 
     def use_bfloat16(self) -> None:
-        self.geometry = with_bfloat16(self.geometry)
+        self.geometry = convolution_operators.geometry(*self.settings, bfloat16=True)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         if self.has_bias:
@@ -127,8 +122,8 @@ class NormActivation(nn.Cell):
             if norm.ranks > 1:
                 raise Unsupported("statistics over several ranks")
             self.moving_mean, self.moving_variance = norm.moving_mean, norm.moving_variance
-        share = norm.momentum if self.batch else 0.0
-        settings = [ms.Tensor([norm.eps, share, training, learn], ms.float32) for training in (0.0, 1.0)]
+        momentum = norm.momentum if self.batch else 0.0
+        settings = [operators.norm_settings(norm.eps, momentum, training, learn) for training in (False, True)]
         self.inference_settings, self.training_settings = settings
         self.operator = operators.batch_norm() if self.batch else operators.instance_norm()
 
@@ -144,8 +139,9 @@ class NormActivation(nn.Cell):
             ops.assign(self.moving_variance, ops.stop_gradient(variance))
         return y
 
-    def constants(self, bias: ms.Tensor | float) -> ms.Tensor:
-        """(3, C): what a batch norm does out of training to sums that lack their `bias` (source/epilogue.h)."""
+    def epilogue(self, bias: ms.Tensor | float) -> ms.Tensor:
+        """(3, C): a convolution's `bias`, and batch norm and activation out of training, as the convolution's epilogue
+        (source/epilogue.h)."""
         scale = self.gamma * ops.rsqrt(self.moving_variance + self.eps)
         return ops.concat((scale, self.beta + (bias - self.moving_mean) * scale, self.slope)).reshape(3, -1)
 
@@ -163,7 +159,7 @@ class Activation(nn.Cell):
 
 
 class PReLU(nn.Cell):
-    """In the place of nn.PReLU with a slope per channel: a batch norm whose constants change nothing."""
+    """In the place of nn.PReLU with a slope per channel: a batch norm with mean 0, variance 1, gamma 1 and beta 0."""
 
     def __init__(self, cell: nn.PReLU) -> None:
         super().__init__(auto_prefix=False)
@@ -171,7 +167,7 @@ class PReLU(nn.Cell):
             raise Unsupported("perhaps one slope for all channels")
         self.w = cell.w
         self.zeros, self.ones = ops.zeros(self.w.shape, ms.float32), ops.ones(self.w.shape, ms.float32)
-        self.settings = ms.Tensor([0.0, 0.0, 0.0, 1.0], ms.float32)
+        self.settings = operators.norm_settings(0.0, 0.0, training=False, learn_slope=True)
         self.operator = operators.batch_norm()
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
@@ -194,37 +190,37 @@ class Concat(nn.Cell):
 
     def __init__(self, _: nn.Cell) -> None:
         super().__init__(auto_prefix=False)
-        self.join, self.split = operators.join(), operators.split()
+        self.concat, self.concat_backward = operators.concat(), operators.concat_backward()
 
     def construct(self, tensors: tuple[ms.Tensor, ...]) -> ms.Tensor:
-        return self.join(*tensors)
+        return self.concat(*tensors)
 
     def bprop(self, tensors: tuple[ms.Tensor, ...], out: ms.Tensor, dout: ms.Tensor) -> tuple:
-        return (self.split(dout, *[operators.marker(x.shape[1]) for x in tensors]),)
+        return (self.concat_backward(dout, *[operators.marker(x.shape[1]) for x in tensors]),)
 
 
 class ChannelsLast(nn.Cell):
-    """Gives plain tensors to a cell that works channels-last and takes them from it: a tensor or a tuple of them."""
+    """Lets a cell that works channels-last take and give channels-first tensors: one, or a tuple of them."""
 
     def __init__(self, cell: nn.Cell) -> None:
         super().__init__(auto_prefix=False)
         self.cell = cell
-        self.enter, self.leave = operators.enter(), operators.leave()
+        self.to_channels_last, self.to_channels_first = operators.to_channels_last(), operators.to_channels_first()
 
     def construct(self, *inputs: ms.Tensor) -> ms.Tensor | tuple[ms.Tensor, ...]:
-        out = self.cell(*[self.enter(x) for x in inputs])
+        out = self.cell(*[self.to_channels_last(x) for x in inputs])
         if isinstance(out, tuple):
-            return tuple([self.leave(one) for one in out])
-        return self.leave(out)
+            return tuple([self.to_channels_first(one) for one in out])
+        return self.to_channels_first(out)
 
 
-class Plain(nn.Cell):
-    """Lets a cell that knows plain tensors only stand among channels-last ones."""
+class ChannelsFirst(nn.Cell):
+    """Lets a cell that works channels-first take and give channels-last tensors."""
 
     def __init__(self, cell: nn.Cell) -> None:
         super().__init__(auto_prefix=False)
         self.cell = cell
-        self.enter, self.leave = operators.enter(), operators.leave()
+        self.to_channels_last, self.to_channels_first = operators.to_channels_last(), operators.to_channels_first()
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
-        return self.enter(self.cell(self.leave(x)))
+        return self.to_channels_last(self.cell(self.to_channels_first(x)))

@@ -1,4 +1,4 @@
-"""A U's step upwards as one cell: up-convolution, joining and convolution, without the tensors that lie between."""
+"""Several layers as one cell, without the tensors between them: up-sampling, concatenation, convolution, norm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
-from kidneyseg.cpu_kernels import operators
+from kidneyseg.cpu_kernels import convolution_operators
 from kidneyseg.cpu_kernels.cells import (
     Convolution,
     NormActivation,
@@ -16,24 +16,24 @@ from kidneyseg.cpu_kernels.cells import (
     Unsupported,
     padding,
     per_axis,
-    with_bfloat16,
 )
 from kidneyseg.nets.layers import blocks
 
 
 class FusedUpConvolution(Convolution):
-    """In the place of an up-convolution, of the joining of its features with others and of the convolution after it.
-    Takes (features of this level, of the one below).
+    """In the place of an up-convolution, of the concatenation of its features with the skip connection's and of the
+    convolution after it. Takes (features of the skip connection, of the level below).
 
-    The joined tensor is not made: a convolution of it is the sum of one of each part. Out of training the
-    up-convolution's features are not made, either: it and the convolution after it are one linear map
+    The features are not concatenated: the convolution is the sum of one convolution of each part. Out of training, the
+    up-convolution's features are not made either: it and the convolution after it are one linear map
     (source/subpixel_convolution.cc).
     """
 
     def __init__(self, up: nn.Conv2dTranspose | nn.Conv3dTranspose, cell: nn.Conv2d | nn.Conv3d) -> None:
         super().__init__(cell)
         self.up, self.axes, self.outputs = TransposedConvolution(up), len(cell.weight.shape) - 2, cell.weight.shape[0]
-        self.unbiased = operators.convolution(*self.settings, bias=False)
+        self.unbiased = convolution_operators.convolution(*self.settings, bias=False)
+        self.add_with_epilogue = convolution_operators.convolution_epilogue(*self.settings, add=True)
         twos, ones = (2,) * self.axes, (1,) * self.axes
         self.composable = (
             per_axis(up.kernel_size, self.axes) == per_axis(up.stride, self.axes) == twos
@@ -41,34 +41,34 @@ class FusedUpConvolution(Convolution):
             and set(self.settings) == {ones}
             and self.outputs % 8 == 0
         )
-        self.choices = ms.Tensor(composing(self.axes), ms.float32)
+        self.composition = ms.Tensor(composition_matrix(self.axes), ms.float32)
         self.ones = ops.ones((self.outputs,), ms.float32)
-        self.subpixel = operators.subpixel_convolution()
+        self.subpixel = convolution_operators.subpixel_convolution()
 
     def use_bfloat16(self) -> None:
         super().use_bfloat16()
         self.up.use_bfloat16()
-        self.composable = False  # the products of one composed are in float32
+        self.composable = False  # the composed convolution multiplies in float32
 
     def construct(self, parts: tuple[ms.Tensor, ms.Tensor]) -> ms.Tensor:
         if self.training:
-            beside, raised = parts[0], self.up(parts[1])
-            channels = beside.shape[1]
-            return self.convolve(beside, self.weight[:, :channels]) + self.unbiased(
-                raised, self.weight[:, channels:], self.geometry
+            skip, upsampled = parts[0], self.up(parts[1])
+            channels = skip.shape[1]
+            return self.convolve(skip, self.weight[:, :channels]) + self.unbiased(
+                upsampled, self.weight[:, channels:], self.geometry
             )
         bias = self.bias if self.has_bias else 0 * self.ones
-        return self.finished(parts, ops.concat((self.ones, bias, self.ones)).reshape(3, -1))
+        return self.with_epilogue(parts, ops.concat((self.ones, bias, self.ones)).reshape(3, -1))
 
-    def finished(self, parts: tuple[ms.Tensor, ms.Tensor], constants: ms.Tensor) -> ms.Tensor:
+    def with_epilogue(self, parts: tuple[ms.Tensor, ms.Tensor], epilogue: ms.Tensor) -> ms.Tensor:
         """As of Convolution."""
-        beside, below = parts
-        channels = beside.shape[1]
-        total, weight = self.unbiased(beside, self.weight[:, :channels], self.geometry), self.weight[:, channels:]
+        skip, below = parts
+        channels = skip.shape[1]
+        addend, weight = self.unbiased(skip, self.weight[:, :channels], self.geometry), self.weight[:, channels:]
         # Composed, the two save the up-convolution's products for every voxel, and take more of them to compose.
         if self.composable and 2**self.axes * below.size > 6**self.axes * below.shape[1] * self.outputs:
-            return self.subpixel(below, self.composed(weight), self.border(weight), constants, total)
-        return self.finishing(self.up(below), weight, constants, total, self.geometry)
+            return self.subpixel(below, self.composed(weight), self.border(weight), epilogue, addend)
+        return self.add_with_epilogue(self.up(below), weight, epilogue, addend, self.geometry)
 
     def composed(self, weight: ms.Tensor) -> ms.Tensor:
         """(2^axes out, below, 2, ...): what the convolution with `weight` after the up-convolution does."""
@@ -77,7 +77,7 @@ class FusedUpConvolution(Convolution):
         weight = weight.reshape(self.outputs, between, taps).transpose(2, 0, 1).reshape(-1, between)
         up = self.up.weight.reshape(inputs, between, voxels).transpose(1, 2, 0).reshape(between, -1)
         products = ops.matmul(weight, up).reshape(taps, self.outputs, voxels, inputs).transpose(0, 2, 1, 3)
-        sums = ops.matmul(self.choices, products.reshape(taps * voxels, -1))
+        sums = ops.matmul(self.composition, products.reshape(taps * voxels, -1))
         by_voxel = sums.reshape(voxels, voxels, self.outputs, inputs).transpose(0, 2, 3, 1)
         return by_voxel.reshape(-1, inputs, *[2] * self.axes)
 
@@ -91,7 +91,7 @@ class FusedUpConvolution(Convolution):
         return self.unbiased(volume, weight, self.geometry)
 
 
-def composing(axes: int) -> np.ndarray:
+def composition_matrix(axes: int) -> np.ndarray:
     """(4^axes, 6^axes) of 0 and 1: which products of a tap of a 3-convolution with one of an up-convolution (kernel and
     stride 2) make up each weight of the convolution that does both.
 
@@ -128,31 +128,33 @@ class UpsampledConvolution(nn.Cell):
         self.weight, self.bias, self.has_bias = cell.weight, cell.bias, cell.has_bias
         self.one_by_one = (9 * cell.out_channels, cell.in_channels, 1, 1)
         self.zeros = ops.zeros((4 * cell.out_channels,), ms.float32)
-        self.geometry = operators.integers(1, 1, 1, 1, 0, 0, 0)
-        self.multiply = operators.convolution((1, 1), (1, 1), (0, 0), self.has_bias)
-        self.multiply_only = operators.convolution((1, 1), (1, 1), (0, 0), bias=False)
-        self.spread, self.finishing = operators.spread_taps(upsample.factor), operators.finished_taps(upsample.factor)
+        self.settings = (1, 1), (1, 1), (0, 0)  # of the 1 x 1 convolution
+        self.geometry = convolution_operators.geometry(*self.settings)
+        self.multiply = convolution_operators.convolution(*self.settings, self.has_bias)
+        self.multiply_unbiased = convolution_operators.convolution(*self.settings, bias=False)
+        self.upsample = convolution_operators.upsampled_convolution(upsample.factor)
+        self.upsample_with_epilogue = convolution_operators.upsampled_convolution_epilogue(upsample.factor)
 
     def use_bfloat16(self) -> None:
-        self.geometry = with_bfloat16(self.geometry)
+        self.geometry = convolution_operators.geometry(*self.settings, bfloat16=True)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         if self.has_bias:  # with the tap in the middle, which is never beyond an edge
             bias = ops.concat((self.zeros, self.bias, self.zeros))
-            return self.spread(self.multiply(x, self.by_tap(), bias, self.geometry))
-        return self.spread(self.multiply(x, self.by_tap(), self.geometry))
+            return self.upsample(self.multiply(x, self.by_tap(), bias, self.geometry))
+        return self.upsample(self.multiply(x, self.by_tap(), self.geometry))
 
-    def finished(self, x: ms.Tensor, constants: ms.Tensor) -> ms.Tensor:
+    def with_epilogue(self, x: ms.Tensor, epilogue: ms.Tensor) -> ms.Tensor:
         """As of Convolution."""
-        return self.finishing(self.multiply_only(x, self.by_tap(), self.geometry), constants)
+        return self.upsample_with_epilogue(self.multiply_unbiased(x, self.by_tap(), self.geometry), epilogue)
 
     def by_tap(self) -> ms.Tensor:
         return self.weight.transpose(2, 3, 0, 1).reshape(self.one_by_one)
 
 
 class ConvolutionNormActivation(nn.Cell):
-    """In the place of a convolution, one of the cells above, and of the NormActivation after it. Out of training a
-    batch norm's constants are known, and all is done while the convolution writes its result."""
+    """In the place of a convolution, one of the cells above, and of the NormActivation after it. Out of training the
+    statistics of a batch norm are known, so that it is the epilogue of the convolution."""
 
     def __init__(self, convolution: Convolution | UpsampledConvolution, norm: NormActivation) -> None:
         super().__init__(auto_prefix=False)
@@ -162,4 +164,4 @@ class ConvolutionNormActivation(nn.Cell):
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         if self.training or not self.norm.batch:
             return self.norm(self.convolution(x))
-        return self.convolution.finished(x, self.norm.constants(self.bias))
+        return self.convolution.with_epilogue(x, self.norm.epilogue(self.bias))

@@ -58,7 +58,7 @@ class MaxPool(nn.Cell):
         return self.operator(x, self.settings)
 
 
-class MeanPool(nn.Cell):
+class AveragePool(nn.Cell):
     """In the place of nn.AvgPool2d without padding."""
 
     def __init__(self, cell: nn.AvgPool2d) -> None:
@@ -67,13 +67,13 @@ class MeanPool(nn.Cell):
             raise Unsupported("padding, or another divisor")
         kernel, strides = per_axis(cell.kernel_size, 2), per_axis(cell.stride, 2)
         self.settings = pooling_settings(kernel, strides, (0, 0))
-        self.operator = operators.mean_pool(kernel, strides)
+        self.operator = operators.average_pool(kernel, strides)
 
     def construct(self, x: ms.Tensor) -> ms.Tensor:
         return self.operator(x, self.settings)
 
 
 def pooling_settings(kernel: tuple[int, ...], strides: tuple[int, ...], pad: tuple[int, ...]) -> ms.Tensor:
-    """The settings of a pooling (source/pooling.cc) over two or three axes."""
+    """The settings of a pooling over two or three axes, in the order of `Pooling` in source/pooling.cc."""
     missing = 3 - len(kernel)
     return operators.integers(*(1,) * missing, *kernel, *(1,) * missing, *strides, *(0,) * missing, *pad)

@@ -1,4 +1,4 @@
-"""Which cell takes the place of which, and where tensors change between plain and channels-last.
+"""Which cell takes the place of which, and where tensors change between channels-first and channels-last.
 
 A network that is known to touch tensors only through cells and element-wise operations works channels-last from its
 input to its logits. In any other network each swapped cell converts for itself: slower, and safe for whatever the
@@ -23,7 +23,7 @@ SWAPS = {
     nn.Conv3dTranspose: cells.TransposedConvolution,
     nn.MaxPool2d: pooling_cells.MaxPool,
     nn.MaxPool3d: pooling_cells.MaxPool,
-    nn.AvgPool2d: pooling_cells.MeanPool,
+    nn.AvgPool2d: pooling_cells.AveragePool,
     nn.ReLU: cells.Activation,
     nn.LeakyReLU: cells.Activation,
     nn.PReLU: cells.PReLU,
@@ -82,13 +82,13 @@ def keep_layout(cell: nn.Cell) -> nn.Cell:
     if keeps_any_layout(cell):
         fuse_activation(cell)
         fuse_upsampling(cell)
-        fuse_joining(cell)
+        fuse_up_convolution(cell)
         replace_children(cell, keep_layout)
         fuse_norm(cell)
         return cell
     if isinstance(cell, ELEMENTWISE):
         return cell
-    return kernel_cell(cell) or cells.Plain(cell)
+    return kernel_cell(cell) or cells.ChannelsFirst(cell)
 
 
 def convert_each(cell: nn.Cell) -> nn.Cell:
@@ -98,7 +98,7 @@ def convert_each(cell: nn.Cell) -> nn.Cell:
     if not is_leaf(cell):
         replace_children(cell, convert_each)
         return cell
-    if isinstance(cell, (*ELEMENTWISE, blocks.Concat)):  # joining alone is not worth the conversions
+    if isinstance(cell, (*ELEMENTWISE, blocks.Concat)):  # a concatenation alone is not worth the conversions
         return cell
     swapped = kernel_cell(cell)
     return cell if swapped is None else cells.ChannelsLast(swapped)
@@ -151,19 +151,19 @@ def fuse_upsampling(cell: nn.Cell) -> None:
             replace_child(cell.rescale, str(source), nn.Identity())
 
 
-def fuse_joining(cell: nn.Cell) -> None:
-    """Makes a U's up-convolutions, the joining of features and the convolutions after it one cell, in the convolutions'
-    place: what is joined at the full size is the largest tensor of a network."""
+def fuse_up_convolution(cell: nn.Cell) -> None:
+    """Makes a U's up-convolutions, the concatenation of features and the convolutions after it one cell, in the
+    convolutions' place: the concatenated features at the full size are the largest tensor of a network."""
     if not isinstance(cell, unet.UNet):
         return
     first = [level[0] if isinstance(level, nn.SequentialCell) else level for level in cell.decoder]
     if not all(isinstance(block, blocks.ConvNormAct) for block in first):
         return
     try:
-        raising = [FusedUpConvolution(up, block.conv) for up, block in zip(cell.up, first)]
+        convolutions = [FusedUpConvolution(up, block.conv) for up, block in zip(cell.up, first)]
     except cells.Unsupported:
         return
-    for level, (block, convolution) in enumerate(zip(first, raising)):
+    for level, (block, convolution) in enumerate(zip(first, convolutions)):
         replace_child(cell.up, str(level), nn.Identity())
         replace_child(block, "conv", convolution)
     replace_child(cell, "concat", nn.Identity())

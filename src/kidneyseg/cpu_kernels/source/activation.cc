@@ -1,26 +1,30 @@
-// Activation by itself: y = x where x > 0 and slope * x elsewhere. The layout does not matter.
+// ReLU and leaky ReLU: y = x where x > 0, else slope * x. Element-wise, so any layout will do.
 #include "kernel.h"
 
+namespace kidneyseg {
 namespace {
 
-int64_t size(const Volume &shape) { return shape.n * shape.c * shape.positions(); }
+constexpr int64_t kGrain = 16384;  // elements that are worth a task
 
 }  // namespace
 
-// x, slope -> y
+// slope (1,)
 KERNEL(ActivationForward) {
-  const float *x = args.floats(0), slope = args.floats(1)[0];
-  float *y = args.floats(2);
-  parallel_ranges(size(args.volume(0)), 16384, [&](int64_t begin, int64_t end) {
+  enum { kX, kSlope, kY };
+  const float *x = args[kX].floats(), slope = args[kSlope].floats()[0];
+  float *y = args[kY].floats();
+  parallel_ranges(args[kX].volume().size(), kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) y[i] = x[i] > 0 ? x[i] : x[i] * slope;
   });
 }
 
-// x, slope, dy -> dx
 KERNEL(ActivationBackward) {
-  const float *x = args.floats(0), slope = args.floats(1)[0], *dy = args.floats(2);
-  float *dx = args.floats(3);
-  parallel_ranges(size(args.volume(0)), 16384, [&](int64_t begin, int64_t end) {
+  enum { kX, kSlope, kDy, kDx };
+  const float *x = args[kX].floats(), slope = args[kSlope].floats()[0], *dy = args[kDy].floats();
+  float *dx = args[kDx].floats();
+  parallel_ranges(args[kX].volume().size(), kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) dx[i] = x[i] > 0 ? dy[i] : dy[i] * slope;
   });
 }
+
+}  // namespace kidneyseg

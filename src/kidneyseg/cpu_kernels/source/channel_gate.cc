@@ -1,9 +1,11 @@
-// Means over space, and products with a gate: one factor per channel or one per position. Channels-last.
+// Global average pooling, its transpose (broadcasting over space), and attention gates: products with one factor per
+// channel (squeeze and excitation: Hu et al., CVPR 2018), per position, or both. Channels-last.
 #include "channel_sums.h"
 
+namespace kidneyseg {
 namespace {
 
-// How a gate (N, C, 1...), (N, 1, *S) or (N, C, *S) lies under the tensor it multiplies.
+// Where the factors of a gate (N, C or 1, 1...) or (N, C or 1, *S) are, for activations (N, C, *S).
 struct Gate {
   int64_t positions, channels;
   explicit Gate(const Volume &shape) : positions(shape.positions()), channels(shape.c) {}
@@ -12,9 +14,9 @@ struct Gate {
   }
 };
 
-// Calls job(sample, position within it, offset of its channels) for all positions, spread over the pool.
+// Calls job(sample, position in the sample, offset of the position's first channel) for all positions, on all threads.
 template <class Job>
-void for_positions(const Volume &shape, const Job &job) {
+void for_each_position(const Volume &shape, const Job &job) {
   const int64_t positions = shape.positions();
   parallel_ranges(shape.n * positions, 512, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) job(p / positions, p % positions, p * shape.c);
@@ -23,33 +25,39 @@ void for_positions(const Volume &shape, const Job &job) {
 
 }  // namespace
 
-// x (N, C, *S) -> its means (N, C, 1...)
+// x (N, C, *S) -> means y (N, C, 1...)
 KERNEL(SpatialMeanForward) {
-  const Volume shape = args.volume(0);
-  const float *x = args.floats(0);
+  enum { kX, kY };
+  const Volume shape = args[kX].volume();
+  const float *x = args[kX].floats();
+  float *y = args[kY].floats();
   const Sums sums = sum_groups(shape.n, shape.positions(), shape.c, [&](int64_t) {
     return [=](int64_t i, int64_t, float &sum, float &) { sum += x[i]; };
   });
-  for (int64_t k = 0; k < shape.n * shape.c; ++k) {
-    args.floats(1)[k] = static_cast<float>(sums.first[k] / shape.positions());
-  }
+  for (int64_t k = 0; k < shape.n * shape.c; ++k) y[k] = static_cast<float>(sums.first[k] / shape.positions());
 }
 
-// x (N, C, 1...), like (for the output's shape) -> x at every position
+// x (N, C, 1...), like (for the shape of y) -> y (N, C, *S), which has x at every position
 KERNEL(BroadcastForward) {
-  const Volume shape = args.volume(2);
-  for_positions(shape, [&](int64_t n, int64_t, int64_t offset) {
-    std::copy_n(args.floats(0) + n * shape.c, shape.c, args.floats(2) + offset);
+  enum { kX, kLike, kY };
+  const Volume shape = args[kY].volume();
+  const float *x = args[kX].floats();
+  float *y = args[kY].floats();
+  for_each_position(shape, [&](int64_t n, int64_t, int64_t offset) {
+    std::copy_n(x + n * shape.c, shape.c, y + offset);
   });
 }
 
-// x, gate -> x * gate
+// y = x * gate
 KERNEL(ScaleForward) {
-  const Volume shape = args.volume(0);
-  const Gate gate(args.volume(1));
-  for_positions(shape, [&](int64_t n, int64_t position, int64_t offset) {
-    const float *x = args.floats(0) + offset, *factor = args.floats(1) + gate.offset(n, position);
-    float *y = args.floats(2) + offset;
+  enum { kX, kGate, kY };
+  const Volume shape = args[kX].volume();
+  const Gate gate(args[kGate].volume());
+  const float *all_x = args[kX].floats(), *all_factors = args[kGate].floats();
+  float *all_y = args[kY].floats();
+  for_each_position(shape, [&](int64_t n, int64_t position, int64_t offset) {
+    const float *x = all_x + offset, *factor = all_factors + gate.offset(n, position);
+    float *y = all_y + offset;
     if (gate.channels == 1) {
       for (int64_t c = 0; c < shape.c; ++c) y[c] = x[c] * factor[0];
     } else {
@@ -58,12 +66,13 @@ KERNEL(ScaleForward) {
   });
 }
 
-// dy, x, gate -> dgate, which sums dy * x over what the gate's factors share
-KERNEL(ScaleGate) {
-  const Volume shape = args.volume(1);
-  const Gate gate(args.volume(2));
-  const float *dy = args.floats(0), *x = args.floats(1);
-  float *dgate = args.floats(3);
+// dgate: sums of dy * x over the elements that share a factor. Of the gate only the shape is used.
+KERNEL(ScaleBackwardGate) {
+  enum { kDy, kX, kGate, kDgate };
+  const Volume shape = args[kX].volume();
+  const Gate gate(args[kGate].volume());
+  const float *dy = args[kDy].floats(), *x = args[kX].floats();
+  float *dgate = args[kDgate].floats();
   if (gate.positions == 1) {
     const Sums sums = sum_groups(shape.n, shape.positions(), shape.c, [&](int64_t) {
       return [=](int64_t i, int64_t, float &sum, float &) { sum += dy[i] * x[i]; };
@@ -74,9 +83,11 @@ KERNEL(ScaleGate) {
     }
     return;
   }
-  for_positions(shape, [&](int64_t n, int64_t position, int64_t offset) {
+  for_each_position(shape, [&](int64_t n, int64_t position, int64_t offset) {
     float *to = dgate + gate.offset(n, position);
     std::fill_n(to, gate.channels, 0.0f);
     for (int64_t c = 0; c < shape.c; ++c) to[gate.channels == 1 ? 0 : c] += dy[offset + c] * x[offset + c];
   });
 }
+
+}  // namespace kidneyseg

@@ -1,43 +1,58 @@
-// What becomes of a convolution's sums before they are written.
+// The epilogue of a convolution: what is done to its sums before they are written (post-ops in oneDNN).
 #pragma once
 #include "kernel.h"
 #include "simd.h"
 
-// y = activation(scale (sum + added) + shift): a batch norm with its constants, and an activation that is linear on
-// either side of zero.
-struct Finish {
-  const float *added = nullptr;  // as y lies in memory. Null, here and below: none
-  const float *scale = nullptr, *shift = nullptr, *slope = nullptr;  // per channel; slope is that below zero
+namespace kidneyseg {
 
-  // `constants`: (C,) shifts, or (3, C) scales, shifts and slopes.
-  Finish() = default;
-  Finish(const float *constants, const Shape &shape, const float *add = nullptr) : added(add), shift(constants) {
-    if (shape.size() != 2) return;
-    scale = constants, shift = constants + shape[1], slope = constants + 2 * shape[1];
+// y = activation(scale * (sum + addend) + shift), with activation(v) = v where v > 0, else slope * v: a batch norm with
+// known statistics, and ReLU, leaky ReLU or PReLU. A null pointer stands for 0 (addend, shift) or 1 (scale, slope).
+struct Epilogue {
+  const float *addend = nullptr;  // the shape and layout of y
+  const float *scale = nullptr, *shift = nullptr, *slope = nullptr;  // per channel
+
+  static Epilogue with_bias(const Tensor &bias) {  // (C,)
+    Epilogue epilogue;
+    epilogue.shift = bias.floats();
+    return epilogue;
+  }
+  // `constants` (3, C): scale, shift, slope.
+  static Epilogue with_constants(const Tensor &constants) {
+    const float *values = constants.floats();
+    const int64_t channels = constants.length(1);
+    Epilogue epilogue;
+    epilogue.scale = values, epilogue.shift = values + channels, epilogue.slope = values + 2 * channels;
+    return epilogue;
+  }
+  static Epilogue with_addend(const Tensor &constants, const Tensor &addend) {
+    Epilogue epilogue = with_constants(constants);
+    epilogue.addend = addend.floats();
+    return epilogue;
   }
 
-  // Of the first `count` lanes of the channels from one on.
+  // The constants of up to kLanes neighbouring channels.
   struct Channels {
-    const float *added;
+    const float *addend;
     Vector scale, shift, slope;
     int64_t count;
-    // The sum of the voxel whose channels begin at y + offset.
+    // Writes y of the voxel whose first of these channels is at y + offset.
     void write(Vector sum, float *y, int64_t offset) const {
-      if (added != nullptr) sum += load(added + offset, count);
+      if (addend != nullptr) sum += load(addend + offset, count);
       const Vector value = scale * sum + shift;
       store(y + offset, value > 0 ? value : slope * value, count);
     }
   };
+  // Of the channels [c, c + count), or [c, c + kLanes) where that is less.
   Channels channels(int64_t c, int64_t count) const {
-    const auto of = [=](const float *constants, float none) {
-      return constants == nullptr ? Vector{} + none : load(constants + c, count);
+    const auto of = [=](const float *constants, float neutral) {
+      return constants == nullptr ? Vector{} + neutral : load(constants + c, count);
     };
-    return {added, of(scale, 1), of(shift, 0), of(slope, 1), count};
+    return {addend, of(scale, 1), of(shift, 0), of(slope, 1), count};
   }
 
-  // Finishes sums that have been written, of voxels [begin, end).
+  // For sums that y holds already, of the voxels [begin, end).
   void apply(float *y, int64_t begin, int64_t end, int64_t channels_of_y) const {
-    if (added == nullptr && shift == nullptr) return;
+    if (addend == nullptr && shift == nullptr) return;
     for (int64_t p = begin; p < end; ++p) {
       for (int64_t c = 0; c < channels_of_y; c += kLanes) {
         const int64_t offset = p * channels_of_y + c, count = channels_of_y - c;
@@ -46,3 +61,5 @@ struct Finish {
     }
   }
 };
+
+}  // namespace kidneyseg

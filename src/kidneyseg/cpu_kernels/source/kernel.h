@@ -1,11 +1,17 @@
-// What every kernel needs: how MindSpore calls it, and shapes.
+// The interface between MindSpore and the kernels: tensors, their shapes, and the KERNEL macro.
 //
-// MindSpore calls a custom operator as int f(int count, void **data, int *ndims, int64_t **shapes, const char **types,
-// void *stream, void *extra): the tensors are the inputs followed by the outputs, outputs already allocated, and a
-// result other than 0 raises in Python. Attributes do not reach it, so settings come as a last, tiny input tensor.
+// MindSpore calls a custom operator as
 //
-// Tensors of activations have the shape (N, C, *spatial) in MindSpore's eyes but lie in memory channels-last, as
-// (N, *spatial, C): between kernels no value moves, and every loop over channels is contiguous.
+//   int f(int count, void **data, int *ndims, int64_t **shapes, const char **types, void *stream, void *extra)
+//
+// The tensors are the inputs followed by the outputs, which are already allocated. A result other than 0 raises an
+// exception in Python. Attributes are not passed on, so settings are a small input tensor.
+//
+// Every kernel names its tensors in an enum. The order is that of signatures.py: both must agree, and
+// tests/cpu_kernels/test_signatures.py compares them.
+//
+// Layouts: activations have the shape (N, C, *spatial) for MindSpore but are stored channels-last, as (N, *spatial, C),
+// so that every loop over channels is contiguous. Weights are stored as their shape says.
 #pragma once
 #include <cstdint>
 #include <cstdio>
@@ -17,15 +23,34 @@
 
 #include "thread_pool.h"
 
+namespace kidneyseg {
+
 using Shape = std::vector<int64_t>;
 
-// Activations with two spatial axes have depth 1.
+// The shape of activations. Depth is 1 where there are two spatial axes.
 struct Volume {
   int64_t n, c, d, h, w;
-  explicit Volume(const Shape &shape)
-      : n(shape[0]), c(shape[1]), d(shape.size() == 5 ? shape[2] : 1), h(shape[shape.size() - 2]),
-        w(shape[shape.size() - 1]) {}
   int64_t positions() const { return d * h * w; }
+  int64_t size() const { return n * c * positions(); }
+};
+
+// A tensor in memory that MindSpore owns.
+class Tensor {
+ public:
+  Tensor(void *data, const int64_t *shape, int axes) : data_(data), shape_(shape), axes_(axes) {}
+  float *floats() const { return static_cast<float *>(data_); }
+  const int64_t *integers() const { return static_cast<const int64_t *>(data_); }
+  int axes() const { return axes_; }
+  int64_t length(int axis) const { return shape_[axis]; }
+  Shape shape() const { return Shape(shape_, shape_ + axes_); }
+  Volume volume() const {
+    return {shape_[0], shape_[1], axes_ == 5 ? shape_[2] : 1, shape_[axes_ - 2], shape_[axes_ - 1]};
+  }
+
+ private:
+  void *data_;
+  const int64_t *shape_;
+  int axes_;
 };
 
 class Arguments {
@@ -33,10 +58,7 @@ class Arguments {
   Arguments(int count, void **data, int *ndims, int64_t **shapes)
       : count_(count), data_(data), ndims_(ndims), shapes_(shapes) {}
   int count() const { return count_; }
-  float *floats(int i) const { return static_cast<float *>(data_[i]); }
-  const int64_t *integers(int i) const { return static_cast<const int64_t *>(data_[i]); }
-  Shape shape(int i) const { return Shape(shapes_[i], shapes_[i] + ndims_[i]); }
-  Volume volume(int i) const { return Volume(shape(i)); }
+  Tensor operator[](int i) const { return Tensor(data_[i], shapes_[i], ndims_[i]); }
 
  private:
   int count_;
@@ -45,18 +67,20 @@ class Arguments {
   int64_t **shapes_;
 };
 
-// Defines the function MindSpore looks up by `name`; the body that follows sees `const Arguments &args`.
+// Defines the function that MindSpore looks up by `name`; the body that follows sees `const Arguments &args`.
 #define KERNEL(name)                                                                         \
   static void name##_body(const Arguments &args);                                            \
   extern "C" __attribute__((visibility("default"))) int name(                                \
       int count, void **data, int *ndims, int64_t **shapes, const char **, void *, void *) { \
     try {                                                                                    \
-      std::lock_guard<std::mutex> turn(kernel_turn());                                       \
+      std::lock_guard<std::mutex> lock(kernel_mutex());                                      \
       name##_body(Arguments(count, data, ndims, shapes));                                    \
       return 0;                                                                              \
     } catch (const std::exception &error) {                                                  \
-      std::fprintf(stderr, "kidneyseg.cpu_kernels: %s: %s\n", #name, error.what());                  \
+      std::fprintf(stderr, "kidneyseg.cpu_kernels: %s: %s\n", #name, error.what());          \
       return 1;                                                                              \
     }                                                                                        \
   }                                                                                          \
   static void name##_body(const Arguments &args)
+
+}  // namespace kidneyseg

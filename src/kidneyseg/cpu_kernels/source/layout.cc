@@ -1,13 +1,15 @@
-// Into the channels-last layout and out of it, and joining tensors along the channels.
+// Conversions between the layouts channels-first (N, C, *S) and channels-last (N, *S, C), and concatenation along the
+// channels.
 #include <algorithm>
 
 #include "kernel.h"
 
+namespace kidneyseg {
 namespace {
 
 constexpr int64_t kTile = 64;
 
-// from (n, rows, columns) -> to (n, columns, rows), in tiles that stay in the first cache.
+// from (n, rows, columns) -> to (n, columns, rows), in tiles that fit into the first-level cache.
 void transpose(const float *from, float *to, int64_t n, int64_t rows, int64_t columns) {
   const int64_t strips = (columns + kTile - 1) / kTile;
   parallel_ranges(n * strips, 16, [&](int64_t begin, int64_t end) {
@@ -25,17 +27,17 @@ void transpose(const float *from, float *to, int64_t n, int64_t rows, int64_t co
   });
 }
 
-// Copies the parts of a tensor's channels between it and the tensors it is joined from. `joined` is the index of the
-// joined tensor, the parts are [first, first + parts).
+// Calls copy(channels of a part, channels of the whole, their number) for all positions of all parts: the arguments
+// [first, first + parts), which `whole` is the concatenation of.
 template <class Copy>
-void for_parts(const Arguments &args, int joined, int first, int parts, const Copy &copy) {
-  const Volume whole = args.volume(joined);
-  parallel_ranges(whole.n * whole.positions(), 512, [&](int64_t begin, int64_t end) {
+void for_each_part(const Arguments &args, const Tensor &whole, int first, int parts, const Copy &copy) {
+  const Volume shape = whole.volume();
+  parallel_ranges(shape.n * shape.positions(), 512, [&](int64_t begin, int64_t end) {
     int64_t channel = 0;
-    for (int part = first; part < first + parts; ++part) {
-      const int64_t channels = args.shape(part)[1];
-      float *own = args.floats(part), *all = args.floats(joined) + channel;
-      for (int64_t p = begin; p < end; ++p) copy(own + p * channels, all + p * whole.c, channels);
+    for (int i = first; i < first + parts; ++i) {
+      const int64_t channels = args[i].length(1);
+      float *part = args[i].floats(), *all = whole.floats() + channel;
+      for (int64_t p = begin; p < end; ++p) copy(part + p * channels, all + p * shape.c, channels);
       channel += channels;
     }
   });
@@ -43,27 +45,31 @@ void for_parts(const Arguments &args, int joined, int first, int parts, const Co
 
 }  // namespace
 
-// plain -> channels-last
-KERNEL(Enter) {
-  const Volume shape = args.volume(0);
-  transpose(args.floats(0), args.floats(1), shape.n, shape.c, shape.positions());
+KERNEL(ToChannelsLast) {
+  enum { kX, kY };
+  const Volume shape = args[kX].volume();
+  transpose(args[kX].floats(), args[kY].floats(), shape.n, shape.c, shape.positions());
 }
 
-// channels-last -> plain
-KERNEL(Leave) {
-  const Volume shape = args.volume(0);
-  transpose(args.floats(0), args.floats(1), shape.n, shape.positions(), shape.c);
+KERNEL(ToChannelsFirst) {
+  enum { kX, kY };
+  const Volume shape = args[kX].volume();
+  transpose(args[kX].floats(), args[kY].floats(), shape.n, shape.positions(), shape.c);
 }
 
-// x_1, ..., x_k -> all of them, one after the other along the channels
-KERNEL(Join) {
+// x_1, ..., x_k -> y
+KERNEL(ConcatForward) {
   const int parts = args.count() - 1;
-  for_parts(args, parts, 0, parts, [](float *own, float *all, int64_t channels) { std::copy_n(own, channels, all); });
+  const Tensor y = args[parts];
+  for_each_part(args, y, 0, parts, [](float *part, float *all, int64_t channels) { std::copy_n(part, channels, all); });
 }
 
 // dy, k markers (operators.py) -> dx_1, ..., dx_k
-KERNEL(Split) {
+KERNEL(ConcatBackward) {
   const int parts = (args.count() - 1) / 2;
-  for_parts(args, 0, 1 + parts, parts,
-            [](float *own, float *all, int64_t channels) { std::copy_n(all, channels, own); });
+  const Tensor dy = args[0];
+  for_each_part(args, dy, 1 + parts, parts,
+                [](float *part, float *all, int64_t channels) { std::copy_n(all, channels, part); });
 }
+
+}  // namespace kidneyseg

@@ -1,25 +1,32 @@
-// Normalisation and activation in one pass: y = act((z - mean) / deviation * gamma + beta), act(v) = v where v > 0 and
-// slope * v elsewhere. One slope per channel makes it the identity (1), ReLU (0), leaky ReLU and PReLU alike.
+// Batch and instance norm with the activation after them, in one pass over channels-last activations:
+// y = activation((z - mean) / deviation * gamma + beta), with activation(v) = v where v > 0, else slope * v. One slope
+// per channel makes it the identity (1), ReLU (0), leaky ReLU or PReLU.
 //
-// Batch norm has one group of statistics, over all samples; instance norm one group per sample.
+// Batch norm has one group of statistics, over all samples; instance norm has one group per sample.
 #include <cmath>
 
 #include "channel_sums.h"
 
+namespace kidneyseg {
 namespace {
 
-// Calls job(group, begin, end) over all positions, each range within one group.
+// The settings tensor of all norms (operators.py: norm_settings). kTraining and kLearnSlope are 1 or 0; kMomentum is
+// the weight of the batch in the moving statistics.
+enum Setting { kEpsilon, kMomentum, kTraining, kLearnSlope };
+
+// Calls job(group, begin, end) for ranges that cover all positions, each within one group, on all threads.
 template <class Job>
-void for_ranges(int64_t groups, int64_t positions, const Job &job) {
-  const int64_t shares = std::max<int64_t>(1, std::min(positions / 512, 4 * int64_t(thread_count()) / groups + 1));
-  parallel(groups * shares, [&](int64_t task) {
-    const int64_t group = task / shares, share = task % shares, start = group * positions;
-    job(group, start + share * positions / shares, start + (share + 1) * positions / shares);
+void for_each_range(int64_t groups, int64_t positions, const Job &job) {
+  const int64_t chunks = chunks_per_group(groups, positions);
+  parallel_for(groups * chunks, [&](int64_t task) {
+    const int64_t group = task / chunks, chunk = task % chunks, start = group * positions;
+    job(group, start + chunk * positions / chunks, start + (chunk + 1) * positions / chunks);
   });
 }
 
-void find_statistics(const float *z, int64_t groups, int64_t positions, int64_t channels, float epsilon, float *mean,
-                     float *scale) {
+// Writes mean and inverse deviation, each (groups, channels).
+void compute_statistics(const float *z, int64_t groups, int64_t positions, int64_t channels, float epsilon, float *mean,
+                        float *inverse_deviation) {
   // Values are taken relative to the group's first voxel: their squares would cancel where the mean is far from 0.
   const Sums sums = sum_groups(groups, positions, channels, [&](int64_t group) {
     const float *shift = z + group * positions * channels;
@@ -33,36 +40,37 @@ void find_statistics(const float *z, int64_t groups, int64_t positions, int64_t 
     const double shifted = sums.first[i] / positions;
     const double variance = std::max(0.0, sums.second[i] / positions - shifted * shifted);
     mean[i] = static_cast<float>(z[i / channels * positions * channels + i % channels] + shifted);
-    scale[i] = static_cast<float>(1 / std::sqrt(variance + epsilon));
+    inverse_deviation[i] = static_cast<float>(1 / std::sqrt(variance + epsilon));
   }
 }
 
-// Normalisation and its affine map as one: v = factor * z + offset, per group and channel.
-struct Affine { std::vector<float> factor, offset; };
+// The norm as one affine map per group and channel: v = scale * z + shift, each (groups, channels).
+struct Affine { std::vector<float> scale, shift; };
 
-Affine affine(int64_t groups, int64_t channels, const float *mean, const float *scale, const float *gamma,
-              const float *beta) {
+Affine make_affine(int64_t groups, int64_t channels, const float *mean, const float *inverse_deviation,
+                   const float *gamma, const float *beta) {
   Affine map{std::vector<float>(groups * channels), std::vector<float>(groups * channels)};
   for (int64_t k = 0; k < groups * channels; ++k) {
-    map.factor[k] = gamma[k % channels] * scale[k];
-    map.offset[k] = beta[k % channels] - mean[k] * map.factor[k];
+    map.scale[k] = gamma[k % channels] * inverse_deviation[k];
+    map.shift[k] = beta[k % channels] - mean[k] * map.scale[k];
   }
   return map;
 }
 
 void apply(const float *z, int64_t groups, int64_t positions, int64_t channels, const Affine &map, const float *slope,
            float *y) {
-  for_ranges(groups, positions, [&](int64_t group, int64_t begin, int64_t end) {
-    const float *factor = map.factor.data() + group * channels, *offset = map.offset.data() + group * channels;
+  for_each_range(groups, positions, [&](int64_t group, int64_t begin, int64_t end) {
+    const float *scale = map.scale.data() + group * channels, *shift = map.shift.data() + group * channels;
     for (int64_t p = begin; p < end; ++p) {
       for (int64_t c = 0; c < channels; ++c) {
-        const float v = z[p * channels + c] * factor[c] + offset[c];
+        const float v = z[p * channels + c] * scale[c] + shift[c];
         y[p * channels + c] = v > 0 ? v : v * slope[c];
       }
     }
   });
 }
 
+// sums (groups, channels) -> total (channels)
 void add_groups(const std::vector<double> &sums, int64_t groups, int64_t channels, float *total) {
   for (int64_t c = 0; c < channels; ++c) {
     double sum = 0;
@@ -71,105 +79,106 @@ void add_groups(const std::vector<double> &sums, int64_t groups, int64_t channel
   }
 }
 
-enum Setting { kEpsilon, kShare, kTraining, kLearnSlope };  // the last two: 1 or 0
-
 }  // namespace
 
-// z, gamma, beta, slope, moving mean, moving variance, settings -> y, mean, 1 / deviation, new moving mean, new
-// moving variance; statistics per channel. kShare is that of the batch in the moving statistics.
+// Statistics (C,): those of the batch in training, else the moving ones. The variance of the new moving ones is
+// unbiased.
 KERNEL(BatchNormForward) {
-  const Volume shape = args.volume(0);
-  const float *settings = args.floats(6), *old_mean = args.floats(4), *old_variance = args.floats(5);
+  enum { kZ, kGamma, kBeta, kSlope, kMovingMean, kMovingVariance, kSettings,
+         kY, kMean, kInverseDeviation, kNewMovingMean, kNewMovingVariance };
+  const Volume shape = args[kZ].volume();
   const int64_t count = shape.n * shape.positions();
-  float *mean = args.floats(8), *scale = args.floats(9), *new_mean = args.floats(10), *new_variance = args.floats(11);
+  const float *settings = args[kSettings].floats(), *z = args[kZ].floats();
+  const float *old_mean = args[kMovingMean].floats(), *old_variance = args[kMovingVariance].floats();
+  float *mean = args[kMean].floats(), *inverse_deviation = args[kInverseDeviation].floats();
+  float *new_mean = args[kNewMovingMean].floats(), *new_variance = args[kNewMovingVariance].floats();
   if (settings[kTraining] != 0) {
-    find_statistics(args.floats(0), 1, count, shape.c, settings[kEpsilon], mean, scale);
+    compute_statistics(z, 1, count, shape.c, settings[kEpsilon], mean, inverse_deviation);
   }
   for (int64_t c = 0; c < shape.c; ++c) {
     if (settings[kTraining] == 0) {
       mean[c] = old_mean[c];
-      scale[c] = 1 / std::sqrt(old_variance[c] + settings[kEpsilon]);
+      inverse_deviation[c] = 1 / std::sqrt(old_variance[c] + settings[kEpsilon]);
     }
-    const float share = settings[kTraining] * settings[kShare];
-    const double biased = 1.0 / (double(scale[c]) * scale[c]) - settings[kEpsilon];
+    const float momentum = settings[kTraining] * settings[kMomentum];
+    const double biased = 1.0 / (double(inverse_deviation[c]) * inverse_deviation[c]) - settings[kEpsilon];
     const double unbiased = biased * count / std::max<int64_t>(1, count - 1);
-    new_mean[c] = old_mean[c] + share * (mean[c] - old_mean[c]);
-    new_variance[c] = old_variance[c] + share * (static_cast<float>(unbiased) - old_variance[c]);
+    new_mean[c] = old_mean[c] + momentum * (mean[c] - old_mean[c]);
+    new_variance[c] = old_variance[c] + momentum * (static_cast<float>(unbiased) - old_variance[c]);
   }
-  const Affine map = affine(1, shape.c, mean, scale, args.floats(1), args.floats(2));
-  apply(args.floats(0), 1, count, shape.c, map, args.floats(3), args.floats(7));
+  const Affine map = make_affine(1, shape.c, mean, inverse_deviation, args[kGamma].floats(), args[kBeta].floats());
+  apply(z, 1, count, shape.c, map, args[kSlope].floats(), args[kY].floats());
 }
 
-// z, gamma, beta, slope, settings -> y, mean, 1 / deviation; statistics (N, C)
+// Statistics (N, C).
 KERNEL(InstanceNormForward) {
-  const Volume shape = args.volume(0);
-  float *mean = args.floats(6), *scale = args.floats(7);
-  find_statistics(args.floats(0), shape.n, shape.positions(), shape.c, args.floats(4)[kEpsilon], mean, scale);
-  const Affine map = affine(shape.n, shape.c, mean, scale, args.floats(1), args.floats(2));
-  apply(args.floats(0), shape.n, shape.positions(), shape.c, map, args.floats(3), args.floats(5));
+  enum { kZ, kGamma, kBeta, kSlope, kSettings, kY, kMean, kInverseDeviation };
+  const Volume shape = args[kZ].volume();
+  const float *z = args[kZ].floats();
+  float *mean = args[kMean].floats(), *inverse_deviation = args[kInverseDeviation].floats();
+  compute_statistics(z, shape.n, shape.positions(), shape.c, args[kSettings].floats()[kEpsilon], mean,
+                     inverse_deviation);
+  const Affine map =
+      make_affine(shape.n, shape.c, mean, inverse_deviation, args[kGamma].floats(), args[kBeta].floats());
+  apply(z, shape.n, shape.positions(), shape.c, map, args[kSlope].floats(), args[kY].floats());
 }
 
-// z, gamma, beta, slope, mean, 1 / deviation, dy, settings -> dz, dgamma, dbeta, dslope, for either norm.
-// Statistics of a batch that is not in training are constants.
+// For both norms. Out of training, the statistics of a batch norm are constants.
 KERNEL(NormBackward) {
-  const Volume shape = args.volume(0);
-  const int64_t channels = shape.c, groups = args.shape(4).size() == 1 ? 1 : shape.n;
+  enum { kZ, kGamma, kBeta, kSlope, kMean, kInverseDeviation, kDy, kSettings, kDz, kDgamma, kDbeta, kDslope };
+  const Volume shape = args[kZ].volume();
+  const bool batch_norm = args[kMean].axes() == 1;
+  const int64_t channels = shape.c, groups = batch_norm ? 1 : shape.n;
   const int64_t positions = shape.n * shape.positions() / groups;
-  const float *z = args.floats(0), *slope = args.floats(3), *mean = args.floats(4), *scale = args.floats(5);
-  const float *dy = args.floats(6), *settings = args.floats(7);
-  const Affine map = affine(groups, channels, mean, scale, args.floats(1), args.floats(2));
+  const float *z = args[kZ].floats(), *dy = args[kDy].floats(), *slope = args[kSlope].floats();
+  const float *mean = args[kMean].floats(), *inverse_deviation = args[kInverseDeviation].floats();
+  const float *settings = args[kSettings].floats();
+  const Affine map =
+      make_affine(groups, channels, mean, inverse_deviation, args[kGamma].floats(), args[kBeta].floats());
 
   // With g the gradient before the activation: sums of g and of g * (normalised z).
   const Sums sums = sum_groups(groups, positions, channels, [&](int64_t group) {
     const int64_t k = group * channels;
-    const float *f = map.factor.data() + k, *o = map.offset.data() + k, *m = mean + k, *s = scale + k;
+    const float *f = map.scale.data() + k, *o = map.shift.data() + k, *m = mean + k, *s = inverse_deviation + k;
     return [=](int64_t i, int64_t c, float &sum, float &product) {
       const float g = z[i] * f[c] + o[c] > 0 ? dy[i] : dy[i] * slope[c];
       sum += g;
       product += g * ((z[i] - m[c]) * s[c]);
     };
   });
-  add_groups(sums.second, groups, channels, args.floats(9));
-  add_groups(sums.first, groups, channels, args.floats(10));
-  std::fill_n(args.floats(11), channels, 0.0f);
+  add_groups(sums.second, groups, channels, args[kDgamma].floats());
+  add_groups(sums.first, groups, channels, args[kDbeta].floats());
+  std::fill_n(args[kDslope].floats(), channels, 0.0f);
   if (settings[kLearnSlope] != 0) {
-    const Sums below = sum_groups(groups, positions, channels, [&](int64_t group) {
-      const float *f = map.factor.data() + group * channels, *o = map.offset.data() + group * channels;
+    const Sums below_zero = sum_groups(groups, positions, channels, [&](int64_t group) {
+      const float *f = map.scale.data() + group * channels, *o = map.shift.data() + group * channels;
       return [=](int64_t i, int64_t c, float &sum, float &) {
         const float v = z[i] * f[c] + o[c];
         sum += v > 0 ? 0 : dy[i] * v;
       };
     });
-    add_groups(below.first, groups, channels, args.floats(11));
+    add_groups(below_zero.first, groups, channels, args[kDslope].floats());
   }
 
-  for_ranges(groups, positions, [&](int64_t group, int64_t begin, int64_t end) {
-    // dz = factor * g + tilt * z + level: tilt and level take away what a change of mean and deviation gives back
-    std::vector<float> tilt(channels), level(channels);
-    const float *factor = map.factor.data() + group * channels, *offset = map.offset.data() + group * channels;
+  float *dz = args[kDz].floats();
+  for_each_range(groups, positions, [&](int64_t group, int64_t begin, int64_t end) {
+    // dz = scale * g + z_factor * z + constant. The last two terms are the gradient through mean and deviation.
+    std::vector<float> z_factors(channels), constants(channels);
+    const float *scale = map.scale.data() + group * channels, *shift = map.shift.data() + group * channels;
     for (int64_t c = 0; settings[kTraining] != 0 && c < channels; ++c) {
       const int64_t k = group * channels + c;
-      tilt[c] = static_cast<float>(-factor[c] * sums.second[k] / positions * scale[k]);
-      level[c] = static_cast<float>(-factor[c] * sums.first[k] / positions) - tilt[c] * mean[k];
+      z_factors[c] = static_cast<float>(-scale[c] * sums.second[k] / positions * inverse_deviation[k]);
+      constants[c] = static_cast<float>(-scale[c] * sums.first[k] / positions) - z_factors[c] * mean[k];
     }
-    const float *t = tilt.data(), *l = level.data();
-    float *dz = args.floats(8);
+    const float *z_factor = z_factors.data(), *constant = constants.data();
     for (int64_t p = begin; p < end; ++p) {
       for (int64_t c = 0; c < channels; ++c) {
         const int64_t i = p * channels + c;
-        const float g = z[i] * factor[c] + offset[c] > 0 ? dy[i] : dy[i] * slope[c];
-        dz[i] = factor[c] * g + t[c] * z[i] + l[c];
+        const float g = z[i] * scale[c] + shift[c] > 0 ? dy[i] : dy[i] * slope[c];
+        dz[i] = scale[c] * g + z_factor[c] * z[i] + constant[c];
       }
     }
   });
 }
 
-// dy -> sum per channel: the gradient of a bias
-KERNEL(ChannelSum) {
-  const Volume shape = args.volume(0);
-  const float *dy = args.floats(0);
-  const Sums sums = sum_groups(1, shape.n * shape.positions(), shape.c, [&](int64_t) {
-    return [=](int64_t i, int64_t, float &sum, float &) { sum += dy[i]; };
-  });
-  for (int64_t c = 0; c < shape.c; ++c) args.floats(1)[c] = static_cast<float>(sums.first[c]);
-}
+}  // namespace kidneyseg

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+namespace kidneyseg {
 namespace {
 
 void execute(dnnl_primitive *primitive, const std::vector<dnnl_exec_arg> &args) {
@@ -30,7 +31,7 @@ dnnl_memory *make_memory(const dnnl_memory_desc *desc) {
   return memory;
 }
 
-Layout strided_layout(const Shape &shape, const std::vector<int> &outer_to_inner) {
+MemoryDesc strided_layout(const Shape &shape, const std::vector<int> &outer_to_inner) {
   Shape strides(shape.size());
   int64_t step = 1;
   for (auto axis = outer_to_inner.rbegin(); axis != outer_to_inner.rend(); ++axis) {
@@ -40,7 +41,7 @@ Layout strided_layout(const Shape &shape, const std::vector<int> &outer_to_inner
   dnnl_memory_desc *desc = nullptr;
   check(dnnl_memory_desc_create_with_strides(&desc, static_cast<int>(shape.size()), shape.data(), kF32,
                                              strides.data()), "layout");
-  return Layout(desc, dnnl_memory_desc_destroy);
+  return MemoryDesc(desc, dnnl_memory_desc_destroy);
 }
 
 }  // namespace
@@ -91,20 +92,20 @@ void *scratch(int slot, size_t bytes) {
   return block.data;
 }
 
-Layout any_layout(const Shape &shape) {
+MemoryDesc any_layout(const Shape &shape) {
   dnnl_memory_desc *desc = nullptr;
   check(dnnl_memory_desc_create_with_tag(&desc, static_cast<int>(shape.size()), shape.data(), kF32, kFormatAny),
         "layout");
-  return Layout(desc, dnnl_memory_desc_destroy);
+  return MemoryDesc(desc, dnnl_memory_desc_destroy);
 }
 
-Layout plain_layout(const Shape &shape) {
+MemoryDesc row_major_layout(const Shape &shape) {
   std::vector<int> axes;
   for (size_t axis = 0; axis < shape.size(); ++axis) axes.push_back(static_cast<int>(axis));
   return strided_layout(shape, axes);
 }
 
-Layout channels_last_layout(const Shape &shape) {
+MemoryDesc channels_last_layout(const Shape &shape) {
   std::vector<int> axes = {0};
   for (size_t axis = 2; axis < shape.size(); ++axis) axes.push_back(static_cast<int>(axis));
   axes.push_back(1);
@@ -117,19 +118,19 @@ std::string implementation(const dnnl_primitive_desc *desc) {
   return name;
 }
 
-Call::Call(dnnl_primitive_desc *desc, const std::vector<Operand> &operands) {
+Primitive::Primitive(dnnl_primitive_desc *desc, const std::vector<Operand> &operands) {
   for (const Operand &operand : operands) {
-    const dnnl_memory_desc *inside = dnnl_primitive_desc_query_md(desc, kQueryArgument, operand.argument);
-    const dnnl_memory_desc *outside = operand.layout.get();
-    Bound bound{operand.argument, operand.is_output, make_memory(outside), nullptr,
-                dnnl_memory_desc_get_size(inside), nullptr};
-    if (dnnl_memory_desc_equal(inside, outside)) {
-      bound.inside = bound.outside;
+    const dnnl_memory_desc *internal = dnnl_primitive_desc_query_md(desc, kQueryArgument, operand.argument);
+    const dnnl_memory_desc *user = operand.user_layout.get();
+    BoundOperand bound{operand.argument, operand.is_output, make_memory(user), nullptr,
+                       dnnl_memory_desc_get_size(internal), nullptr};
+    if (dnnl_memory_desc_equal(internal, user)) {
+      bound.internal = bound.user;
     } else {
-      bound.inside = make_memory(inside);
-      bound.reorder = operand.is_output ? make_reorder(inside, outside) : make_reorder(outside, inside);
+      bound.internal = make_memory(internal);
+      bound.reorder = operand.is_output ? make_reorder(internal, user) : make_reorder(user, internal);
     }
-    bound_.push_back(bound);
+    operands_.push_back(bound);
   }
   const dnnl_memory_desc *scratchpad = dnnl_primitive_desc_query_md(desc, kQueryArgument, kArgScratchpad);
   scratchpad_bytes_ = dnnl_memory_desc_get_size(scratchpad);
@@ -137,37 +138,39 @@ Call::Call(dnnl_primitive_desc *desc, const std::vector<Operand> &operands) {
   primitive_ = make_primitive(desc);
 }
 
-Call::~Call() {
-  for (const Bound &bound : bound_) {
+Primitive::~Primitive() {
+  for (const BoundOperand &bound : operands_) {
     if (bound.reorder != nullptr) {
-      dnnl_memory_destroy(bound.inside);
+      dnnl_memory_destroy(bound.internal);
       dnnl_primitive_destroy(bound.reorder);
     }
-    dnnl_memory_destroy(bound.outside);
+    dnnl_memory_destroy(bound.user);
   }
   dnnl_memory_destroy(scratchpad_);
   dnnl_primitive_destroy(primitive_);
 }
 
-void Call::run(const std::vector<void *> &data) {
+void Primitive::run(const std::vector<void *> &data) {
   std::vector<dnnl_exec_arg> args;
-  for (size_t i = 0; i < bound_.size(); ++i) {
-    Bound &bound = bound_[i];
-    check(dnnl_memory_set_data_handle(bound.outside, data[i]), "operand");
+  for (size_t i = 0; i < operands_.size(); ++i) {
+    BoundOperand &bound = operands_[i];
+    check(dnnl_memory_set_data_handle(bound.user, data[i]), "operand");
     if (bound.reorder != nullptr) {
-      const int slot = kSlotArguments + static_cast<int>(i);
-      check(dnnl_memory_set_data_handle(bound.inside, scratch(slot, bound.inside_bytes)), "operand");
-      if (!bound.is_output) execute(bound.reorder, {{kArgSrc, bound.outside}, {kArgDst, bound.inside}});
+      const int slot = kSlotOperands + static_cast<int>(i);
+      check(dnnl_memory_set_data_handle(bound.internal, scratch(slot, bound.internal_bytes)), "operand");
+      if (!bound.is_output) execute(bound.reorder, {{kArgSrc, bound.user}, {kArgDst, bound.internal}});
     }
-    args.push_back({bound.argument, bound.inside});
+    args.push_back({bound.argument, bound.internal});
   }
   check(dnnl_memory_set_data_handle(scratchpad_, scratch(kSlotScratchpad, scratchpad_bytes_)), "scratchpad");
   args.push_back({kArgScratchpad, scratchpad_});
   execute(primitive_, args);
-  for (const Bound &bound : bound_) {
+  for (const BoundOperand &bound : operands_) {
     if (bound.is_output && bound.reorder != nullptr) {
-      execute(bound.reorder, {{kArgSrc, bound.inside}, {kArgDst, bound.outside}});
+      execute(bound.reorder, {{kArgSrc, bound.internal}, {kArgDst, bound.user}});
     }
   }
   check(dnnl_stream_wait(stream()), "wait");
 }
+
+}  // namespace kidneyseg

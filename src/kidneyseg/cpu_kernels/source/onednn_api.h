@@ -1,9 +1,12 @@
 // The part of oneDNN's C interface that the kernels use, declared here because MindSpore's wheel carries the library
-// (libdnnl.so.3, of which the kernels load a copy) without its headers. The C interface and the numbers below are stable throughout oneDNN 3.
+// (libdnnl.so.3, of which the kernels load a copy) without its headers. The C interface and the numbers below are
+// stable throughout oneDNN 3.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+
+namespace kidneyseg {
 
 constexpr int kCpu = 1, kF32 = 3, kFormatAny = 1;
 constexpr int kForwardTraining = 64, kConvolutionDirect = 1;
@@ -11,8 +14,11 @@ constexpr int kScratchpadUser = 1, kMathStrict = 0, kMathBf16 = 1;
 constexpr int kIsaDefault = 0;
 constexpr int kQueryImplementation = 8, kQueryArgument = 255;
 
-enum Argument { kArgSrc = 1, kArgDst = 17, kArgWeights = 33, kArgScratchpad = 80, kArgDiffSrc = 129,
-                kArgDiffDst = 145, kArgDiffWeights = 161 };
+// DNNL_ARG_*
+enum ExecArgument { kArgSrc = 1, kArgDst = 17, kArgWeights = 33, kArgScratchpad = 80, kArgDiffSrc = 129,
+                    kArgDiffDst = 145, kArgDiffWeights = 161 };
+
+}  // namespace kidneyseg
 
 struct dnnl_engine;
 struct dnnl_stream;

@@ -7,11 +7,12 @@
 #include <thread>
 #include <vector>
 
+namespace kidneyseg {
 namespace {
 
 thread_local bool in_pool = false;
 
-int wanted_threads = 1;
+int requested_threads = 1;
 
 // Workers sleep on a condition variable between jobs: a spinning worker would take a core from MindSpore's own
 // operators, and waking one costs microseconds where a kernel takes milliseconds.
@@ -41,7 +42,7 @@ class ThreadPool : public dnnl::threadpool_interop::threadpool_iface {
       ++generation_;
     }
     wake_.notify_all();
-    take_turns(job, count);
+    run_tasks(job, count);
     // A worker that woke late finds nothing left, but one that is still busy uses `job`.
     std::unique_lock<std::mutex> lock(mutex_);
     job_ = nullptr;
@@ -49,7 +50,7 @@ class ThreadPool : public dnnl::threadpool_interop::threadpool_iface {
   }
 
  private:
-  void take_turns(const std::function<void(int, int)> &job, int count) {
+  void run_tasks(const std::function<void(int, int)> &job, int count) {
     in_pool = true;
     for (int i = next_++; i < count; i = next_++) job(i, count);
     in_pool = false;
@@ -66,7 +67,7 @@ class ThreadPool : public dnnl::threadpool_interop::threadpool_iface {
       const int count = count_;
       ++busy_;
       lock.unlock();
-      take_turns(job, count);
+      run_tasks(job, count);
       lock.lock();
       if (--busy_ == 0) idle_.notify_one();
     }
@@ -84,10 +85,10 @@ class ThreadPool : public dnnl::threadpool_interop::threadpool_iface {
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) void kidneyseg_set_threads(int count) { wanted_threads = count; }
+extern "C" __attribute__((visibility("default"))) void kidneyseg_set_threads(int count) { requested_threads = count; }
 
 int thread_count() {
-  static const int count = wanted_threads;  // oneDNN's primitives are made for one number
+  static const int count = requested_threads;  // oneDNN's primitives are made for one number
   return count;
 }
 
@@ -97,19 +98,21 @@ dnnl::threadpool_interop::threadpool_iface *thread_pool() {
   return pool;
 }
 
-std::mutex &kernel_turn() {
+std::mutex &kernel_mutex() {
   static auto *mutex = new std::mutex;
   return *mutex;
 }
 
-void parallel(int64_t count, const std::function<void(int64_t)> &job) {
+void parallel_for(int64_t count, const std::function<void(int64_t)> &job) {
   thread_pool()->parallel_for(static_cast<int>(count), [&](int i, int) { job(i); });
 }
 
-void parallel_ranges(int64_t count, int64_t least, const std::function<void(int64_t, int64_t)> &job) {
+void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)> &job) {
   // A few ranges per thread, so that a thread which lost its core to somebody else does not hold up the rest.
-  const int64_t wanted = std::min<int64_t>(4 * thread_count(), std::max<int64_t>(1, count / least));
+  const int64_t wanted = std::min<int64_t>(4 * thread_count(), std::max<int64_t>(1, count / grain));
   const int64_t length = (count + wanted - 1) / wanted;
   const int64_t ranges = length == 0 ? 0 : (count + length - 1) / length;
-  if (ranges > 0) parallel(ranges, [&](int64_t i) { job(i * length, std::min(count, (i + 1) * length)); });
+  if (ranges > 0) parallel_for(ranges, [&](int64_t i) { job(i * length, std::min(count, (i + 1) * length)); });
 }
+
+}  // namespace kidneyseg

@@ -7,18 +7,23 @@
 
 #include "onednn_api.h"
 
-// Threads of the pool, the caller's included: what Python (threads.py) said before the first kernel ran.
+namespace kidneyseg {
+
+// Threads of the pool, the caller's included: what Python (build.py) set before the first kernel ran.
 int thread_count();
 
-// The pool in the form oneDNN asks for.
+// The pool, with the interface that oneDNN expects.
 dnnl::threadpool_interop::threadpool_iface *thread_pool();
 
 // Held by a kernel while it runs. MindSpore may start two kernels at once from its own threads: they take turns, each
 // with the whole pool, rather than run more threads than there are cores. It also guards every cache below it.
-std::mutex &kernel_turn();
+std::mutex &kernel_mutex();
 
-// Calls job(i) for i in [0, count), spread over the pool. Not to be nested.
-void parallel(int64_t count, const std::function<void(int64_t)> &job);
+// Calls job(i) for i in [0, count), on all threads. Not to be nested.
+void parallel_for(int64_t count, const std::function<void(int64_t)> &job);
 
-// Calls job(begin, end) for consecutive ranges that cover [0, count), each at least `least` long but the last.
-void parallel_ranges(int64_t count, int64_t least, const std::function<void(int64_t, int64_t)> &job);
+// Calls job(begin, end) for consecutive ranges that cover [0, count), on all threads. Each but the last has a length of
+// at least `grain`.
+void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)> &job);
+
+}  // namespace kidneyseg

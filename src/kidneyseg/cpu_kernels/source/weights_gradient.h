@@ -1,7 +1,9 @@
 #pragma once
-#include "kernel.h"
+#include "convolution_problem.h"
 
-// Gradient of a convolution's weights (Co, Ci, *K) from its channels-last input x and its output's gradient dy.
-void weights_gradient(const float *x, const Volume &x_shape, const float *dy, const Volume &y_shape,
-                      const Shape &weights, const Shape &strides, const Shape &dilations, const Shape &padding,
-                      float *gradient);
+namespace kidneyseg {
+
+// Writes the gradient of a convolution's weights (Co, Ci, *K) for channels-last x (N, Ci, *S) and dy (N, Co, *S').
+void weights_gradient(const Tensor &x, const Tensor &dy, const ConvolutionProblem &problem, float *gradient);
+
+}  // namespace kidneyseg

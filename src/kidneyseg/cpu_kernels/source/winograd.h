@@ -1,24 +1,29 @@
-// Convolutions with kernels of 3 at stride 1, with a half to an eighth of the products that a product per tap takes.
+// Convolutions with kernels of 3 at stride 1 by Winograd's minimal filtering (winograd_transform.h), with a half to an
+// eighth of the products that one product per tap takes.
 #pragma once
 #include "epilogue.h"
 #include "kernel.h"
 
-// Weights (outputs, inputs, *taps) as a convolution sees them, whatever their order in memory.
+namespace kidneyseg {
+
+// Weights (outputs, inputs, *taps) as a convolution sees them. The strides in memory may be those of (inputs, outputs,
+// *taps).
 struct Filters {
   float *values;
-  int64_t outputs, inputs, output_step, input_step;
-  Shape taps;      // per spatial axis
-  bool backwards;  // the last tap first
+  int64_t outputs, inputs, output_stride, input_stride;
+  Shape taps;     // per spatial axis
+  bool reversed;  // the last tap is first in memory
 };
 
-// Whether the functions below can compute this convolution, and in less time than one with a product per tap.
-bool winograd_pays(const Volume &y, const Filters &filters, const Shape &strides, const Shape &dilations);
+// Whether the functions below can compute the convolution, and faster than with one product per tap.
+bool winograd_is_faster(const Volume &y, const Filters &filters, const Shape &strides, const Shape &dilations);
 
-// y = filters * x, finished, for activations x (N, inputs, *S), channels-last as y is. `padding` per spatial axis: zeros
-// before the first voxel; behind the last, as many as y needs.
-void winograd(const float *x, const Volume &x_shape, const Filters &filters, const Finish &finish, const Shape &padding,
-              float *y, const Volume &y_shape);
+// x (N, inputs, *S) -> y (N, outputs, *S'), both channels-last. `padding` per spatial axis: zeros at the low end; at
+// the high end there are as many as the size of y requires.
+void winograd_convolution(const Tensor &x, const Filters &filters, const Shape &padding, const Tensor &y,
+                          const Epilogue &epilogue);
 
-// The gradient of the filters, written to their values, where that of y is dy.
-void winograd_weights_gradient(const float *x, const Volume &x_shape, const float *dy, const Volume &y_shape,
-                               const Shape &padding, const Filters &filters);
+// Writes the gradient of the filters to filters.values.
+void winograd_weights_gradient(const Tensor &x, const Tensor &dy, const Shape &padding, const Filters &filters);
+
+}  // namespace kidneyseg
