@@ -15,6 +15,7 @@ from kidneyseg.model_folder import checkpoint, run_record
 from kidneyseg.model_folder.checkpoint import TrainingState
 from kidneyseg.model_folder.epoch_log import read_rows
 from kidneyseg.model_folder.folder import BEST, LAST, RECIPE
+from kidneyseg.nets.layers.sum_over_ranks import keep_to_own_rank
 from kidneyseg.recipe import Recipe, Stage, Train, load_recipe
 from kidneyseg.training import distributed, optimizer
 from kidneyseg.training.distributed import Ranks
@@ -121,11 +122,12 @@ def build_loop(
     network = devices.prepare_network(
         nets.build_network(stage.network, stage.classes, stage.channels, pretrained), precision, device
     )
-    options = {"seed": spec.seed, "batch_size": spec.batch_size}
-    train = Batches(work, stage, cases["train"], train=True, rank=ranks.rank, ranks=ranks.size, **options)
+    options = {"seed": spec.seed, "batch_size": spec.batch_size, "rank": ranks.rank, "ranks": ranks.size}
+    train = Batches(work, stage, cases["train"], train=True, **options)
     val = Batches(work, stage, cases["val"], train=False, **options)
     uncertain = train.uncertain | val.uncertain
     loss = losses.build_loss(stage.loss, uncertain)
+    own_loss = keep_to_own_rank(losses.build_loss(stage.loss, uncertain))
     step = TrainStep(
         network,
         loss,
@@ -141,7 +143,7 @@ def build_loop(
         spec=spec,
         network=network,
         step=step,
-        validator=Validator(network, loss, region_names(recipe, stage), uncertain),
+        validator=Validator(network, own_loss, region_names(recipe, stage), uncertain, ranks),
         train=train,
         val=val,
         ranks=ranks,

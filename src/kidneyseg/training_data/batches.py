@@ -36,7 +36,8 @@ class Batches:
     In training, step k of an epoch takes the k-th global batch of ``ranks * batch_size`` samples, and this rank its
     part of it; samples are shuffled, chosen as ``stage.train.sampler`` says and augmented. Several data sets are drawn
     from as their weights say, whatever their numbers of samples. Otherwise every sample comes once, in order and
-    unchanged, on every rank. Cases of data sets of weight 0 are left out.
+    unchanged: the batches are those of one process, and each rank takes a run of them, the first ranks one more where
+    they do not come out even. Cases of data sets of weight 0 are left out.
 
     Args:
         work: the folder that ``kidneyseg prepare`` filled.
@@ -64,7 +65,7 @@ class Batches:
         ranks: int = 1,
     ):
         self.stage, self.train, self.seed, self.batch_size = stage, train, seed, batch_size
-        self.rank, self.ranks = (rank, ranks) if train else (0, 1)
+        self.rank, self.ranks = rank, ranks
         self.uncertain: dict[int, tuple[int, ...]] = {}
         self.paths: list[Path] = []
         self.rows: list[tuple[str, int]] = []  # (case, index in its file) in the order in which the files are read
@@ -136,10 +137,9 @@ class Batches:
 
     @property
     def steps(self) -> int:
-        """Batches in one epoch: full global batches in training (at least one), all there are otherwise."""
-        if self.train:
-            return max(1, self.samples // (self.batch_size * self.ranks))
-        return -(-self.samples // self.batch_size)
+        """Batches of one rank in one epoch: full ones in training (at least one), otherwise the most that one takes."""
+        size = self.batch_size * self.ranks
+        return max(1, self.samples // size) if self.train else -(-self.samples // size)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
         """The batches of ``epoch`` from ``first_step`` on.
@@ -184,7 +184,9 @@ class Batches:
     def _positions(self) -> list[np.ndarray]:
         """For each step, the positions in the epoch that this rank takes."""
         if not self.train:
-            return np.array_split(np.arange(self.samples), range(self.batch_size, self.samples, self.batch_size))
+            batches = range(-(-self.samples // self.batch_size))
+            own = np.array_split(batches, self.ranks)[self.rank]
+            return [np.arange(n * self.batch_size, min((n + 1) * self.batch_size, self.samples)) for n in own]
         blocks = np.arange(self.steps * self.ranks * self.batch_size).reshape(self.steps, self.ranks, self.batch_size)
         return list(blocks[:, self.rank])
 
