@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 import psutil
+from python_double import doubled_python
 from tiny_training import make_work
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "run_distribute_train.sh"
@@ -69,14 +71,14 @@ def environment():
     return {**os.environ, "PATH": path, "MS_NODE_TIMEOUT": "5"}
 
 
-def start(folder: Path, program: str, *arguments: str, **variables: str) -> subprocess.Popen:
+def start(folder: Path, program: str, *arguments: str, ranks=("CPU", "2"), **variables: str) -> subprocess.Popen:
     """run_distribute_train.sh on ``program`` instead of train.py, with two ranks."""
     (folder / "scripts").mkdir(exist_ok=True)
     for script in (SCRIPT, SCRIPT.with_name("setup_env.sh")):
         shutil.copy(script, folder / "scripts")
     (folder / "train.py").write_text(program)
     return subprocess.Popen(
-        ["bash", str(folder / "scripts" / SCRIPT.name), "CPU", "2", *arguments],
+        ["bash", str(folder / "scripts" / SCRIPT.name), *ranks, *arguments],
         text=True,
         env=environment() | variables,
         stdout=subprocess.PIPE,
@@ -146,6 +148,50 @@ def test_two_ranks_validate_like_one(tmp_path):
             for name in expected:
                 rounding = 1e-5 if name == "loss" else 0
                 np.testing.assert_allclose(found[name], expected[name], rtol=rounding, err_msg=f"{size} {rank} {name}")
+
+
+def test_two_machines_train_like_one(tmp_path):
+    """Two calls of the script on one machine; the second one's msrun takes the address of the first for another's."""
+    elsewhere = (
+        "from mindspore.parallel.cluster import run; from mindspore.parallel.cluster.process_entity import _api;"
+        "_api._is_local_ip = lambda address: False; run.main()"
+    )
+    msrun = f"shift 2; exec {sys.executable} -c '{elsewhere}' \"$@\""
+    second = doubled_python(tmp_path / "bin", "mindspore.parallel.cluster.run", msrun)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = ["--worker_num=2", "--master_addr=127.0.0.1", f"--master_port={port}"]
+    apart, together = tmp_path / "apart", tmp_path / "together"
+    for folder in (apart, together):
+        folder.mkdir()
+        make_work(folder)
+    runs = [
+        start(
+            apart,
+            SPY,
+            *(str(apart / name) for name in ("work", "tiny.yaml")),
+            "fine",
+            ranks=[*common, f"--node_rank={number}", "CPU", "1"],
+            MS_NODE_TIMEOUT="60",
+            **variables,
+        )
+        for number, variables in enumerate([{}, second])
+    ]
+    for run in runs:
+        _, stderr = run.communicate(timeout=300)
+        assert run.returncode == 0, stderr
+    logs = apart / "work/fold0/fine/msrun"
+    assert (logs / "node0/scheduler.log").exists() and not (logs / "node1/scheduler.log").exists()
+    run = start(together, SPY, *(str(together / name) for name in ("work", "tiny.yaml")), "fine", MS_NODE_TIMEOUT="60")
+    assert run.wait(timeout=300) == 0
+    expected = np.load(together / "rank0.npz")
+    for rank in (0, 1):
+        found = np.load(apart / f"rank{rank}.npz")
+        assert found.files == expected.files
+        for name in expected.files:
+            np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    assert left_behind(tmp_path) == []
 
 
 def samples(folder: Path, rank: int) -> set[tuple]:

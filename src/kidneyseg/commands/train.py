@@ -9,7 +9,6 @@ depends on the number of epochs: --init and --overwrite begin a new one.
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from kidneyseg.cohort.folds import fold_cases
@@ -53,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     recipe = recipe_from(args)
     names = [stage.name for stage in recipe.stages] if args.stage == "all" else [recipe.stage(args.stage).name]
     fold_cases(args.work, args.fold)  # says at once what is missing
-    from kidneyseg.training.train_stage import train_stage  # imports MindSpore
+    from kidneyseg.nets.layers.sum_over_ranks import own_rank  # imports MindSpore, as does the next
+    from kidneyseg.training.train_stage import train_stage
 
     for name in names:
         done = train_stage(
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             init=args.init,
             device=args.device,
         )
-        if os.environ.get("RANK_ID", "0") == "0":
+        if own_rank() == 0:
             measure = recipe.stage(name).train.best
             print(
                 f"{name}: best mean {measure.capitalize()} {done[f'best_{measure}']:.4f} in epoch "

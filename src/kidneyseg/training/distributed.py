@@ -1,4 +1,4 @@
-"""Data-parallel training: who this process is among those that `msrun` started."""
+"""Data-parallel training: who this process is among those that were started together."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,13 @@ import numpy as np
 from mindspore import communication, ops
 
 from kidneyseg import device as devices
+from kidneyseg.errors import InputError
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+LAUNCHERS = {"Ascend": ("msrun", "mpirun", "a rank table"), "GPU": ("msrun", "mpirun"), "CPU": ("msrun",)}
+# How launchers tell a process how many it is one of: Open MPI, other MPIs, Slurm's srun, a rank table, torchrun.
+COUNTS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", "RANK_SIZE", "WORLD_SIZE")
+RANK_TABLES = ("RANK_TABLE_FILE", "MINDSPORE_HCCL_CONFIG_PATH")
 
 
 @dataclass(frozen=True)
@@ -55,10 +61,11 @@ class Ranks:
 
 
 def start(device: str) -> tuple[str, Ranks]:
-    """Choose the device and join the ranks that `msrun` started, or be the only one when it did not start this process.
+    """Choose the device and join the ranks that were started with this one, or be the only one.
 
     Call it before any network or loss is built: those read the number of ranks. Calling it again changes nothing once
     ranks are joined. In msrun's scheduler process it never returns: that one waits for the ranks to end, and exits.
+    Processes that cannot be joined are refused: each would train the same fold, and write to the same folder.
 
     Args:
         device: "auto", "CPU", "GPU" or "Ascend".
@@ -67,17 +74,68 @@ def start(device: str) -> tuple[str, Ranks]:
         The device's name, and who this process is.
 
     Raises:
-        InputError: the device is not there.
+        InputError: the device is not there, or this process is one of several that MindSpore cannot join on it.
     """
     joined = communication.GlobalComm.INITED
     chosen = ms.get_context("device_target") if joined else devices.use(device)
-    if "MS_ROLE" not in os.environ:
+    launcher = find_launcher(os.environ, chosen)
+    if launcher is None:
         return chosen, Ranks()
     if not joined:
         _die_with_parent()
         communication.init()
         ms.set_auto_parallel_context(parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True)
-    return chosen, Ranks(communication.get_rank(), communication.get_group_size())
+    ranks = Ranks(communication.get_rank(), communication.get_group_size())
+    if launcher != "msrun" and str(ranks.size) != os.environ["RANK_SIZE"]:
+        raise _cannot_join("RANK_SIZE", os.environ, f"{ranks.size} by {launcher}", chosen)
+    return chosen, ranks
+
+
+def find_launcher(environment: Mapping[str, str], device: str) -> str | None:
+    """Which of the `LAUNCHERS` that MindSpore's `init` knows started this process; None: it is the only one.
+
+    Args:
+        environment: variables. Of mpirun, importing MindSpore has set RANK_ID, RANK_SIZE and DEVICE_ID.
+        device: "CPU", "GPU" or "Ascend".
+
+    Raises:
+        InputError: the process is one of several that cannot be joined on ``device``.
+    """
+    if "MS_ROLE" in environment:
+        return "msrun"
+    counts = [name for name in COUNTS if environment.get(name) not in (None, "", "1")]
+    table = next((name for name in RANK_TABLES if environment.get(name)), None)
+    numbers = {name: environment.get(name, "") for name in ("RANK_ID", "RANK_SIZE", "DEVICE_ID")}
+    if not counts and numbers["RANK_ID"] in ("", "0") and (table is None or numbers["RANK_SIZE"]):
+        return None
+    launcher = None
+    if "OMPI_COMM_WORLD_SIZE" in counts:
+        if environment.get("OMPI_COMMAND") and environment.get("PMIX_RANK"):  # what MindSpore recognises it by
+            launcher = "mpirun"
+    elif table:
+        launcher = "a rank table"
+    if launcher not in LAUNCHERS[device]:
+        raise _cannot_join((counts or [table or "RANK_ID"])[0], environment, launcher or "none of these", device)
+    if table and launcher == "a rank table":
+        decimal = all(number.isdecimal() for number in numbers.values())
+        if not decimal or int(numbers["RANK_ID"]) >= int(numbers["RANK_SIZE"]):
+            raise InputError(
+                f"{table}={environment[table]}",
+                expected="with it RANK_ID, RANK_SIZE (greater than RANK_ID) and DEVICE_ID",
+                found=", ".join(f"{name}={number}" for name, number in numbers.items()),
+                remedy=f"Start training with scripts/run_distribute_train.sh; for one process unset {table}",
+            )
+    return launcher
+
+
+def _cannot_join(name: str, environment: Mapping[str, str], found: str, device: str) -> InputError:
+    return InputError(
+        f"{name}={environment[name]}",
+        expected=f"one process, or several started by what MindSpore joins on {device}: {', '.join(LAUNCHERS[device])}",
+        found=found,
+        remedy="Start training with scripts/run_distribute_train.sh, once on each machine; "
+        f"unset {name} if this process trains alone",
+    )
 
 
 def _sum(numbers: np.ndarray) -> np.ndarray:

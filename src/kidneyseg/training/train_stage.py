@@ -71,7 +71,8 @@ def train_stage(
     if resumed:
         loop.restore(last)
         _require_ranks(last, loop.progress, ranks)
-    ranks.barrier()  # every rank has found its input good before the first one writes
+    # Every rank has found its input good before the first one writes.
+    _require_same_start(last, ranks.gather((loop.progress.epoch, loop.progress.step)))
     if ranks.first:
         _prepare_folder(folder, recipe, stage, overwrite)
         run_record.record(
@@ -207,6 +208,17 @@ def _require_ranks(last: Path, progress: TrainingState, ranks: Ranks) -> None:
             expected=f"a run on {ranks.size} devices, as this one",
             found=f"one that began on {progress.ranks}",
             remedy=f"Resume on {progress.ranks} devices, or give --overwrite to train anew",
+        )
+
+
+def _require_same_start(last: Path, starts: list[tuple[int, int]]) -> None:
+    """``starts``: epoch and step of every rank. They differ where machines do not see the same checkpoint."""
+    if len(set(starts)) > 1:
+        raise InputError(
+            last,
+            expected="the same checkpoint on every machine",
+            found=f"ranks that begin at (epoch, step) {', '.join(map(str, dict.fromkeys(starts)))}",
+            remedy="Give a --work folder that all machines share",
         )
 
 
