@@ -19,7 +19,7 @@
 #   --master_addr=ADDRESS   address of machine 0, at which the others reach it
 #   --master_port=PORT      a free port of machine 0 (default: 8118; of one machine: any free one)
 #   --bind_core=VALUE       True: each process keeps to its share of the cores; or msrun's JSON (default: False)
-#   --rank_table_file=FILE  start a process per device without msrun (default for Ascend: $RANK_TABLE_FILE; empty: msrun)
+#   --rank_table_file=FILE  start the ranks without msrun (default for Ascend: $RANK_TABLE_FILE; empty: msrun)
 set -euo pipefail
 fail() {
   echo "run_distribute_train: error: $1" >&2

@@ -184,7 +184,8 @@ def test_two_machines_train_like_one(tmp_path):
     logs = apart / "work/fold0/fine/msrun"
     assert (logs / "node0/scheduler.log").exists() and not (logs / "node1/scheduler.log").exists()
     run = start(together, SPY, *(str(together / name) for name in ("work", "tiny.yaml")), "fine", MS_NODE_TIMEOUT="60")
-    assert run.wait(timeout=300) == 0
+    _, stderr = run.communicate(timeout=300)
+    assert run.returncode == 0, stderr
     expected = np.load(together / "rank0.npz")
     for rank in (0, 1):
         found = np.load(apart / f"rank{rank}.npz")
