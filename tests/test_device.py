@@ -56,3 +56,27 @@ def test_bfloat16_is_for_cpus_that_are_faster_with_it(monkeypatch):
     monkeypatch.setattr(cpu_kernels, "has_bfloat16", lambda: False)
     with pytest.raises(InputError, match="precision=float32"):
         device.prepare_network(None, "bfloat16", "CPU")
+
+
+@pytest.mark.parametrize(
+    "variables, card",
+    [({}, ()), ({"DEVICE_ID": ""}, ()), ({"DEVICE_ID": "2"}, (2,)), ({"DEVICE_ID": "2", "MS_ROLE": "MS_WORKER"}, ())],
+)
+def test_device_id_chooses_the_card(variables, card, monkeypatch):
+    """MindSpore itself takes card 0 whatever DEVICE_ID says; msrun, which sets it for each rank, has its own way."""
+    import mindspore as ms
+
+    chosen = []
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(ms.hal, "is_available", lambda name: name == "GPU")
+    monkeypatch.setattr(ms, "set_device", lambda name, *number: chosen.append(number))
+    monkeypatch.setattr(device, "_make_deterministic", lambda: None)
+    assert device.use("GPU") == "GPU" and chosen == [card]
+
+
+@pytest.mark.parametrize("card", ["x", "-1", "0,1"])
+def test_a_device_id_that_is_not_a_number_is_refused(card, monkeypatch):
+    monkeypatch.setenv("DEVICE_ID", card)
+    with pytest.raises(InputError, match="DEVICE_ID: expected the number of a card"):
+        device.use("CPU")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 
 import mindspore as ms
@@ -17,18 +18,27 @@ def use(name: str = "auto") -> str:
     Args:
         name: auto, CPU, GPU or Ascend. ``auto`` selects the first of Ascend, GPU, CPU that this MindSpore build finds.
 
+    Of several cards it is number DEVICE_ID (an environment variable, 0 unless set); msrun gives each rank its own.
+
     Returns:
         The selected device.
 
     Raises:
-        InputError: the device is not available.
+        InputError: the device is not available, or DEVICE_ID is not a number.
     """
+    card = os.environ.get("DEVICE_ID")
+    if card and not card.isdecimal():
+        raise InputError(
+            "DEVICE_ID", expected="the number of a card, from 0", found=repr(card), remedy="Set a number, or unset it"
+        )
+    # MindSpore deals out the cards under msrun; otherwise it takes the first one, whatever DEVICE_ID says.
+    chosen = (int(card),) if card and "MS_ROLE" not in os.environ else ()
     wanted = ["Ascend", "GPU", "CPU"] if name == "auto" else [name]
     for target in wanted:
         try:
             if target != "CPU" and not ms.hal.is_available(target):
                 continue
-            ms.set_device(target)
+            ms.set_device(target, *(() if target == "CPU" else chosen))
         except (RuntimeError, ValueError):
             if ms.get_context("device_target") != target:  # otherwise MindSpore already uses this device
                 continue

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 import psutil
+from python_double import doubled_python
 from tiny_training import make_work
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "run_distribute_train.sh"
@@ -43,23 +45,42 @@ Batches.epoch, Loop.run = watched_epoch, watched_run
 sys.exit(cli.main(["train", *sys.argv[1:]]))
 """
 
+# Each rank leaves what validation gives with the weights of the seed: of three batches, the short last one alone on
+# the second rank and a case on both, and of one batch, which leaves the second rank without any.
+VALIDATE = """
+import pathlib
+import numpy as np
+from kidneyseg.recipe import load_recipe
+from kidneyseg.training import distributed
+from kidneyseg.training.train_stage import build_loop
+
+out = pathlib.Path(__file__).parent
+chosen, ranks = distributed.start("CPU")
+for size, cases in ((3, ["case0", "case3"]), (8, ["case3"])):
+    recipe = load_recipe(out / "tiny.yaml", [f"stages.fine.train.batch_size={size}"])
+    split = {"train": ["case1", "case2"], "val": cases}
+    loop = build_loop(recipe, recipe.stage("fine"), out / "work", out, split, chosen, ranks)
+    found = loop.validator(loop.val.epoch(0), min(size, loop.val.samples))
+    np.savez(out / f"{size}by{ranks.rank}of{ranks.size}.npz", loss=found.loss, **found.dice, **vars(found.picture))
+"""
+
 
 def environment():
-    """msrun starts the `python` of PATH; a rank that dies is missed after 5 s, not 30."""
+    """msrun starts the `python` of PATH; a rank that dies, or is late, is missed after 5 s, not 30."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "MS_NODE_TIMEOUT": "5"}
 
 
-def start(folder: Path, program: str, *arguments: str) -> subprocess.Popen:
+def start(folder: Path, program: str, *arguments: str, ranks=("CPU", "2"), **variables: str) -> subprocess.Popen:
     """run_distribute_train.sh on ``program`` instead of train.py, with two ranks."""
     (folder / "scripts").mkdir(exist_ok=True)
     for script in (SCRIPT, SCRIPT.with_name("setup_env.sh")):
         shutil.copy(script, folder / "scripts")
     (folder / "train.py").write_text(program)
     return subprocess.Popen(
-        ["bash", str(folder / "scripts" / SCRIPT.name), "CPU", "2", *arguments],
+        ["bash", str(folder / "scripts" / SCRIPT.name), *ranks, *arguments],
         text=True,
-        env=environment(),
+        env=environment() | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -108,6 +129,70 @@ def test_two_ranks_train_like_one(tmp_path):
     expected = ms.load_checkpoint(str(work / "fold0/fine/last.ckpt"))
     for name in first:
         np.testing.assert_allclose(first[name], expected[name].asnumpy(), atol=1e-4, err_msg=name)
+
+
+def test_two_ranks_validate_like_one(tmp_path):
+    make_work(tmp_path)
+    patience = {"MS_NODE_TIMEOUT": "60"}  # the rank without a batch waits while the other compiles
+    run = start(tmp_path, VALIDATE, str(tmp_path / "logs"), "tiny.yaml", "fine", "0", **patience)
+    stdout, stderr = run.communicate(timeout=300)
+    assert run.returncode == 0, stderr
+    alone = [sys.executable, str(tmp_path / "train.py")]
+    single = subprocess.run(alone, capture_output=True, text=True, timeout=200, env=environment())
+    assert single.returncode == 0, single.stderr
+    for size in (3, 8):
+        expected = dict(np.load(tmp_path / f"{size}by0of1.npz"))
+        assert {"loss", "kidney+tumour", "tumour", "image", "target", "predicted"} == expected.keys()
+        for rank in (0, 1):
+            found = np.load(tmp_path / f"{size}by{rank}of2.npz")
+            for name in expected:
+                rounding = 1e-5 if name == "loss" else 0
+                np.testing.assert_allclose(found[name], expected[name], rtol=rounding, err_msg=f"{size} {rank} {name}")
+
+
+def test_two_machines_train_like_one(tmp_path):
+    """Two calls of the script on one machine; the second one's msrun takes the address of the first for another's."""
+    elsewhere = (
+        "from mindspore.parallel.cluster import run; from mindspore.parallel.cluster.process_entity import _api;"
+        "_api._is_local_ip = lambda address: False; run.main()"
+    )
+    msrun = f"shift 2; exec {sys.executable} -c '{elsewhere}' \"$@\""
+    second = doubled_python(tmp_path / "bin", "mindspore.parallel.cluster.run", msrun)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = ["--worker_num=2", "--master_addr=127.0.0.1", f"--master_port={port}"]
+    apart, together = tmp_path / "apart", tmp_path / "together"
+    for folder in (apart, together):
+        folder.mkdir()
+        make_work(folder)
+    runs = [
+        start(
+            apart,
+            SPY,
+            *(str(apart / name) for name in ("work", "tiny.yaml")),
+            "fine",
+            ranks=[*common, f"--node_rank={number}", "CPU", "1"],
+            MS_NODE_TIMEOUT="60",
+            **variables,
+        )
+        for number, variables in enumerate([{}, second])
+    ]
+    for run in runs:
+        _, stderr = run.communicate(timeout=300)
+        assert run.returncode == 0, stderr
+    logs = apart / "work/fold0/fine/msrun"
+    assert (logs / "node0/scheduler.log").exists() and not (logs / "node1/scheduler.log").exists()
+    run = start(together, SPY, *(str(together / name) for name in ("work", "tiny.yaml")), "fine", MS_NODE_TIMEOUT="60")
+    _, stderr = run.communicate(timeout=300)
+    assert run.returncode == 0, stderr
+    expected = np.load(together / "rank0.npz")
+    for rank in (0, 1):
+        found = np.load(apart / f"rank{rank}.npz")
+        assert found.files == expected.files
+        for name in expected.files:
+            np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    assert left_behind(tmp_path) == []
 
 
 def samples(folder: Path, rank: int) -> set[tuple]:

@@ -81,7 +81,7 @@ def numbers(found) -> list[int]:
 
 
 def test_validation_gives_every_sample_once_in_order_unchanged(work):
-    made = batches(work, train=False, rank=1, ranks=2)
+    made = batches(work, train=False)
     found = list(made.epoch(0))
     assert made.steps == len(found) == 5 and [len(names) for _, _, names in found] == [4, 4, 4, 4, 3]
     assert numbers(found) == list(range(19))
@@ -93,6 +93,14 @@ def test_validation_gives_every_sample_once_in_order_unchanged(work):
     raw[0, 0, 0] = 0
     np.testing.assert_array_equal(image[0, 0], normalise(raw, 119.84, 103.80))
     np.testing.assert_array_equal(target[0], raw > 128)
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 7])
+def test_ranks_share_the_validation_batches_of_one_process(work, ranks):
+    parts = [batches(work, train=False, rank=rank, ranks=ranks) for rank in range(ranks)]
+    found = [list(part.epoch(0)) for part in parts]
+    assert_same(batches(work, train=False).epoch(0), sum(found, []))
+    assert {part.steps for part in parts} == {max(map(len, found))} and max(map(len, found)) <= -(-5 // ranks)
 
 
 def test_training_epoch_is_a_shuffle_in_full_batches(work):

@@ -10,7 +10,6 @@ is constant or exponential. A cosine schedule depends on the number of epochs: s
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from kidneyseg.cohort.folds import fold_cases
@@ -54,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
     recipe = recipe_from(args)
     names = [stage.name for stage in recipe.stages] if args.stage == "all" else [recipe.stage(args.stage).name]
     fold_cases(args.work, args.fold)  # reports missing data before the slow import of MindSpore
-    from kidneyseg.training.train_stage import train_stage  # imports MindSpore
+    from kidneyseg.nets.layers.sum_over_ranks import own_rank
+    from kidneyseg.training.train_stage import train_stage
 
     for name in names:
         done = train_stage(
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             init=args.init,
             device=args.device,
         )
-        if os.environ.get("RANK_ID", "0") == "0":
+        if own_rank() == 0:
             measure = recipe.stage(name).train.best
             print(
                 f"{name}: best mean {measure.capitalize()} {done[f'best_{measure}']:.4f} in epoch "

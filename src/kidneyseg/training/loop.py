@@ -113,7 +113,7 @@ class Loop:
         }
         picture = None
         if (now.epoch + 1) % self.spec.validate_every == 0 or now.epoch + 1 == self.spec.epochs:
-            validated = self.validator(self.val.epoch(0))
+            validated = self.validator(self.val.epoch(0), min(self.val.batch_size, self.val.samples))
             row |= {"val_loss": validated.loss, "val_dice": validated.dice}
             picture = validated.picture
             score = validated.score(self.spec.best)

@@ -15,6 +15,7 @@ from kidneyseg.model_folder import checkpoint, run_record
 from kidneyseg.model_folder.checkpoint import TrainingState
 from kidneyseg.model_folder.epoch_log import read_rows
 from kidneyseg.model_folder.folder import BEST, LAST, RECIPE
+from kidneyseg.nets.layers.sum_over_ranks import keep_to_own_rank
 from kidneyseg.recipe import Recipe, Stage, Train, load_recipe
 from kidneyseg.training import distributed, optimizer
 from kidneyseg.training.distributed import Ranks
@@ -73,7 +74,8 @@ def train_stage(
     if resumed:
         loop.restore(last)
         _require_ranks(last, loop.progress, ranks)
-    ranks.barrier()  # the first rank writes only after every rank has checked its input
+    # The first rank writes only after every rank has checked its input.
+    _require_same_start(last, ranks.gather((loop.progress.epoch, loop.progress.step)))
     if ranks.first:
         _prepare_folder(folder, recipe, stage, overwrite)
         run_record.record(
@@ -132,11 +134,12 @@ def build_loop(
     network = devices.prepare_network(
         nets.build_network(stage.network, stage.classes, stage.channels, pretrained), precision, device
     )
-    options = {"seed": spec.seed, "batch_size": spec.batch_size}
-    train = Batches(work, stage, cases["train"], train=True, rank=ranks.rank, ranks=ranks.size, **options)
+    options = {"seed": spec.seed, "batch_size": spec.batch_size, "rank": ranks.rank, "ranks": ranks.size}
+    train = Batches(work, stage, cases["train"], train=True, **options)
     val = Batches(work, stage, cases["val"], train=False, **options)
     uncertain = train.uncertain | val.uncertain
     loss = losses.build_loss(stage.loss, uncertain)
+    own_loss = keep_to_own_rank(losses.build_loss(stage.loss, uncertain))
     step = TrainStep(
         network,
         loss,
@@ -152,7 +155,7 @@ def build_loop(
         spec=spec,
         network=network,
         step=step,
-        validator=Validator(network, loss, region_names(recipe, stage), uncertain),
+        validator=Validator(network, own_loss, region_names(recipe, stage), uncertain, ranks),
         train=train,
         val=val,
         ranks=ranks,
@@ -220,6 +223,17 @@ def _require_ranks(last: Path, progress: TrainingState, ranks: Ranks) -> None:
             expected=f"a run on {ranks.size} devices, like this one",
             found=f"one that was started on {progress.ranks}",
             remedy=f"Resume on {progress.ranks} devices, or give --overwrite to start again",
+        )
+
+
+def _require_same_start(last: Path, starts: list[tuple[int, int]]) -> None:
+    """``starts``: epoch and step of every rank. They differ where machines do not see the same checkpoint."""
+    if len(set(starts)) > 1:
+        raise InputError(
+            last,
+            expected="the same checkpoint on every machine",
+            found=f"ranks that begin at (epoch, step) {', '.join(map(str, dict.fromkeys(starts)))}",
+            remedy="Give a --work folder that all machines share",
         )
 
 

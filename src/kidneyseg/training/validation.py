@@ -12,6 +12,7 @@ from mindspore import nn, ops
 
 from kidneyseg.losses.uncertain import split_codes
 from kidneyseg.recipe import Recipe, Stage
+from kidneyseg.training.distributed import Ranks
 
 
 @dataclass
@@ -68,9 +69,12 @@ class Validator:
     A region that is empty in ground truth and prediction scores 1. Voxels that may or may not be in a region do not
     count in its Dice.
 
+    Each rank gives its part of the batches, and gets the result of all of them.
+
     Args:
         network: (N, channels, *S) -> logits.
-        loss: (logits, target) -> scalar.
+        loss: (logits, target) -> scalar, of a batch by itself: it must not sum over ranks, whose numbers of batches may
+            differ.
         regions: name -> classes of each region.
         uncertain: target code -> classes, for the codes of voxels that may belong to several classes.
     """
@@ -81,8 +85,10 @@ class Validator:
         loss: nn.Cell,
         regions: dict[str, tuple[int, ...]],
         uncertain: Mapping[int, tuple[int, ...]] | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.network, self.regions, self.uncertain = network, regions, uncertain or {}
+        self.ranks = ranks or Ranks()
 
         @ms.jit
         def run(image: ms.Tensor, target: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
@@ -91,11 +97,14 @@ class Validator:
 
         self._run = run
 
-    def __call__(self, batches: Iterable[tuple[np.ndarray, np.ndarray, list[str]]]) -> Validated:
-        """Validate on ``batches``: (image (N, channels, *S) float32, target (N, *S) int32, case names)."""
+    def __call__(self, batches: Iterable[tuple[np.ndarray, np.ndarray, list[str]]], size: int = 0) -> Validated:
+        """Validate on ``batches``: (image (N, channels, *S) float32, target (N, *S) int32, case names).
+
+        ``size`` is N of a full batch; without it the first batch counts as full.
+        """
         self.network.set_train(False)
         counts: dict[str, np.ndarray] = {}  # case -> (regions, 2): voxels in both masks, sum of voxels of each mask
-        losses, picture, fullest, size = [], None, -1, 0
+        losses, picture, fullest = [], None, -1
         for image, target, names in batches:
             size = size or len(names)
             # A short last batch is filled up with its own samples, because another shape would compile a new graph.
@@ -108,6 +117,13 @@ class Validator:
                 voxels = np.count_nonzero(target[row])
                 if voxels > fullest:
                     fullest, picture = voxels, Picture(image[row, image.shape[1] // 2], target[row], predicted[row])
+        found = self.ranks.gather((counts, losses, fullest))
+        owner = int(np.argmax([voxels for _, _, voxels in found]))
+        picture = self.ranks.gather(picture if self.ranks.rank == owner else None)[owner]
+        losses = [loss for _, part, _ in found for loss in part]
+        counts = {}
+        for name, overlap in (item for part, _, _ in found for item in part.items()):
+            counts[name] = counts.get(name, 0) + overlap
         dice = np.mean(
             [np.where(both[:, 1] > 0, 2 * both[:, 0] / np.maximum(both[:, 1], 1), 1.0) for both in counts.values()],
             axis=0,

@@ -35,8 +35,9 @@ class Batches:
 
     For training, samples are selected by ``stage.train.sampler``, shuffled and augmented. Step k of an epoch uses the
     k-th global batch of ``ranks * batch_size`` samples; each rank gets its part. Data sets are drawn in proportion to
-    their weights, independent of their numbers of samples. For validation, every rank gets every sample once, in order
-    and without augmentation. Cases of data sets with weight 0 are left out.
+    their weights, independent of their numbers of samples. For validation, every sample comes once, in order and
+    without augmentation: the batches are those of one process, and each rank gets consecutive ones, the first ranks one
+    more if they cannot be divided evenly. Cases of data sets with weight 0 are left out.
 
     Args:
         work: the folder that ``kidneyseg prepare`` filled.
@@ -69,7 +70,7 @@ class Batches:
         ranks: int = 1,
     ):
         self.stage, self.train, self.seed, self.batch_size = stage, train, seed, batch_size
-        self.rank, self.ranks = (rank, ranks) if train else (0, 1)
+        self.rank, self.ranks = rank, ranks
         self.uncertain: dict[int, tuple[int, ...]] = {}
         self.paths: list[Path] = []
         self.rows: list[tuple[str, int]] = []  # (case, index in its file) in the order in which the files are read
@@ -141,10 +142,9 @@ class Batches:
 
     @property
     def steps(self) -> int:
-        """Batches in one epoch. In training only full global batches count, but at least one."""
-        if self.train:
-            return max(1, self.samples // (self.batch_size * self.ranks))
-        return -(-self.samples // self.batch_size)
+        """Batches of one rank in one epoch. In training only full ones count, but at least one; otherwise the most."""
+        size = self.batch_size * self.ranks
+        return max(1, self.samples // size) if self.train else -(-self.samples // size)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Generator[Batch]:
         """Yield the batches of ``epoch``, starting with ``first_step``.
@@ -189,7 +189,9 @@ class Batches:
     def _positions(self) -> list[np.ndarray]:
         """List for each step the positions in the epoch that this rank gets."""
         if not self.train:
-            return np.array_split(np.arange(self.samples), range(self.batch_size, self.samples, self.batch_size))
+            batches = range(-(-self.samples // self.batch_size))
+            own = np.array_split(batches, self.ranks)[self.rank]
+            return [np.arange(n * self.batch_size, min((n + 1) * self.batch_size, self.samples)) for n in own]
         blocks = np.arange(self.steps * self.ranks * self.batch_size).reshape(self.steps, self.ranks, self.batch_size)
         return list(blocks[:, self.rank])
 
