@@ -17,6 +17,7 @@ ORDER = (
     "nets",
     "losses",
     "cpu_kernels",
+    "ascend_cells",
     "device",
     "training_data",
     "model_folder",

@@ -7,7 +7,7 @@ from functools import cache
 import mindspore as ms
 from mindspore import nn
 
-from kidneyseg import cpu_kernels, nets
+from kidneyseg import ascend_cells, cpu_kernels, nets
 from kidneyseg.errors import InputError
 
 
@@ -52,11 +52,13 @@ def prepare_network(network: nn.Cell, precision: str, device: str) -> nn.Cell:
 
     Args:
         precision: float32, float16 or bfloat16. On CPU the first and the last run on the project's own kernels, float16
-            on MindSpore's.
+            on MindSpore's. On Ascend see :mod:`kidneyseg.ascend_cells`.
 
     Raises:
-        InputError: bfloat16 on a CPU that is not faster with it.
+        InputError: bfloat16 on a CPU that is not faster with it, or what MindSpore does not document for Ascend.
     """
     if device == "CPU" and precision != "float16":
         return cpu_kernels.accelerate(network, precision)
+    if device == "Ascend":
+        return ascend_cells.prepare_network(network, precision)
     return nets.apply_precision(network, precision)
