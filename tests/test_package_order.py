@@ -29,6 +29,7 @@ ORDER = (
     "inference",
     "evaluation",
     "deploy",
+    "doctor",
     "benchmark",
     "cli",
     "commands",

@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "phantom cohort -> train -> score -> predict -> report, in minutes on two cores",
     "cohort": "look at a data set before trusting it: check, fingerprint, split",
     "simulate": "CT from label volumes (SimKiTS) or from nothing (phantom)",
+    "doctor": "does this machine, or a named device, have what a recipe needs",
     "prepare": "volumes -> MindRecord",
     "budget": "a recipe cut to a training time",
     "train": "train one stage, or all, of a recipe on one fold",
