@@ -87,13 +87,14 @@ def _stage(stage: Stage, target: str) -> dict[str, Any]:
     precision = nets.choose_precision(stage.train.precision, target)
     print(f"\nStage {stage.name}: {stage.network.name} in {precision}", flush=True)
     try:
-        inference = graphs.inference_operators(stage, target, precision)
+        inference = graphs.inference_operators(stage, target, "float32" if target == "CPU" else precision)
         training = graphs.training_operators(stage, target, precision)
     except InputError as error:
         print(f"Verdict: {error}")
         return {"stage": stage.name, "precision": precision, "ok": False, "verdict": str(error), "operators": []}
     lines = verdict.judge(inference, training, target)
-    print(_table(["operator", "inference", "training", "types", "documented", "state", "note"], map(_row, lines)))
+    head = ["operator", "inference", "training", "types", "documented", "state", "note"]
+    print(_table(head, [_row(line) for line in lines]))
     said = verdict.summary(lines, target)
     print(f"Verdict: {said}.")
     good = not any(line.state == verdict.WRONG for line in lines)

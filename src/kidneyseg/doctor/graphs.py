@@ -19,7 +19,6 @@ from mindspore.train.serialization import _executor  # `ms.export` writes the we
 
 from kidneyseg import cpu_kernels, losses, nets
 from kidneyseg import device as devices
-from kidneyseg.export.graph import input_shape
 from kidneyseg.export.mindir_graph import PLUMBING, SEQUENCES
 from kidneyseg.model_folder.network import Probabilities
 from kidneyseg.recipe import Stage
@@ -66,7 +65,7 @@ def inference_operators(stage: Stage, target: str, precision: str) -> Counter[Op
     Raises:
         InputError: the device has not the precision.
     """
-    images = ms.Tensor(np.zeros(input_shape(stage, stage.inference.batch_size), np.float32))
+    images = ms.Tensor(np.zeros((stage.inference.batch_size, stage.channels, *stage.window), np.float32))
     return count_operators(_compile(Probabilities(_network(stage, target, precision)), images))
 
 

@@ -72,8 +72,8 @@ def look(root: Path = Path("/")) -> Machine:
         firmware=_stated(ascend / "firmware/version.info"),
         gpus=len(list(root.glob("dev/nvidia[0-9]*"))),
         nvidia=_found(root / "proc/driver/nvidia/version", r"Module\s.*?(\d+\.\d[\d.]*)"),
-        cuda=cuda and f"{cuda // 1000}.{cuda % 1000 // 10}",
-        cudnn=cudnn and _cudnn_version(cudnn),
+        cuda=None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
+        cudnn=None if cudnn is None else _cudnn_version(cudnn),
         compiler=_compiler(),
     )
 
