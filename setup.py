@@ -25,7 +25,9 @@ setup(
     license="Apache-2.0",
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={"kidneyseg": ["cpu_kernels/source/*.cc", "cpu_kernels/source/*.h", "report/*.html.j2"]},
+    package_data={
+        "kidneyseg": ["cpu_kernels/source/*.cc", "cpu_kernels/source/*.h", "report/*.html.j2", "doctor/fits.yaml"]
+    },
     python_requires=">=3.10,<3.12",  # MindSpore 2.10 has wheels for these; 3.12 is untested
     install_requires=[
         "mindspore>=2.9,<2.11",  # 2.10.0 is what the tests run on

@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "phantom cohort -> train -> score -> predict -> report, in minutes on two cores",
     "cohort": "inspect a data set before training: check, fingerprint, split",
     "simulate": "make synthetic CT from label volumes (SimKiTS) or from scratch (phantom)",
+    "doctor": "check what this machine, or a named device, has of what a recipe needs",
     "prepare": "convert volumes to MindRecord training samples",
     "budget": "set the epochs of a recipe to fit a training time",
     "train": "train one stage, or all, of a recipe on one fold",

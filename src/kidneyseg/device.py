@@ -8,7 +8,7 @@ from functools import cache
 import mindspore as ms
 from mindspore import nn
 
-from kidneyseg import cpu_kernels, nets
+from kidneyseg import ascend_cells, cpu_kernels, nets
 from kidneyseg.errors import InputError
 
 
@@ -66,15 +66,18 @@ def prepare_network(network: nn.Cell, precision: str, device: str) -> nn.Cell:
     Args:
         network: the network; use only the returned one afterwards.
         precision: float32, float16 or bfloat16. On a CPU float32 and bfloat16 run on the project's kernels, float16 on
-            those of MindSpore.
+            those of MindSpore. On Ascend see :mod:`kidneyseg.ascend_cells`.
         device: CPU, GPU or Ascend.
 
     Returns:
         A network with the same Parameters.
 
     Raises:
-        InputError: bfloat16 on a CPU that has no fast instructions for it.
+        InputError: bfloat16 on a CPU that has no fast instructions for it, or a precision that MindSpore does not
+            document for Ascend.
     """
     if device == "CPU" and precision != "float16":
         return cpu_kernels.accelerate(network, precision)
+    if device == "Ascend":
+        return ascend_cells.prepare_network(network, precision)
     return nets.apply_precision(network, precision)

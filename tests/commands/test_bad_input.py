@@ -53,6 +53,7 @@ ROWS = [  # command line, and what its error must say beside "expected" and "fou
     ("simulate {tmp}/out --onto {data}", ["--phantom N", "one folder", "Give the folder of masks"]),
     ("simulate {tmp}/out --phantom 2 --onto {data}", ["--onto", "--phantom", "one or the other"]),
     ("simulate {foreign} --phantom 1", ["foreign", "files of other origin"]),
+    ("doctor stages.fine.train.epochs=2", ["stages.fine.train.epochs=2", "-c RECIPE", "Name the recipe"]),
     ("prepare -c {tmp}/none.yaml --data {data} --work {tmp}/out", ["none.yaml", "No such file", "configs/mplab.yaml"]),
     ("prepare -c {not_yaml} --data {data} --work {tmp}/out", ["not_yaml.yaml", "valid YAML", "Correct that line"]),
     ("prepare -c {a_list} --data {data} --work {tmp}/out", ["a_list.yaml", "a mapping", "configs/mplab.yaml"]),

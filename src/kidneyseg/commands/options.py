@@ -16,12 +16,12 @@ from kidneyseg.runtime.select import BACKENDS
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
 
-def add_recipe(parser: argparse.ArgumentParser) -> None:
+def add_recipe(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Add the options `-c RECIPE` and `KEY=VALUE ...`."""
     parser.add_argument(
         "-c",
         "--recipe",
-        required=True,
+        required=required,
         metavar="RECIPE",
         help="recipe: a YAML file, or the name of one in configs/ (mplab, mplab_small)",
     )

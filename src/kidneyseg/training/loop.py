@@ -8,9 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 from mindspore import nn
 
+from kidneyseg import ascend_cells
 from kidneyseg.errors import InputError
 from kidneyseg.model_folder import checkpoint
 from kidneyseg.model_folder.checkpoint import TrainingState
@@ -96,10 +98,16 @@ class Loop:
                 f"stage {self.stage!r}, epoch {now.epoch + 1}, step {number + 1} of {spec.epochs * self.train.steps}",
                 expected="a finite loss and finite gradients",
                 found=what,
-                remedy="The last good checkpoint is kept. Lower train.schedule.peak, or set train.precision=float32, "
-                "and start again with --overwrite",
+                remedy=f"The last good checkpoint is kept. Lower train.schedule.peak{self._more_precise()}, and start "
+                "again with --overwrite",
             )
         return outcome.loss
+
+    def _more_precise(self) -> str:
+        """Advice that follows other advice; none on an Ascend that is not known to compute this network in float32."""
+        on_ascend = ms.get_context("device_target") == "Ascend"
+        able = not on_ascend or "float32" in ascend_cells.precisions(self.network)
+        return ", or set train.precision=float32" if able else ""
 
     def _finish_epoch(self, log: Log | None, terminal: Terminal) -> None:
         now, started = self.progress, time.perf_counter()

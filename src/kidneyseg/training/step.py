@@ -39,6 +39,8 @@ class TrainStep:
         precision: number format of the network; only "float16" needs loss scaling.
         ranks: the ranks.
         mixup: blend each batch with itself in reverse order; ``share`` is the weight of the original order.
+
+    ``run`` is the compiled function.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class TrainStep:
         scaled = precision == "float16"
         self.network, self.loss, self.optimizer = network, loss, optimizer
         self.scaler = amp.DynamicLossScaler(FIRST_SCALE if scaled else 1.0, 2, GROWTH_STEPS)
-        self._run = _compile(network, loss, optimizer, clip_norm, self.scaler if scaled else None, ranks, mixup)
+        self.run = _compile(network, loss, optimizer, clip_norm, self.scaler if scaled else None, ranks, mixup)
 
     def start_epoch(self, epoch: int) -> None:
         """Tell the loss the epoch, because the weights of side outputs may depend on it."""
@@ -67,7 +69,7 @@ class TrainStep:
         self.network.set_train(True)
         ops.assign(self.optimizer.learning_rate, ms.Tensor(learning_rate, ms.float32))
         shares = () if share is None else (ms.Tensor(share, ms.float32),)
-        loss, updated = self._run(ms.Tensor(image), ms.Tensor(target), *shares)
+        loss, updated = self.run(ms.Tensor(image), ms.Tensor(target), *shares)
         return StepResult(float(loss.asnumpy()), bool(updated.asnumpy()))
 
     def stuck(self) -> bool:

@@ -6,7 +6,7 @@ import mindspore as ms
 import numpy as np
 
 from kidneyseg.model_folder.checkpoint import TrainingState, load_weights, save_weights
-from kidneyseg.nets.layers.dropout import ChannelDropout
+from kidneyseg.nets.layers.dropout import PRIME, ChannelDropout
 
 
 def masks(cell: ChannelDropout, draws: int) -> np.ndarray:
@@ -52,6 +52,13 @@ def test_share_is_p_and_neither_draws_nor_channels_depend_on_each_other():
         correlations = np.corrcoef(table)[np.triu_indices(len(table), 1)]
         assert abs(correlations.mean()) < 0.002
         assert correlations.std() < 1.1 / np.sqrt(table.shape[1])
+
+
+def test_remainders_are_exact_up_to_the_largest_square():
+    edges = [0, 1, PRIME - 1, PRIME, PRIME + 1, 2**32 - 1, 2**32, (PRIME - 1) ** 2 + PRIME - 1, 2**62 + 2**32]
+    numbers = np.concatenate([edges, np.random.default_rng(0).integers(0, 2**62, 1000)])
+    found = ms.jit(made().remainder)(ms.Tensor(numbers, ms.int64)).asnumpy()
+    assert np.array_equal(found, numbers % PRIME)
 
 
 def test_other_seeds_drop_others():

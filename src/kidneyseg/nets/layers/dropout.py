@@ -9,7 +9,8 @@ from mindspore import nn, ops
 from kidneyseg.nets.layers.attention import Scale
 from kidneyseg.nets.layers.sum_over_ranks import own_rank
 
-PRIME = 2**31 - 1
+BITS = 31
+PRIME = 2**BITS - 1
 STEP = 48271  # a primitive root of PRIME (Park and Miller 1988)
 ROUNDS = 4
 
@@ -44,8 +45,18 @@ class ChannelDropout(nn.Cell):
 
     def uniform(self, count: int) -> ms.Tensor:
         """Draw ``count`` numbers in 0-1, (count,) float32: a hash of seed, draw and index by squaring mod a prime."""
-        key = (self.seed + self.draws * STEP) % PRIME
-        number = (ms.Tensor(np.arange(count) * STEP % PRIME, ms.int64) + key) % PRIME
+        key = self.remainder(self.seed + self.draws * STEP)
+        number = self.remainder(ms.Tensor(np.arange(count) * STEP % PRIME, ms.int64) + key)
         for _ in range(ROUNDS):
-            number = (number * number + key) % PRIME
+            number = self.remainder(number * number + key)
         return ops.cast(number, ms.float32) / PRIME
+
+    def remainder(self, number: ms.Tensor) -> ms.Tensor:
+        """`number` % PRIME, of int64 from 0 to 2^62 + 2^32.
+
+        By shifts, which are exact everywhere: MindSpore says that `%` may be inexact above 2048, and another on an
+        Ascend than on a CPU. A number's bits above the 31st count its multiples of 2^31, which leave 1 each.
+        """
+        for _ in range(2):
+            number = ops.bitwise_and(number, PRIME) + ops.bitwise_right_shift(number, BITS)
+        return ops.where(number < PRIME, number, number - PRIME)
