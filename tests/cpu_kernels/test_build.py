@@ -54,7 +54,7 @@ def test_two_processes_build_once(tmp_path):
     paths = {process.communicate(timeout=300)[0].strip() for process in processes}
     assert [process.returncode for process in processes] == [0, 0]
     files = sorted(path.name for path in (tmp_path / "new" / "cache").iterdir())
-    assert len(paths) == 1 and len(files) == 3 and files[0] == "compile_kernels.lock"
+    assert len(paths) == 1 and len(files) == 3 and files[0] == "build.lock"
     assert paths == {str(tmp_path / "new" / "cache" / files[2])}
     assert files[1] == f"dnnl{files[2].removeprefix('kernels-')[:5]}.so"
 
@@ -97,4 +97,4 @@ def test_compiler_errors_are_told(fresh_library, monkeypatch, tmp_path):
     monkeypatch.setenv("KIDNEYSEG_CACHE", str(tmp_path / "cache"))
     with pytest.raises(build.BuildError, match="disk full"):
         build.compile_kernels()
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["compile_kernels.lock"]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["build.lock"]

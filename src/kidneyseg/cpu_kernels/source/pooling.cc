@@ -19,7 +19,7 @@ struct Pooling {
     std::copy_n(values + kAxes, kAxes, stride);
     std::copy_n(values + 2 * kAxes, kAxes, padding);
   }
-  float share() const { return 1.0f / (kernel[0] * kernel[1] * kernel[2]); }
+  float averaging_weight() const { return 1.0f / (kernel[0] * kernel[1] * kernel[2]); }
 };
 
 struct Range { int64_t begin, end; };
@@ -117,14 +117,14 @@ KERNEL(AveragePoolForward) {
   enum { kX, kSettings, kY };
   const Volume in = args[kX].volume(), out = args[kY].volume();
   const Pooling pooling(args[kSettings]);
-  const float *x = args[kX].floats(), share = pooling.share();
+  const float *x = args[kX].floats(), weight = pooling.averaging_weight();
   float *all_y = args[kY].floats();
   parallel_ranges(out.n * out.d * out.h, 1, [&](int64_t begin, int64_t end) {
     for_each_output(out, begin, end, [&](int64_t at, int64_t n, int64_t od, int64_t oh, int64_t ow) {
       float *y = all_y + at;
       std::fill_n(y, out.c, 0.0f);
       for_each_in_window(in, pooling, n, od, oh, ow, [&](int64_t offset) {
-        for (int64_t c = 0; c < out.c; ++c) y[c] += share * x[offset + c];
+        for (int64_t c = 0; c < out.c; ++c) y[c] += weight * x[offset + c];
       });
     });
   });
@@ -135,13 +135,13 @@ KERNEL(AveragePoolBackward) {
   enum { kX, kDy, kSettings, kDx };
   const Volume in = args[kX].volume(), out = args[kDy].volume();
   const Pooling pooling(args[kSettings]);
-  const float *all_dy = args[kDy].floats(), share = pooling.share();
+  const float *all_dy = args[kDy].floats(), weight = pooling.averaging_weight();
   float *dx = args[kDx].floats();
   scatter_rows(in, out, pooling, dx, [&](int64_t begin, int64_t end) {
     for_each_output(out, begin, end, [&](int64_t at, int64_t n, int64_t od, int64_t oh, int64_t ow) {
       const float *dy = all_dy + at;
       for_each_in_window(in, pooling, n, od, oh, ow, [&](int64_t offset) {
-        for (int64_t c = 0; c < out.c; ++c) dx[offset + c] += share * dy[c];
+        for (int64_t c = 0; c < out.c; ++c) dx[offset + c] += weight * dy[c];
       });
     });
   });

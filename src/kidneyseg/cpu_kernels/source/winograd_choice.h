@@ -11,9 +11,8 @@ namespace kidneyseg {
 
 inline bool is_flat(const Filters &filters) { return filters.taps.size() == 2 || filters.taps[0] == 1; }
 
-// The estimated time without Winograd's filtering. The unit of this and of Choice::time is one product of float32
-// vectors of AVX2, per lane. KIDNEYSEG_WINOGRAD=always chooses tiles on every processor: for tests, whose cases are
-// small.
+// Estimated times are in units of one multiply-add per lane with AVX2. This one is without Winograd's filtering.
+// KIDNEYSEG_WINOGRAD=always chooses tiles on every processor: for tests, whose cases are small.
 inline double direct_time(const Volume &y, const Filters &filters) {
   const char *wish = std::getenv("KIDNEYSEG_WINOGRAD");
   if (wish && std::strcmp(wish, "always") == 0) return std::numeric_limits<double>::infinity();
