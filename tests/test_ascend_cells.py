@@ -1,5 +1,7 @@
 """Cells for an Ascend: the same results, gradients and parameters as MindSpore's, here in float32 on the CPU."""
 
+from types import SimpleNamespace
+
 import mindspore as ms
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from kidneyseg import ascend_cells, device, nets
 from kidneyseg.errors import InputError
 from kidneyseg.nets.layers.blocks import max_pool, up_conv
 from kidneyseg.recipe import Network
+from kidneyseg.training.loop import Loop
 
 SHAPE = (2, 3, 4, 6, 8)
 
@@ -99,3 +102,10 @@ def test_float32_on_ascend_is_for_two_dimensions():
 def test_bfloat16_on_ascend_is_refused(name):
     with pytest.raises(InputError, match="found bfloat16"):
         device.prepare_network(network(name), "bfloat16", "Ascend")
+
+
+def test_training_advises_float32_only_where_it_is_documented(monkeypatch):
+    flat, deep = (SimpleNamespace(network=network(name)) for name in ("unet2d", "unet3d"))
+    assert "float32" in Loop._more_precise(deep)
+    monkeypatch.setattr(ms, "get_context", lambda name: "Ascend")
+    assert "float32" in Loop._more_precise(flat) and not Loop._more_precise(deep)

@@ -66,6 +66,8 @@ def test_what_auto_means_without_mindspore():
         ("2.8.9", ">=2.9,<2.11", False),
         ("8.2.RC1", "8.2", True),
         ("8.20.0", "8.2", False),
+        ("8.3.0", "8.2 or 8.3", True),
+        ("8.4.0", "8.2 or 8.3", False),
         ("25.5.0", ">=25.5", True),
         ("24.1.rc2", "any", True),
     ],

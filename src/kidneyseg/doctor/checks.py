@@ -51,18 +51,17 @@ def check(machine: Machine, target: str) -> list[Check]:
 
 
 def satisfies(version: str, wanted: str) -> bool:
-    """Whether ``version`` is within ``wanted``, such as ">=2.9,<2.11", or begins with it, such as "8.2"."""
-    for part in wanted.split(","):
-        bound = numbers(part)
-        if part.startswith(">="):
-            good = numbers(version) >= bound
-        elif part.startswith("<"):
-            good = numbers(version) < bound
-        else:
-            good = numbers(version)[: len(bound)] == bound
-        if not good:
-            return False
-    return True
+    """Whether ``version`` is as ``wanted`` says: ">=2.9,<2.11", "8.2 or 8.3" (and all that begin so), "any"."""
+    return any(all(_within(version, part) for part in choice.split(",")) for choice in wanted.split(" or "))
+
+
+def _within(version: str, part: str) -> bool:
+    bound = numbers(part)
+    if part.startswith(">="):
+        return numbers(version) >= bound
+    if part.startswith("<"):
+        return numbers(version) < bound
+    return numbers(version)[: len(bound)] == bound
 
 
 def numbers(version: str) -> tuple[int, ...]:
@@ -75,14 +74,6 @@ def _compare(name: str, found: str | None, wanted: str, remedy: str) -> Check:
     if found is None:
         return Check(name, "none", wanted, MISSING, remedy)
     good = satisfies(found, wanted)
-    return Check(name, found, wanted, OK if good else WRONG, "" if good else remedy)
-
-
-def _one_of(name: str, found: str | None, versions: list[str], remedy: str) -> Check:
-    wanted = " or ".join(versions)
-    if found is None:
-        return Check(name, "none", wanted, MISSING, remedy)
-    good = any(satisfies(found, version) for version in versions)
     return Check(name, found, wanted, OK if good else WRONG, "" if good else remedy)
 
 
@@ -119,11 +110,9 @@ def _cpu(machine: Machine) -> Iterator[Check]:
 def _gpu(machine: Machine) -> Iterator[Check]:
     pairs = fits()["cuda"]
     yield _device("GPU", machine.gpus, "GPU" in machine.targets, bool(machine.targets), f"see {INSTALL}")
-    found = machine.nvidia
-    remedy = "Install NVIDIA's driver"
-    yield Check("NVIDIA driver", found or "none", "any", OK if found else MISSING, "" if found else remedy)
+    yield _compare("NVIDIA driver", machine.nvidia, "any", "Install it")
     remedy = "Install it and name its folder in LD_LIBRARY_PATH"
-    yield _one_of("CUDA", machine.cuda, [pair["cuda"] for pair in pairs], remedy)
+    yield _compare("CUDA", machine.cuda, " or ".join(pair["cuda"] for pair in pairs), remedy)
     yield _compare("cuDNN", machine.cudnn, ">=8,<9", remedy)
 
 
@@ -131,10 +120,8 @@ def _ascend(machine: Machine) -> Iterator[Check]:
     rows = fits()["ascend"]
     usable = "Ascend" in machine.targets
     yield _device("Ascend", machine.npus, usable, bool(machine.targets), "source CANN's set_env.sh first")
-    cann = machine.cann
-    yield _one_of(
-        "CANN", cann, [row["cann"] for row in rows], "Install one, and source its set_env.sh before kidneyseg is called"
-    )
+    cann, known = machine.cann, " or ".join(row["cann"] for row in rows)
+    yield _compare("CANN", cann, known, "Install one, and source its set_env.sh before kidneyseg is called")
     driver = next((row.get("driver") for row in rows if cann and satisfies(cann, row["cann"])), None)
     remedy = f"Install the one that belongs to CANN {cann or ''}".rstrip()
     yield _compare("Ascend driver", machine.driver, f">={driver}" if driver else "any", remedy)
