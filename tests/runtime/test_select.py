@@ -104,7 +104,7 @@ def test_auto_takes_openvino_on_a_cpu_that_has_it(model, monkeypatch):
         monkeypatch.setattr(select, "DRIVERS", drivers)
         assert chosen("auto") == "OpenVINORuntime" and asked == questions
     monkeypatch.setattr(select, "find_spec", lambda name: None if name == "mindspore" else object())
-    assert select._found() == "CPU" and asked == ["auto"]
+    assert select._auto_device() == "CPU" and asked == ["auto"]
     monkeypatch.setattr(select, "find_spec", lambda name: None)
     assert chosen("CPU") == "MindSporeRuntime"
 
