@@ -63,7 +63,7 @@ class Validator:
     A region that a case neither has nor gets scores 1. Voxels of which it is not known whether they are in a region do
     not count in its Dice.
 
-    Each rank gives its part of the batches, and gets the result of all of them.
+    Each rank gives its part of the batches, and gets the result of all.
 
     Args:
         loss: of a batch by itself; it sums nothing over ranks, whose numbers of batches may differ.
