@@ -19,13 +19,14 @@
 #   --master_addr=ADDRESS   address of machine 0, at which the others reach it
 #   --master_port=PORT      a free port of machine 0 (default: 8118; of one machine: any free one)
 #   --bind_core=VALUE       True: each process keeps to its share of the cores; or msrun's JSON (default: False)
-#   --rank_table_file=FILE  start the ranks without msrun (default for Ascend: $RANK_TABLE_FILE; empty: msrun)
+#   --rank_table_file=FILE  start the ranks without msrun (default for Ascend without msrun's options:
+#                           $RANK_TABLE_FILE; empty: msrun)
 set -euo pipefail
 fail() {
   echo "run_distribute_train: error: $1" >&2
   exit 2
 }
-worker_num='' node_rank='' master_addr='' master_port='' bind_core=False rank_table_file=from-environment
+worker_num='' node_rank='' master_addr='' master_port='' bind_core='' rank_table_file=from-environment
 while [[ ${1-} == --* ]]; do
   name=${1%%=*}
   if [[ $1 != *=* ]]; then
@@ -46,9 +47,10 @@ if [ $# -lt 3 ] || ! [[ $2 =~ ^[1-9][0-9]*$ ]]; then
 fi
 device=$1 ranks=$2 work=$3 recipe=${4:-$3/recipe.yaml} stage=${5:-all} fold=${6:-0}
 shift $(($# < 6 ? $# : 6))
+for_msrun=$worker_num$master_addr$master_port$bind_core
 if [ "$rank_table_file" = from-environment ]; then
   rank_table_file=''
-  [ "$device" != Ascend ] || rank_table_file=${RANK_TABLE_FILE-}
+  [[ $device != Ascend || -n $for_msrun ]] || rank_table_file=${RANK_TABLE_FILE-}
 fi
 # Each of them would train on its own, and all would write to the same folder.
 if [ -z "$node_rank" ] && [[ ${SLURM_STEP_NUM_TASKS:-1} != 1 || ${OMPI_COMM_WORLD_SIZE:-1} != 1 ]]; then
@@ -64,8 +66,8 @@ if [ -z "$rank_table_file" ]; then
   elif ((${node_rank:-0} >= machines)); then
     fail "--node_rank=$node_rank: expected a number below $machines, that of the machines (--worker_num / DEVICE_NUM)"
   fi
-elif [ "$device" != Ascend ] || [ "$bind_core" != False ]; then
-  fail "--rank_table_file=$rank_table_file: expected DEVICE_TARGET Ascend, and no --bind_core"
+elif [[ $device != Ascend || -n $for_msrun ]]; then
+  fail "--rank_table_file=$rank_table_file: expected DEVICE_TARGET Ascend, and no other option than --node_rank"
 fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/setup_env.sh
@@ -104,7 +106,7 @@ else
   # msrun's own tail would outlive it when it is interrupted; the number of no rank turns that off.
   launch=(python -m mindspore.parallel.cluster.run --worker_num="$worker_num" --local_worker_num="$ranks"
     --master_addr="${master_addr:-127.0.0.1}" --master_port="${master_port:-8118}" --node_rank="${node_rank:--1}"
-    --bind_core="$bind_core" --join=True --log_dir="$logs" --tail_worker_log="$worker_num" -- "${command[@]}")
+    --bind_core="${bind_core:-False}" --join=True --log_dir="$logs" --tail_worker_log="$worker_num" -- "${command[@]}")
 fi
 rm -rf "$logs"
 mkdir -p "$logs"

@@ -6,10 +6,13 @@ import sys
 
 import mindspore as ms
 import pytest
+from tiny_training import make_work
 
 from kidneyseg.errors import InputError
+from kidneyseg.recipe import load_recipe
 from kidneyseg.training import distributed
 from kidneyseg.training.distributed import Ranks, find_launcher
+from kidneyseg.training.train_stage import train_stage
 
 MSRUN = {"MS_ROLE": "MS_WORKER", "MS_WORKER_NUM": "2", "RANK_ID": "1", "RANK_SIZE": "2", "DEVICE_ID": "1"}
 OPEN_MPI = {"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMMAND": "python", "PMIX_RANK": "1"}
@@ -94,6 +97,14 @@ def test_ranks_are_joined_through_mindspore(variables, monkeypatch):
     monkeypatch.setattr(distributed.communication, "get_group_size", lambda: 1)  # a table of one device, say
     with pytest.raises(InputError, match="^RANK_SIZE=2: .*found 1 by "):
         distributed.start("Ascend")
+
+
+def test_ranks_that_see_other_checkpoints_are_refused(tmp_path, monkeypatch):
+    work = make_work(tmp_path)
+    monkeypatch.setattr(Ranks, "gather", lambda self, start: [start, (1, 0)])  # another machine has one to resume
+    with pytest.raises(InputError, match=r"expected the same checkpoint.*\(0, 0\), \(1, 0\)"):
+        train_stage(load_recipe(tmp_path / "tiny.yaml"), "fine", work, 0, resume=True, device="CPU")
+    assert not (work / "fold0").exists()
 
 
 @pytest.mark.parametrize("variables", [OPEN_MPI, TABLE, {"SLURM_STEP_NUM_TASKS": "2"}])

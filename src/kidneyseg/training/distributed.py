@@ -52,9 +52,9 @@ class Ranks:
             return [value]
         content = pickle.dumps(value)
         words = np.frombuffer(content + bytes(len(content) % 2), np.uint16)
-        lengths = np.zeros(self.size, np.float32)
-        lengths[self.rank] = words.size
-        ends = np.cumsum(_sum(lengths).astype(np.int64))
+        lengths = np.zeros((self.size, 2), np.float32)
+        lengths[self.rank] = divmod(words.size, 2**16)
+        ends = np.cumsum(_sum(lengths).astype(np.int64) @ [2**16, 1])
         together = np.zeros(ends[-1], np.float32)
         together[ends[self.rank] - words.size : ends[self.rank]] = words
         together = _sum(together).astype(np.uint16)
@@ -141,7 +141,7 @@ def _cannot_join(name: str, environment: Mapping[str, str], found: str, device: 
 
 
 def _sum(numbers: np.ndarray) -> np.ndarray:
-    """Over all ranks, of (n,) float32."""
+    """Over all ranks, of float32 of any shape."""
     return ops.AllReduce()(ms.Tensor(numbers)).asnumpy()
 
 

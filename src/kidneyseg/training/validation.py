@@ -69,7 +69,7 @@ class Validator:
     A region that is empty in ground truth and prediction scores 1. Voxels that may or may not be in a region do not
     count in its Dice.
 
-    Each rank gives its part of the batches, and gets the result of all of them.
+    Each rank gives its part of the batches, and gets the result of all.
 
     Args:
         network: (N, channels, *S) -> logits.
