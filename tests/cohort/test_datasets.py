@@ -12,6 +12,7 @@ from kidneyseg.recipe import parse_recipe
 from kidneyseg.training_data.batches import Batches
 from kidneyseg.training_data.prepare import prepare
 from kidneyseg.training_data.prepared_case import PreparedCase, case_folder, locate_cases
+from kidneyseg.training_data.training_batches import TrainingBatches
 from kidneyseg.volume.nifti import read_mask
 
 RECIPE = parse_recipe(
@@ -111,11 +112,11 @@ def test_labels_are_read_as_data_set_and_recipe_say():
 
 def test_the_masks_of_a_data_set_without_tumour_labels_leave_the_class_open(work):
     fine = RECIPE.stage("fine")
-    made = Batches(work, fine, ["whole.p0"], train=False, seed=0, batch_size=4)
+    made = Batches(work, fine, ["whole.p0"], batch_size=4)
     [code] = made.uncertain
     assert made.uncertain[code] == (1, 2)
     assert set(np.unique(np.concatenate([target for _, target, _ in made.epoch(0)]))) == {0, code}
-    coarse = Batches(work, RECIPE.stage("coarse"), ["whole.p0"], train=False, seed=0, batch_size=4)
+    coarse = Batches(work, RECIPE.stage("coarse"), ["whole.p0"], batch_size=4)
     assert coarse.uncertain == {}
     assert set(np.unique(np.concatenate([target for _, target, _ in coarse.epoch(0)]))) == {0, 1}
 
@@ -127,7 +128,7 @@ def test_single_slices_teach_stages_of_slices_alone(work):
 
 def test_data_sets_are_drawn_by_weight_and_not_by_size(work):
     names = [folder.name for folder in sorted((work / "prepared").iterdir()) if folder.is_dir()]
-    drawn = Batches(work, RECIPE.stage("fine"), names, train=True, seed=0, batch_size=4).epoch(0)
+    drawn = TrainingBatches(work, RECIPE.stage("fine"), names, seed=0, batch_size=4).epoch(0)
     origins = [case.split(".")[0] for _, _, cases in drawn for case in cases]
     counts = {name: origins.count(name) for name in ("whole", "slices", "volumes")}
     assert abs(counts["whole"] - 100) <= 3 and abs(counts["slices"] - 100) <= 3 and abs(counts["volumes"] - 200) <= 3
@@ -141,10 +142,11 @@ def test_a_data_set_of_weight_0_neither_trains_nor_validates(root, work, tmp_pat
     before = (work / "datasets.yaml").read_text()
     save_datasets(datasets, work)
     try:
-        for train in (True, False):
-            made = Batches(
-                work, RECIPE.stage("fine"), ["whole.p0", "volumes.case_0"], train=train, seed=0, batch_size=4
-            )
+        names = ["whole.p0", "volumes.case_0"]
+        for made in (
+            Batches(work, RECIPE.stage("fine"), names, batch_size=4),
+            TrainingBatches(work, RECIPE.stage("fine"), names, seed=0, batch_size=4),
+        ):
             assert {case for case, _ in made.rows} == {"volumes.case_0"}
     finally:
         (work / "datasets.yaml").write_text(before)

@@ -11,6 +11,7 @@ from kidneyseg.cohort.folds import make_splits, split_names
 from kidneyseg.recipe import load_recipe
 from kidneyseg.simulation.phantom import write_cohort
 from kidneyseg.training_data.batches import Batches
+from kidneyseg.training_data.training_batches import TrainingBatches
 
 SMALL = [
     "stages.coarse.sampling.patch=[32,64,64]",
@@ -44,8 +45,11 @@ def test_everything_training_needs_is_there(work):
     splits = json.loads((work / "splits.json").read_text())
     assert sorted(name for fold in splits["folds"] for name in fold["val"]) == NAMES
     for stage, shape in zip(recipe.stages, ((32, 64, 64), (64, 64))):
-        for train, names in splits["folds"][0].items():
-            batches = Batches(work, stage, names, train=train == "train", seed=0, batch_size=2)
+        fold = splits["folds"][0]
+        for batches in (
+            TrainingBatches(work, stage, fold["train"], seed=0, batch_size=2),
+            Batches(work, stage, fold["val"], batch_size=2),
+        ):
             image, target, _ = next(batches.epoch(0))
             assert image.shape == (2, 1, *shape) and batches.foreground.any()
             assert set(range(int(target.max()) + 1)) <= set(range(stage.classes))

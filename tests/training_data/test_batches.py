@@ -9,6 +9,7 @@ from kidneyseg.training_data.batches import Batches
 from kidneyseg.training_data.mindrecord import write_records
 from kidneyseg.training_data.prepared_case import PreparedCase, PreparedStage, case_folder, record_file, stage_settings
 from kidneyseg.training_data.samples import Sample
+from kidneyseg.training_data.training_batches import TrainingBatches
 from kidneyseg.volume.grid import Grid
 from kidneyseg.volume.intensity import normalise
 
@@ -58,9 +59,10 @@ def work(tmp_path_factory):
 
 
 def batches(work, batch_size=4, train=True, cases=CASES, rank=0, ranks=1, seed=7, **settings) -> Batches:
-    return Batches(
-        work, stage(**settings), cases, train=train, seed=seed, batch_size=batch_size, rank=rank, ranks=ranks
-    )
+    options = {"batch_size": batch_size, "rank": rank, "ranks": ranks}
+    if train:
+        return TrainingBatches(work, stage(**settings), cases, seed=seed, **options)
+    return Batches(work, stage(**settings), cases, **options)
 
 
 def assert_same(first, second):
@@ -172,7 +174,7 @@ def test_cases_that_are_not_prepared_are_refused(work):
 def test_other_settings_are_refused(work):
     other = stage().model_copy(update={"targets": ((1,), (2,))})
     with pytest.raises(InputError, match="settings of stage 'coarse'"):
-        Batches(work, other, CASES, train=True, seed=0, batch_size=2)
+        TrainingBatches(work, other, CASES, seed=0, batch_size=2)
 
 
 def test_cases_without_any_sample_are_refused(work):
@@ -225,7 +227,7 @@ STACKS = [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 3], [4, 4, 4], [5, 5, 6], [5, 
 
 
 def test_a_stack_is_the_slices_around_it_within_its_region(slices):
-    found = list(Batches(slices, stack_stage(), ["a", "b"], train=False, seed=0, batch_size=3).epoch(0))
+    found = list(Batches(slices, stack_stage(), ["a", "b"], batch_size=3).epoch(0))
     image = np.concatenate([batch[0] for batch in found])
     assert image.shape == (8, 3, 8, 8) and image.dtype == np.float32
     expected = normalise(np.uint8(STACKS) * 10, 119.84, 103.80)
@@ -237,7 +239,7 @@ def test_a_stack_is_the_slices_around_it_within_its_region(slices):
 
 def test_shuffled_stacks_stay_together_and_may_be_resumed(slices):
     settings = stack_stage(train={"sampler": {"per_epoch": 24}, **PLAIN})
-    made = Batches(slices, settings, ["a", "b"], train=True, seed=3, batch_size=4)
+    made = TrainingBatches(slices, settings, ["a", "b"], seed=3, batch_size=4)
     found = list(made.epoch(0))
     middle = np.concatenate([np.rint(image[:, :, 0, 0] * 103.80 + 119.84).astype(int) // 10 for image, _, _ in found])
     assert len(middle) == 24 and {tuple(stack) for stack in middle.tolist()} == {tuple(stack) for stack in STACKS}
@@ -248,7 +250,12 @@ def test_shuffled_stacks_stay_together_and_may_be_resumed(slices):
 @pytest.mark.parametrize("train", [False, True])
 def test_every_sample_may_be_normalised_by_itself(work, train):
     settings = stage(**PLAIN).model_copy(update={"intensity": Intensity(per_volume=True)})
-    [*found] = Batches(work, settings, CASES, train=train, seed=7, batch_size=4).epoch(0)
+    made = (
+        TrainingBatches(work, settings, CASES, seed=7, batch_size=4)
+        if train
+        else Batches(work, settings, CASES, batch_size=4)
+    )
+    [*found] = made.epoch(0)
     images = np.concatenate([image for image, _, _ in found])
     np.testing.assert_allclose(images.mean(axis=(1, 2, 3, 4)), 0, atol=1e-5)
     np.testing.assert_allclose(images.std(axis=(1, 2, 3, 4)), 1, atol=1e-5)
@@ -258,7 +265,7 @@ def mining(work, **options):
     return batches(work, sampler={"mine": 0.5, "per_epoch": 160}, **options, **PLAIN)
 
 
-def learn(made: Batches, epoch: int, first_step: int = 0, hard: int = 3) -> list[int]:
+def learn(made: TrainingBatches, epoch: int, first_step: int = 0, hard: int = 3) -> list[int]:
     """Go through an epoch as training does: a batch's loss is the share of sample ``hard`` in it; all numbers seen."""
     seen = []
     for step, found in enumerate(made.epoch(epoch, first_step), start=first_step):
@@ -303,13 +310,6 @@ def test_ranks_mine_the_same(work):
                 one.record(step, step % 5)
         for one in (*made, alone):
             one.end_epoch()
-
-
-def test_validation_keeps_no_losses(work):
-    made = mining(work, train=False)
-    made.record(0, 1.0)
-    made.end_epoch()
-    assert made.losses is None and numbers(made.epoch(0)) == list(range(19))
 
 
 def test_cases_that_hold_a_label_come_more_often(work):

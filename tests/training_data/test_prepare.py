@@ -145,7 +145,7 @@ def test_records_of_every_sampling_are_its_samples(data, tmp_path):
     for stage in made.stages[1:]:
         grids, samples = stage_samples(true_view(scan, label, made, stage), label)
         samples = list(samples)
-        found = list(Batches(tmp_path, stage, [case.name], train=False, seed=0, batch_size=5).epoch(0))
+        found = list(Batches(tmp_path, stage, [case.name], batch_size=5).epoch(0))
         image, target = (np.concatenate([batch[k] for batch in found]) for k in (0, 1))
         assert image.shape == (len(samples), stage.channels, *stage.sampling.window)
         np.testing.assert_array_equal(target, np.stack([s.label for s in samples]))
@@ -196,7 +196,7 @@ NASTY = """a b[1]'";|&*?<>`$x$(é模型) 100%"""
 def test_any_name_can_be_prepared_and_read(data, tmp_path, name):
     case = find_cases(data)[0]
     prepare(recipe(), [Case(name, case.image, case.label)], tmp_path / NASTY / "work", workers=1)
-    batches = Batches(tmp_path / NASTY / "work", recipe().stage("fine"), [name], train=False, seed=0, batch_size=2)
+    batches = Batches(tmp_path / NASTY / "work", recipe().stage("fine"), [name], batch_size=2)
     assert next(iter(batches.epoch(0)))[2][0] == name
 
 

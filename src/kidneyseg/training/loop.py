@@ -26,6 +26,7 @@ from kidneyseg.training.schedule import learning_rate
 from kidneyseg.training.step import TrainStep
 from kidneyseg.training.validation import Validator
 from kidneyseg.training_data.batches import Batches
+from kidneyseg.training_data.training_batches import TrainingBatches
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Loop:
     network: nn.Cell
     step: TrainStep
     validator: Validator
-    train: Batches
+    train: TrainingBatches
     val: Batches
     ranks: Ranks
     progress: TrainingState

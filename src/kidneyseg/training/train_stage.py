@@ -23,6 +23,7 @@ from kidneyseg.training.loop import Loop
 from kidneyseg.training.step import TrainStep
 from kidneyseg.training.validation import Validator, region_names
 from kidneyseg.training_data.batches import Batches
+from kidneyseg.training_data.training_batches import TrainingBatches
 
 
 def train_stage(
@@ -134,9 +135,9 @@ def build_loop(
     network = devices.prepare_network(
         nets.build_network(stage.network, stage.classes, stage.channels, pretrained), precision, device
     )
-    options = {"seed": spec.seed, "batch_size": spec.batch_size, "rank": ranks.rank, "ranks": ranks.size}
-    train = Batches(work, stage, cases["train"], train=True, **options)
-    val = Batches(work, stage, cases["val"], train=False, **options)
+    options = {"batch_size": spec.batch_size, "rank": ranks.rank, "ranks": ranks.size}
+    train = TrainingBatches(work, stage, cases["train"], seed=spec.seed, **options)
+    val = Batches(work, stage, cases["val"], **options)
     uncertain = train.uncertain | val.uncertain
     loss = losses.build_loss(stage.loss, uncertain)
     own_loss = keep_to_own_rank(losses.build_loss(stage.loss, uncertain))
