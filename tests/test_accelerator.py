@@ -34,12 +34,11 @@ stages:
 
 
 def run(target, cwd, *command):
-    """Run a command in a process that takes its CPU for ``target``; no kernels of ours may be compiled there."""
+    """Run a command in a process that takes its CPU for ``target``."""
     path = os.pathsep.join([str(ROOT / "tests/support/accelerator"), os.environ.get("PYTHONPATH", "")])
     environment = {"PYTHONPATH": path, "PRETEND_DEVICE": target, "KIDNEYSEG_CACHE": str(cwd / "cache")}
     done = subprocess.run(command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert not list((cwd / "cache").glob("kernels*"))
     return done.stdout
 
 
@@ -110,7 +109,13 @@ def test_two_ranks_train_both_stages(trained):
     assert all(sessions[stage][-1]["ranks"] == 2 for stage in ("coarse", "fine"))
 
 
+def test_no_kernels_for_cpus_were_at_work(trained):
+    """After the tests above: they would have been compiled into the cache at their first use."""
+    assert not list((trained / "cache").glob("kernels*"))
+
+
 @pytest.mark.parametrize("kind", ["mindir", "onnx"])
 def test_models_are_exported(trained, kind):
     kidneyseg("Ascend", trained, "export", "-m", "work/fold0", "--format", kind, "-o", f"exported_{kind}")
-    assert len(list((trained / f"exported_{kind}").glob(f"*.{kind}"))) == 2
+    graphs = {path.name for path in (trained / f"exported_{kind}").glob(f"*.{kind}")}
+    assert {f"coarse.dynamic.{kind}", f"fine.dynamic.{kind}"} <= graphs

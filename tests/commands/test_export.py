@@ -26,7 +26,7 @@ def test_int8_graphs_are_described_as_such(model, tmp_path, capsys):
     scan = str(save_scan(tmp_path / "ct.nii.gz", make_hu(labels) + noise, SPACING))
     arguments = ["-m", model, "--format", "onnx", "--batch", "dynamic", "-o", str(tmp_path / "out")]
     assert cli.main(["export", *arguments, "--int8", scan]) == 0
-    assert capsys.readouterr().out.count("% of the voxels") == 2
+    assert capsys.readouterr().out.count("% of the calibration voxels") == 2
     package = read_package(tmp_path / "out", ["ONNX"])
     for stage, graph in package.graphs.items():
         assert graph.precision == "int8" and graph.input.dtype == "float32"

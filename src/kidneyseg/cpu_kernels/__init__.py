@@ -2,8 +2,8 @@
 
     network = cpu_kernels.accelerate(network)   # before the training step or the first prediction
 
-MindSpore's own convolutions, normalisations and poolings are slow on x86-64 (and `nn.InstanceNorm3d` is missing). The
-kernels in `source/` are compiled at first use (build.py), offered to MindSpore as operators (operators.py,
+MindSpore's own convolutions, normalisations and poolings are slow on x86-64 (and ``nn.InstanceNorm3d`` is missing). The
+kernels in ``source/`` are compiled at first use (build.py), offered to MindSpore as operators (operators.py,
 convolution_operators.py) and made into cells (cells.py, fused_cells.py, pooling_cells.py) which take the place of a
 network's cells (replace_cells.py).
 """
@@ -32,15 +32,15 @@ def has_bfloat16() -> bool:
 
 
 def accelerate(network: nn.Cell, precision: str = "float32") -> nn.Cell:
-    """Swaps the cells of `network`, in place, for cells on the fast kernels and returns the network to use.
+    """Swaps the cells of ``network``, in place, for cells on the fast kernels and returns the network to use.
 
     Training and inference, PyNative and graph mode, one process or several. Use what is returned; it has the very same
     Parameter objects under the same names, so optimisers and checkpoints do not see the difference. Exports must be
-    made from a network that was not accelerated. Where the device is not CPU, the kernels are not `available()` or the
-    network computes in another type than float32, the network itself comes back, untouched.
+    made from a network that was not accelerated. Where the device is not CPU, the kernels are not ``available()`` or
+    the network computes in another type than float32, the network itself comes back, untouched.
 
     Args:
-        network: any cell; those of `kidneyseg.nets` gain most.
+        network: any cell; those of ``kidneyseg.nets`` gain most.
         precision: "float32", or "bfloat16" to round what convolutions multiply. Sums, weights, norms and all tensors
             between cells stay float32.
 

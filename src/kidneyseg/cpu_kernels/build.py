@@ -111,7 +111,7 @@ def _compile(compiler: str, onednn: Path, private: Path, target: Path) -> None:
     """Make ``target``, which loads ``private``, a copy of MindSpore's oneDNN, from its own folder.
 
     A copy, for oneDNN has one limit of instruction sets for all who use it, settled by who comes first. MindSpore's
-    operators must be kept to AVX2 (kidneyseg/__init__.py: from AVX-512 on, oneDNN 3.10 offers `jit_uni_ncsp`, which
+    operators must be kept to AVX2 (kidneyseg/__init__.py: from AVX-512 on, oneDNN 3.10 offers ``jit_uni_ncsp``, which
     takes tensors as MindSpore has them and is the reference loop inside; nothing but the limit turns it off), and ours
     want all. Sharing one library, ours lost in every prediction, where MindSpore's softmax comes first; where ours came
     first, MindSpore's convolutions took 40 to 100 times longer from then on. A copy costs 45 MiB of a process's memory.

@@ -1,7 +1,7 @@
 """Cells that compute with the kernels what a MindSpore cell does, with that cell's own Parameter objects.
 
 Each is made from the cell whose place it takes, and takes and gives channels-last tensors (see operators.py). The
-`Unsupported` exception tells that a cell has settings the kernels do not know: it then keeps its place.
+``Unsupported`` exception tells that a cell has settings the kernels do not know: it then keeps its place.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Convolution(nn.Cell):
         return self.operator(x, weight, self.geometry)
 
     def with_epilogue(self, x: ms.Tensor, epilogue: ms.Tensor) -> ms.Tensor:
-        """The convolution without its bias, and the `epilogue` (3, C) on it (source/epilogue.h). Without gradients."""
+        """The convolution without its bias, then the ``epilogue`` (3, C) (source/epilogue.h). Without gradients."""
         return self.operator_with_epilogue(x, self.weight, epilogue, self.geometry)
 
 
@@ -106,7 +106,7 @@ def negative_slope(act: nn.Cell) -> float:
 class NormActivation(nn.Cell):
     """In the place of a batch or instance norm and of the activation after it.
 
-    Of a PReLU the slopes are learnt; `act` must have one for each channel then.
+    Of a PReLU the slopes are learnt; ``act`` must have one for each channel then.
     """
 
     def __init__(self, norm: norms.BatchNorm | norms.InstanceNorm, act: nn.Cell) -> None:
@@ -140,8 +140,8 @@ class NormActivation(nn.Cell):
         return y
 
     def epilogue(self, bias: ms.Tensor | float) -> ms.Tensor:
-        """(3, C): a convolution's `bias`, and batch norm and activation out of training, as the convolution's epilogue
-        (source/epilogue.h)."""
+        """(3, C): a convolution's ``bias``, and batch norm and activation out of training, as the convolution's
+        epilogue (source/epilogue.h)."""
         scale = self.gamma * ops.rsqrt(self.moving_variance + self.eps)
         return ops.concat((scale, self.beta + (bias - self.moving_mean) * scale, self.slope)).reshape(3, -1)
 

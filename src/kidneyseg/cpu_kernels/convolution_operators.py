@@ -24,7 +24,7 @@ def geometry(
 
 
 def no_gradients(*_) -> tuple:
-    """The `bprop` of operators for inference alone."""
+    """The ``bprop`` of operators for inference alone."""
     raise RuntimeError("The kernels have no gradients for networks out of training: call network.set_train(True)")
 
 
@@ -40,7 +40,7 @@ def _reach(dilations: tuple[int, ...], padding: tuple[int, ...], axis: int, kern
 
 
 def convolved_shape(strides: tuple[int, ...], dilations: tuple[int, ...], padding: tuple[int, ...]) -> Callable:
-    """The `out_shape` of convolutions of x by weights."""
+    """The ``out_shape`` of convolutions of x by weights."""
 
     def out_shape(x, w, *_):
         return (
@@ -88,8 +88,8 @@ def convolution_epilogue(
 ) -> Callable:
     """Returns f(x, weights, epilogue (3, out)[, addend], geometry) -> y, without gradients.
 
-    y is activation(scale * (convolution + addend) + shift); `epilogue` is scale, shift and the activation's slope below
-    zero (source/epilogue.h), `addend` has the shape of y.
+    y is activation(scale * (convolution + addend) + shift); ``epilogue`` is scale, shift and the activation's slope
+    below zero (source/epilogue.h), ``addend`` has the shape of y.
     """
     return custom(
         "ConvolutionAddEpilogueForward" if add else "ConvolutionEpilogueForward",
@@ -139,15 +139,15 @@ def transposed_convolution(strides: tuple[int, ...], padding: tuple[int, ...], b
 
 
 def upsampled_shape(factor: int) -> Callable:
-    """The `out_shape` of both operators below."""
+    """The ``out_shape`` of both operators below."""
     return lambda z, *_: (z[0], z[1] // 9, *[length * factor for length in z[2:]])
 
 
 @cache
 def upsampled_convolution(factor: int) -> ops.Custom:
-    """f(z (N, 9 C, y, x)) -> (N, C, y, x) at `factor` times the size.
+    """f(z (N, 9 C, y, x)) -> (N, C, y, x) at ``factor`` times the size.
 
-    The second half of a 3 x 3 convolution of linearly up-sampled features: `z` are its products by tap and channel
+    The second half of a 3 x 3 convolution of linearly up-sampled features: ``z`` are its products by tap and channel
     (source/upsampled_convolution.cc).
     """
     backward = custom(
@@ -164,5 +164,5 @@ def upsampled_convolution(factor: int) -> ops.Custom:
 
 @cache
 def upsampled_convolution_epilogue(factor: int) -> ops.Custom:
-    """f(z, epilogue (3, C)) -> the same with an epilogue, as of `convolution_epilogue`, without gradients."""
+    """f(z, epilogue (3, C)) -> the same with an epilogue, as of ``convolution_epilogue``, without gradients."""
     return custom("UpsampledConvolutionEpilogueForward", upsampled_shape(factor), no_gradients, variant=factor)

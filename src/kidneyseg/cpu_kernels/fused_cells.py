@@ -71,7 +71,7 @@ class FusedUpConvolution(Convolution):
         return self.add_with_epilogue(self.up(below), weight, epilogue, addend, self.geometry)
 
     def composed(self, weight: ms.Tensor) -> ms.Tensor:
-        """(2^axes out, below, 2, ...): what the convolution with `weight` after the up-convolution does."""
+        """(2^axes out, below, 2, ...): what the convolution with ``weight`` after the up-convolution does."""
         between, inputs = weight.shape[1], self.up.weight.shape[0]
         taps, voxels = 3**self.axes, 2**self.axes
         weight = weight.reshape(self.outputs, between, taps).transpose(2, 0, 1).reshape(-1, between)

@@ -18,7 +18,7 @@ def take_large_blocks() -> None:
     A tensor must lie in one block. Of MindSpore's own blocks of 1 GiB a few large tensors fill half each: after its
     first step, training a 3-D network held a third more than its tensors ever need. And the pool gives the smallest
     piece that a tensor fits in, so that the end of a block, never touched before, should be its largest piece. Whoever
-    has called `ms.runtime.set_memory` before keeps what was set.
+    has called ``ms.runtime.set_memory`` before keeps what was set.
     """
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     ranks = int(os.environ.get("MS_WORKER_NUM", 1))  # of `msrun`, as if all ran on this host

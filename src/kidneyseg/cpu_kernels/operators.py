@@ -1,15 +1,15 @@
 """The C++ kernels as differentiable MindSpore operators; those of convolutions are in convolution_operators.py.
 
 All tensors are float32. Activations have the shape (N, C, *spatial) but lie channels-last in memory (source/kernel.h):
-`to_channels_last` and `to_channels_first` convert, and between them only these operators and element-wise ones may
+``to_channels_last`` and ``to_channels_first`` convert, and between them only these operators and element-wise ones may
 touch them. signatures.py has the order of the tensors of each kernel.
 
-MindSpore's contract for `ops.Custom(func_type="aot")`: shapes and types of the outputs come from Python functions of
-the inputs' ones; a `bprop` receives all inputs, the output and its gradient and returns one gradient per input, also
+MindSpore's contract for ``ops.Custom(func_type="aot")``: shapes and types of the outputs come from Python functions of
+the inputs' ones; a ``bprop`` receives all inputs, the output and its gradient and returns one gradient per input, also
 for the settings. What an operator shall remember for its backward pass must be an output.
 
 The peak of a training step lies in its backward pass. A tensor lives until the last operator it is an input of has
-run, so what is needed for its shape alone is replaced by a `marker`; and MindSpore starts all operators whose inputs
+run, so what is needed for its shape alone is replaced by a ``marker``; and MindSpore starts all operators whose inputs
 are there at once, outputs allocated, so that the gradient of a convolution's input is held back until that of its
 weights has been computed and the input itself is gone.
 """
@@ -27,10 +27,10 @@ from kidneyseg.cpu_kernels.build import library
 
 
 def custom(name: str, out_shape: Callable, bprop: Callable | None = None, variant: object = None) -> ops.Custom:
-    """Returns the kernel `name` as an operator with float32 outputs of the shapes `out_shape(*input shapes)`.
+    """Returns the kernel ``name`` as an operator with float32 outputs of the shapes ``out_shape(*input shapes)``.
 
-    MindSpore takes operators with equal attributes for one and uses the `out_shape` and `bprop` of the first it met:
-    operators of the same kernel with different functions must differ in `variant`.
+    MindSpore takes operators with equal attributes for one and uses the ``out_shape`` and ``bprop`` of the first it
+    met: operators of the same kernel with different functions must differ in ``variant``.
     """
     outputs = signatures.outputs(name)
     out_dtype = ms.float32 if outputs == 1 else (ms.float32,) * outputs
@@ -49,9 +49,9 @@ def marker(*lengths: int) -> ms.Tensor:
 
 
 def norm_settings(epsilon: float, momentum: float, training: bool, learn_slope: bool) -> ms.Tensor:
-    """The settings of norms, in the order of `Setting` in source/norm.cc.
+    """The settings of norms, in the order of ``Setting`` in source/norm.cc.
 
-    `momentum` is PyTorch's: the weight of the batch in the moving statistics.
+    ``momentum`` is PyTorch's: the weight of the batch in the moving statistics.
     """
     return ms.Tensor([epsilon, momentum, training, learn_slope], ms.float32)
 
@@ -167,7 +167,7 @@ def scale() -> ops.Custom:
 
 @cache
 def upsample(mode: str, factor: int) -> ops.Custom:
-    """f(x) -> x at `factor` times the size, "Linear" between voxel centres or of the "Nearest" voxel."""
+    """f(x) -> x at ``factor`` times the size, "Linear" between voxel centres or of the "Nearest" voxel."""
     backward = custom(
         f"Upsample{mode}Backward", lambda dy: (*dy[:2], *[length // factor for length in dy[2:]]), variant=factor
     )
@@ -182,13 +182,13 @@ def upsample(mode: str, factor: int) -> ops.Custom:
 
 @cache
 def concat() -> ops.Custom:
-    """f(x_1, ..., x_k) -> their concatenation along the channels. Its gradient is that of `cells.Concat`."""
+    """f(x_1, ..., x_k) -> their concatenation along the channels. Its gradient is that of ``cells.Concat``."""
     return custom("ConcatForward", lambda *x: (x[0][0], sum(shape[1] for shape in x), *x[0][2:]))
 
 
 @cache
 def concat_backward() -> ops.Custom:
-    """f(dy, markers (C_1,), ..., (C_k,)) -> dx_1, ..., dx_k, the gradients of the inputs of `concat`."""
+    """f(dy, markers (C_1,), ..., (C_k,)) -> dx_1, ..., dx_k, the gradients of the inputs of ``concat``."""
     return ops.Custom(
         f"{library()}:ConcatBackward",
         out_dtype=lambda dy, *channels: channels,

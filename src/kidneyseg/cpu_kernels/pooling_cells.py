@@ -1,4 +1,4 @@
-"""Cells for means over space and for gates, channels-last, as `cells.py` has the others."""
+"""Cells for means over space and for gates, channels-last, as ``cells.py`` has the others."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Scale(nn.Cell):
 
 
 class MaxPool(nn.Cell):
-    """In the place of nn.MaxPool2d, nn.MaxPool3d without padding of their own; `pad` voxels go before and after."""
+    """In the place of nn.MaxPool2d, nn.MaxPool3d without padding of their own; ``pad`` voxels go before and after."""
 
     def __init__(self, cell: nn.MaxPool2d | nn.MaxPool3d, pad: int = 0) -> None:
         super().__init__(auto_prefix=False)
@@ -74,6 +74,6 @@ class AveragePool(nn.Cell):
 
 
 def pooling_settings(kernel: tuple[int, ...], strides: tuple[int, ...], pad: tuple[int, ...]) -> ms.Tensor:
-    """The settings of a pooling over two or three axes, in the order of `Pooling` in source/pooling.cc."""
+    """The settings of a pooling over two or three axes, in the order of ``Pooling`` in source/pooling.cc."""
     missing = 3 - len(kernel)
     return operators.integers(*(1,) * missing, *kernel, *(1,) * missing, *strides, *(0,) * missing, *pad)

@@ -48,12 +48,12 @@ KERNEL_CELLS = (
 
 
 def is_float32(network: nn.Cell) -> bool:
-    """Whether no cell was told to compute in another type by `Cell.to_float`."""
+    """Whether no cell was told to compute in another type by ``Cell.to_float``."""
     return not any(getattr(cell, flag, False) for _, cell in network.cells_and_names() for flag in ("fp16", "bf16"))
 
 
 def accelerate(network: nn.Cell, bfloat16: bool = False) -> nn.Cell:
-    """As `cpu_kernels.accelerate`, which see."""
+    """As ``cpu_kernels.accelerate``, which see."""
     training = network.training
     network = cells.ChannelsLast(keep_layout(network)) if is_open(network) else convert_each(network)
     for _, cell in network.cells_and_names():
@@ -68,7 +68,7 @@ def is_open(cell: nn.Cell) -> bool:
 
 
 def keeps_any_layout(cell: nn.Cell) -> bool:
-    """Whether the `construct` of a cell works for tensors of any layout; those of `nets` say it themselves."""
+    """Whether the ``construct`` of a cell works for tensors of any layout; those of ``nets`` say it themselves."""
     return isinstance(cell, (nn.SequentialCell, nn.CellList)) or getattr(type(cell), "any_layout", False)
 
 

@@ -1,6 +1,6 @@
 """The tensors of each kernel, by name and in the order in which MindSpore passes them: inputs, then outputs.
 
-Each KERNEL in `source/*.cc` names the same tensors in an enum: both must agree. tests/cpu_kernels/test_signatures.py
+Each KERNEL in ``source/*.cc`` names the same tensors in an enum: both must agree. tests/cpu_kernels/test_signatures.py
 compares them. A name with an asterisk stands for any number of tensors.
 """
 

@@ -9,9 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kidneyseg.doctor.machine import Machine
+from kidneyseg.system.config_files import read_yaml
 
 OK, WRONG, MISSING = "OK", "wrong", "missing"
 INSTALL = "https://www.mindspore.cn/install"
@@ -41,8 +40,9 @@ class Check:
 
 @cache
 def fits() -> dict[str, Any]:
-    """What fits together: fits.yaml, which see."""
-    return yaml.safe_load((Path(__file__).parent / "fits.yaml").read_text(encoding="utf-8"))
+    """Read the versions that fit together from fits.yaml."""
+    path = Path(__file__).parent / "fits.yaml"
+    return read_yaml(path, expected="the versions that fit together", remedy="Install kidneyseg again")
 
 
 def check(machine: Machine, target: str) -> list[Check]:

@@ -6,33 +6,59 @@ for each device of machine number MACHINE, which must be DEVICES; exit status 2 
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
 
 from kidneyseg.errors import InputError
+from kidneyseg.system.config_files import read_json
+
+Number = Annotated[str, Field(pattern=r"^[0-9]+$")]  # hccl_tools.py writes numbers as text
+
+
+@with_config(ConfigDict(extra="allow"))
+class Device(TypedDict):
+    """What is read of a device."""
+
+    rank_id: Number
+    device_id: Number
+
+
+@with_config(ConfigDict(extra="allow"))
+class Server(TypedDict):
+    """A machine."""
+
+    device: list[Device]
+
+
+@with_config(ConfigDict(extra="allow"))
+class RankTable(TypedDict):
+    """The file."""
+
+    server_list: list[Server]
 
 
 def read_rank_table(path: str | Path, machine: int, devices: int) -> tuple[int, list[tuple[int, int]]]:
-    """What a rank table (version 1.0, as hccl_tools.py writes it) says of one machine.
+    """Read one machine of a rank table (version 1.0, as hccl_tools.py writes it).
 
     Args:
-        machine: its place in the table's list, from 0.
-        devices: how many it must have there.
+        path: the rank table.
+        machine: position of the machine in the table's list, from 0.
+        devices: number of devices that the machine must have.
 
     Returns:
         The number of all ranks, and (rank, device) of each device of this machine.
 
     Raises:
-        InputError: not such a table, no such machine, another number of devices, ranks that are not 0, 1, 2, ...
+        InputError: not a rank table, no such machine, another number of devices, or ranks that are not 0, 1, 2, ...
     """
     remedy = "Make the table with hccl_tools.py, for the machines and devices that train"
-    try:
-        servers = json.loads(Path(path).read_text())["server_list"]
-        ranks = [[(int(one["rank_id"]), int(one["device_id"])) for one in server["device"]] for server in servers]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        expected = "a rank table: JSON with server_list, device, rank_id and device_id"
-        raise InputError(path, expected=expected, found=f"{type(error).__name__}: {error}", remedy=remedy) from error
+    expected = "a rank table: JSON with server_list, device, rank_id and device_id"
+    servers = read_json(path, RankTable, expected=expected, remedy=remedy)["server_list"]
+    ranks = [[(int(one["rank_id"]), int(one["device_id"])) for one in server["device"]] for server in servers]
     numbers = sorted(rank for server in ranks for rank, _ in server)
     if numbers != list(range(len(numbers))):
         raise InputError(path, expected="every rank_id from 0 on once", found=f"{numbers}", remedy=remedy)
