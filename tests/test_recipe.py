@@ -81,7 +81,6 @@ def test_an_override_changes_only_its_stage_where_yaml_shares(config, stage, cha
         ("stages.fine.region.masked=true; stages.fine.region.of=null", ["masked and confined", "`of`"]),
         ("stages.fine.region.grow=3", ["grow", "masked and confined"]),
         ("stages.fine.region.crop=none; stages.fine.region.gap=4", ["gap of no effect", "crop: none"]),
-        ("stages.coarse.region.negatives=1", ["negatives of no effect", "`of`"]),
         ("stages.fine.region.crop=none", ["only when masked or confined"]),
         ("stages.fine.region.crop=box; stages.fine.region.gap=4", ["gap of no effect", "crop: box"]),
         ("stages.coarse.region.least=64; stages.coarse.region.margin=5", ["least, margin of no effect", "`of`"]),

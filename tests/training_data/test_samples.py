@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 
 import nibabel as nib
@@ -121,36 +119,6 @@ def test_no_kidney_gives_patches_but_no_slices(case):
     assert len(list(stage_samples(true_view(scan, nothing, recipe(), recipe().stage("coarse")), nothing)[1])) > 0
     grids, samples = stage_samples(true_view(scan, nothing, recipe(), recipe().stage("fine")), nothing)
     assert grids == [] and list(samples) == []
-
-
-def test_negatives_are_of_the_regions_size_elsewhere_in_the_body_with_the_labels_that_lie_there(case):
-    scan, label = case
-    settings = one_stage({"size": [32, 40]}, gap=4, negatives=3)
-    stage = settings.stage("fine")
-    true, _ = stage_samples(true_view(scan, label, recipe(), recipe().stage("fine")), label)
-    grids, samples = stage_samples(true_view(scan, label, settings, stage), label)
-    assert (
-        grids[:2] == true
-        and len(grids) == 8
-        and grids == stage_samples(true_view(scan, label, settings, stage), label)[0]
-    )
-    extents = [np.multiply(grid.shape, grid.step) for grid in grids]
-    np.testing.assert_allclose(extents[2:], np.repeat(extents[:2], 3, axis=0))
-    corners = np.array([np.array(grid.origin) - np.divide(grid.step, 2) + 0.5 for grid in grids[2:]])
-    assert len({tuple(corner) for corner in corners}) == 6
-    body = np.array([(0, 7, 7), (30, 73, 93)])  # the body, a voxel loose
-    assert (corners >= body[0]).all() and (corners + extents[2:] <= body[1]).all()
-    held = {roi: np.stack([s.label for s in group]) for roi, group in groupby(samples, key=lambda s: s.roi)}
-    for roi, grid in enumerate(grids):
-        np.testing.assert_array_equal(held[roi], resampled(scan, label, settings, grid)[1])
-
-
-def test_negatives_of_one_slice_lie_in_it(case):
-    scan, label = case
-    [hu], [truth] = scan.array[12:13][None], label[12:13][None]
-    settings = one_stage({"size": [32, 40]}, gap=4, negatives=1)
-    grids, samples = stage_samples(true_view(replace(scan, array=hu), truth, settings, settings.stage("fine")), truth)
-    assert [grid.shape[0] for grid in grids] == [1] * 4 and len(list(samples)) == 4
 
 
 def one_stage(sampling, **region) -> Recipe:

@@ -32,8 +32,6 @@ class Region(RecipePart):
     grow: dilate the earlier stage's mask by this many mm before masking or confining. Training uses the true mask,
         whose exact contour would leak the answer; predicted contours are off by a few voxels of the earlier stage's
         grid. A dilation of about that width hides the difference.
-    negatives: training only: for each ROI, add this many boxes of the same size at random places of the body. Without
-        them a stage is never trained on false positives of the earlier stage, such as bowel filled with contrast agent.
     body: crop the black border around the patient first; only for a stage without ``of``.
     """
 
@@ -46,7 +44,6 @@ class Region(RecipePart):
     masked: bool = False
     confined: bool = False
     grow: float = Field(0.0, ge=0)
-    negatives: int = Field(0, ge=0)
     body: bool = True
 
     @model_validator(mode="after")
@@ -55,7 +52,7 @@ class Region(RecipePart):
             raise ValueError("masked and confined need the mask of an earlier stage: name it in `of`")
         if self.grow and not (self.masked or self.confined):
             raise ValueError("grow dilates the mask for masked and confined: set one of them, or leave grow out")
-        where, unused = f"with crop: {self.crop}", ["gap", "least", "margin", "voxels", "negatives"]
+        where, unused = f"with crop: {self.crop}", ["gap", "least", "margin", "voxels"]
         if self.of is None:
             where, unused = "without `of`", ["crop", *unused]
         elif self.crop != "none":

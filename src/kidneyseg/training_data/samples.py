@@ -8,12 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kidneyseg.preprocessing.class_codes import class_table
-from kidneyseg.preprocessing.regions import input_grid
 from kidneyseg.preprocessing.stage_view import StageView
 from kidneyseg.recipe import SlabSampling, Stage, VolumeSampling
 from kidneyseg.recipe.sampling import Sampling
 from kidneyseg.volume.axes import PerAxis, per_axis
-from kidneyseg.volume.body import body_box
 from kidneyseg.volume.box import widen
 from kidneyseg.volume.grid import Grid, sample
 from kidneyseg.volume.windows import window_starts
@@ -56,14 +54,12 @@ def stage_samples(
         uncertain: label -> the labels of which it may be any.
 
     Returns:
-        The grids: those of the regions, then those of ``region.negatives``; and the samples, cut one at a time.
+        The grids of the regions, and the samples, cut one at a time.
     """
     stage = view.stage
     if stage.dims == 3 and view.scan.array.shape[0] == 1:
         return [], iter(())
-    grids = [region.input_grid for region in view.regions] + [
-        input_grid(region, view.scan.spacing, stage.sampling) for region in negative_regions(view)
-    ]
+    grids = [region.input_grid for region in view.regions]
     table = class_table(stage.targets, uncertain)
 
     def cut() -> Iterator[Sample]:
@@ -73,28 +69,6 @@ def stage_samples(
             yield from _slices(image, classes, roi) if stage.dims == 2 else _windows(image, classes, roi, stage)
 
     return grids, cut()
-
-
-def negative_regions(view: StageView) -> list[Grid]:
-    """For each region, crop ``region.negatives`` boxes of its size at random places of the body.
-
-    The same view always gives the same boxes. Along an axis where a region is larger than the body, its box starts at
-    the edge of the body.
-    """
-    count, regions = view.stage.region.negatives, [region.mask_grid for region in view.regions]
-    if not (count and regions):
-        return []
-    own, body = Grid.of(view.scan.array), body_box(view.scan.array)
-    rng = np.random.default_rng([int(n) for region in regions for n in (*region.shape, *region.origin)])
-    boxes = [
-        tuple(
-            slice(first := int(rng.integers(part.start, max(part.start, part.stop - size) + 1)), min(first + size, n))
-            for part, size, n in zip(body, region.shape, own.shape)
-        )
-        for region in regions
-        for _ in range(count)
-    ]
-    return [own.crop(box) for box in boxes]
 
 
 def _slices(image: np.ndarray, classes: np.ndarray, roi: int) -> Iterator[Sample]:
