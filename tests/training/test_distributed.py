@@ -22,17 +22,16 @@ SPY = """
 import json, os, pathlib, sys
 import numpy as np
 from kidneyseg import cli
-from kidneyseg.training_data.batches import Batches
 from kidneyseg.training.loop import Loop
+from kidneyseg.training_data.training_batches import TrainingBatches
 
 out = pathlib.Path(__file__).parent
 rank = os.environ["RANK_ID"]
-seen, epoch, run = [], Batches.epoch, Loop.run
+seen, epoch, run = [], TrainingBatches.epoch, Loop.run
 
 def watched_epoch(self, number, first_step=0):
     for image, target, names in epoch(self, number, first_step):
-        if self.train:
-            seen.append([[number, name, float(np.abs(x).sum())] for name, x in zip(names, image)])
+        seen.append([[number, name, float(np.abs(x).sum())] for name, x in zip(names, image)])
         yield image, target, names
 
 def watched_run(self):
@@ -41,7 +40,7 @@ def watched_run(self):
     (out / f"seen{rank}.json").write_text(json.dumps(seen))
     return done
 
-Batches.epoch, Loop.run = watched_epoch, watched_run
+TrainingBatches.epoch, Loop.run = watched_epoch, watched_run
 sys.exit(cli.main(["train", *sys.argv[1:]]))
 """
 
