@@ -78,10 +78,10 @@ def test_one_machine_needs_no_option(tmp_path):
 
 def test_several_machines_and_cores_are_handed_to_msrun(tmp_path):
     options = ["--worker_num=16", "--master_addr=10.0.0.1", "--master_port=9000", "--bind_core=True"]
-    arguments = [*options, "--node_rank", "1", "Ascend", "8", str(tmp_path / "work")]
+    arguments = [*options, "--node_rank", "1", "Ascend", "8", str(tmp_path / "cohort")]
     found = msrun_arguments(tmp_path, *arguments, RANK_TABLE_FILE="not for msrun")
     assert {*options, "--local_worker_num=8", "--node_rank=1"} < set(found)
-    assert f"--log_dir={tmp_path}/work/fold0/all/msrun/node1" in found
+    assert f"--log_dir={tmp_path / 'cohort'}/fold0/all/msrun/node1" in found
 
 
 def test_standalone_hands_over_every_argument(tmp_path):

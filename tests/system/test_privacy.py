@@ -16,7 +16,7 @@ def user(monkeypatch):
 @pytest.mark.parametrize(
     "text, expected",
     [
-        ("/Users/anna/work/ct.nii.gz", "~/work/ct.nii.gz"),
+        ("/Users/anna/kits/ct.nii.gz", "~/kits/ct.nii.gz"),
         ("/Users/anna", "~"),
         ("--work=/Users/anna/w", "--work=~/w"),
         ("/Users/anna/a: expected one, found '/Users/anna/b'.", "~/a: expected one, found '~/b'."),
